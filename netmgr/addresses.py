@@ -1,0 +1,83 @@
+"""Addresses as packed bytes: what kind they are, their network, their text.
+
+A kind is one bit; `kinds()` gives all that apply, so that "is it of any excluded kind" is one AND.  UNUSABLE is a kind that no
+configuration names and every exclusion contains: an IPv6 address whose uniqueness is not settled (RFC 4862: tentative, unless
+optimistic by RFC 4429) or was refuted.  The flag values are those of linux/if_addr.h.
+"""
+
+import ipaddress
+from typing import Dict, Tuple
+
+IFA_F_SECONDARY = IFA_F_TEMPORARY = 0x01
+IFA_F_NODAD = 0x02
+IFA_F_OPTIMISTIC = 0x04
+IFA_F_DADFAILED = 0x08
+IFA_F_HOMEADDRESS = 0x10
+IFA_F_DEPRECATED = 0x20
+IFA_F_TENTATIVE = 0x40
+IFA_F_PERMANENT = 0x80
+IFA_F_MANAGETEMPADDR = 0x100
+IFA_F_NOPREFIXROUTE = 0x200
+IFA_F_MCAUTOJOIN = 0x400
+IFA_F_STABLE_PRIVACY = 0x800
+
+LINK_LOCAL, PRIVATE, LOOPBACK, TEMPORARY, DEPRECATED, DYNAMIC, PERMANENT, SECONDARY, UNUSABLE = (1 << bit for bit in range(9))
+
+KINDS: Dict[str, int] = {
+    "link_local": LINK_LOCAL, "private": PRIVATE, "loopback": LOOPBACK, "temporary": TEMPORARY, "deprecated": DEPRECATED,
+    "dynamic": DYNAMIC, "permanent": PERMANENT, "secondary": SECONDARY,
+}
+
+_LOOPBACK6 = bytes(15) + b"\x01"
+
+
+def kinds(local: bytes, flags: int) -> int:
+    """Every kind that an address with these IFA_FLAGS is of, as a mask."""
+    return _kinds_by_flags(len(local) == 16, flags) | _kinds_by_value(local)
+
+
+def _kinds_by_flags(six: bool, flags: int) -> int:
+    mask = PERMANENT if flags & IFA_F_PERMANENT else DYNAMIC
+    if flags & IFA_F_DEPRECATED:
+        mask |= DEPRECATED
+    if flags & IFA_F_SECONDARY:
+        mask |= TEMPORARY if six else SECONDARY
+    if flags & IFA_F_DADFAILED or flags & (IFA_F_TENTATIVE | IFA_F_OPTIMISTIC) == IFA_F_TENTATIVE:
+        mask |= UNUSABLE
+    return mask
+
+
+def _kinds_by_value(local: bytes) -> int:
+    first, second = local[0], local[1]
+    if len(local) == 16:
+        if first == 0xFE and second & 0xC0 == 0x80:
+            return LINK_LOCAL
+        if first & 0xFE == 0xFC:
+            return PRIVATE
+        return LOOPBACK if local == _LOOPBACK6 else 0
+    if first == 10 or (first == 172 and second & 0xF0 == 16) or (first == 192 and second == 168):
+        return PRIVATE
+    if first == 100 and second & 0xC0 == 64:
+        return PRIVATE
+    if first == 169 and second == 254:
+        return LINK_LOCAL
+    return LOOPBACK if first == 127 else 0
+
+
+def network(address: bytes, prefixlen: int) -> bytes:
+    """The address with its host bits cleared."""
+    host_bits = len(address) * 8 - prefixlen
+    return (int.from_bytes(address, "big") >> host_bits << host_bits).to_bytes(len(address), "big")
+
+
+def text(address: bytes) -> str:
+    """The usual notation (RFC 5952 for IPv6)."""
+    if len(address) == 4:
+        return "%d.%d.%d.%d" % tuple(address)
+    return str(ipaddress.IPv6Address(address))
+
+
+def parse(notation: str) -> Tuple[bytes, int]:
+    """ADDRESS or ADDRESS/LENGTH as (packed address with its host bits, prefix length).  ValueError on anything else."""
+    interface = ipaddress.ip_interface(notation)
+    return interface.ip.packed, interface.network.prefixlen

@@ -1,0 +1,73 @@
+"""The vocabulary: what sources report, as plain values.
+
+Addresses are bytes in network order, 4 long for IPv4 and 16 for IPv6.  An event is either a keyed upsert (…Seen) or a keyed
+removal (…Gone): applying one twice changes nothing, so a snapshot may overlap with the events that follow it.
+"""
+
+from typing import NamedTuple, Optional, Tuple
+
+
+class LinkSeen(NamedTuple):
+    """An interface as the kernel has it now; the name is a property that may change, the index is the identity."""
+
+    index: int
+    name: str
+    up: bool
+
+
+class LinkGone(NamedTuple):
+    """The interface and with it every address that it had."""
+
+    index: int
+
+
+class AddressSeen(NamedTuple):
+    """An address on an interface.  `local` is our own end; `peer` differs from it on point-to-point links only.
+
+    `flags` are the 32 bits of IFA_FLAGS.  (index, local, prefixlen, peer) is the identity.
+    """
+
+    index: int
+    local: bytes
+    prefixlen: int
+    peer: bytes
+    flags: int
+
+
+class AddressGone(NamedTuple):
+    """The address with this identity is no longer there."""
+
+    index: int
+    local: bytes
+    prefixlen: int
+    peer: bytes
+
+
+class Endpoint(NamedTuple):
+    """One address of a container in one of its networks; prefixlen is the network's, as the engine says."""
+
+    network: str
+    address: bytes
+    prefixlen: int
+
+
+class ContainerSeen(NamedTuple):
+    """A running container.  `healthy` is None when it has no health check, True only while the check succeeds."""
+
+    id: str
+    name: str
+    labels: Tuple[Tuple[str, str], ...]
+    endpoints: Tuple[Endpoint, ...]
+    healthy: Optional[bool] = None
+
+
+class RulesetChanged(NamedTuple):
+    """A transaction on nf_tables was committed: the generation that it made, and who made it.
+
+    `portid` is the netlink port of the committing socket, `pid` and `process` its owner as the kernel names it.
+    """
+
+    generation: int
+    portid: int
+    pid: int
+    process: str
