@@ -100,7 +100,8 @@ class Loop:
         for hook in self.before_sleep:
             hook()
         for key, events in self._selector.select(self._sleep_time(longest)):
-            if self._selector.get_map().get(key.fd) is not None:
+            current = self._selector.get_map().get(key.fd)
+            if current is not None and current.data == key.data:
                 key.data(events)
         self._run_due()
 
