@@ -5,7 +5,9 @@ first key + last key, both inclusive, in one bytes object.  A transaction is a s
 before all adds, so that ranges may move and a full set may exchange members.
 """
 
-from typing import FrozenSet, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import AbstractSet, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
+
+from netmgr import addresses
 
 NFT_SET_ANONYMOUS = 0x1
 NFT_SET_CONSTANT = 0x2
@@ -67,9 +69,9 @@ class SetInfo(NamedTuple):
 class Contents(NamedTuple):
     """What a set holds: elements with netmgr's comment, those of them that will expire, and everybody else's."""
 
-    ours: FrozenSet[bytes]
-    expiring: FrozenSet[bytes]
-    foreign: FrozenSet[bytes]
+    ours: AbstractSet[bytes]
+    expiring: AbstractSet[bytes]
+    foreign: AbstractSet[bytes]
 
 
 class CreateTable(NamedTuple):
@@ -96,3 +98,90 @@ class ChangeElements(NamedTuple):
 
 
 Change = Union[CreateTable, CreateSet, ChangeElements]
+
+
+class Difference(NamedTuple):
+    """What brings a set from what it holds to what it should hold."""
+
+    delete: Set[bytes]
+    add: Set[bytes]
+
+
+def form_of(info: SetInfo) -> Optional[Form]:
+    """The form of the elements that a set takes; None when netmgr can fill no set of this kind."""
+    if info.type not in WIDTHS or info.key_length != WIDTHS[info.type] or info.flags & (NFT_SET_MAP | NFT_SET_OBJECT | NFT_SET_CONCAT):
+        return None
+    return Form(info.type, bool(info.flags & NFT_SET_INTERVAL), bool(info.flags & NFT_SET_TIMEOUT))
+
+
+def misfit(info: SetInfo, holds: str) -> Optional[str]:
+    """Why a set cannot hold addresses, networks or interfaces, in words for the user; None when it can."""
+    right = IFNAME if holds == "interfaces" else "%s or %s" % (IPV4_ADDR, IPV6_ADDR)
+    if info.flags & (NFT_SET_MAP | NFT_SET_OBJECT):
+        return "it is a map; expected a set of %s" % right
+    if form_of(info) is None:
+        return "its type is not one that netmgr fills; expected %s" % right
+    if (info.type == IFNAME) != (holds == "interfaces"):
+        return "its type is %s; %s need %s" % (info.type, holds, right)
+    if holds == "networks" and not info.flags & NFT_SET_INTERVAL:
+        return "it has no ranges; networks need a set with flags interval"
+    return None
+
+
+def difference(wanted: AbstractSet[bytes], held: Contents, exclusive: bool) -> Difference:
+    """Compare the whole of a set.  Foreign elements count as present, unless the set is netmgr's alone: then they go."""
+    delete = set(held.ours - wanted)
+    add = set(wanted - held.ours)
+    if exclusive:
+        delete |= held.foreign
+    else:
+        add -= held.foreign
+    renew = held.expiring & wanted
+    return Difference(delete | renew, add | renew)
+
+
+def difference_at(touched: AbstractSet[bytes], wanted: AbstractSet[bytes], held: Contents) -> Difference:
+    """The same for a few elements of a large set that is not exclusive and was right otherwise."""
+    delete = {element for element in touched if element in held.ours and element not in wanted}
+    add = {element for element in touched if element in wanted and element not in held.ours and element not in held.foreign}
+    return Difference(delete, add)
+
+
+def text(changes: Sequence[Change]) -> Iterator[str]:
+    """The transaction as nft commands, in the order in which they take effect."""
+    for change in changes:
+        if isinstance(change, CreateTable):
+            yield "add table %s %s" % change
+        elif isinstance(change, CreateSet):
+            yield "add set %s { type %s; }" % (change.set, change.type)
+    elements = [change for change in changes if isinstance(change, ChangeElements)]
+    for change in elements:
+        if change.delete:
+            yield "delete element %s { %s }" % (change.set, ", ".join(element_texts(change.form, change.delete)))
+    for change in elements:
+        if change.add:
+            yield "add element %s { %s }" % (change.set, element_list(change.form, change.add))
+
+
+def element_list(form: Form, elements: Iterable[bytes]) -> str:
+    """Elements with netmgr's comment, as nft reads them between braces."""
+    suffix = ' timeout 0s comment "%s"' % COMMENT if form.timeout else ' comment "%s"' % COMMENT
+    return ", ".join(each + suffix for each in element_texts(form, elements))
+
+
+def element_texts(form: Form, elements: Iterable[bytes]) -> List[str]:
+    """Elements in nft's notation, sorted by key."""
+    return [element_text(form, element) for element in sorted(elements)]
+
+
+def element_text(form: Form, element: bytes) -> str:
+    """One element: 192.0.2.1, 192.0.2.0/24, 192.0.2.1-192.0.2.5, "eth0"."""
+    first, last = element[:form.width], element[form.width:]
+    if form.type == IFNAME:
+        return '"%s"' % first.rstrip(b"\0").decode("utf-8", "replace")
+    if not last or first == last:
+        return addresses.text(first)
+    size = int.from_bytes(last, "big") - int.from_bytes(first, "big") + 1
+    if size & (size - 1) == 0 and int.from_bytes(first, "big") % size == 0:
+        return "%s/%d" % (addresses.text(first), form.width * 8 + 1 - size.bit_length())
+    return "%s-%s" % (addresses.text(first), addresses.text(last))

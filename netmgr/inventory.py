@@ -1,0 +1,170 @@
+"""What there is: links, their addresses, containers; each under its key.
+
+Applying an event gives what it changed, as things lost and things gained, complete in themselves: an address comes with the name
+of its interface, so that nobody downstream has to ask what the name was before.  A rename therefore loses everything under the
+old name and gains it under the new one.  An event that changes nothing gives nothing.
+
+An address is kept as `identity`: local + peer + prefix length in one bytes object (9 or 33 long), which is small and quick to
+hash.  Addresses may come before their link is known; they count from the moment that it is.
+"""
+
+from typing import Dict, Iterable, Iterator, NamedTuple, Union
+
+from netmgr.events import AddressGone, AddressSeen, ContainerGone, ContainerSeen, LinkGone, LinkSeen
+
+
+class Link(NamedTuple):
+    """An interface under its index."""
+
+    name: str
+    up: bool
+
+
+class Interface(NamedTuple):
+    """The fact that an interface of this name exists."""
+
+    name: str
+
+
+class Address(NamedTuple):
+    """The fact that the interface of this name has this address, with these IFA_FLAGS."""
+
+    interface: str
+    identity: bytes
+    flags: int
+
+
+Thing = Union[Interface, Address, ContainerSeen]
+
+
+class Change(NamedTuple):
+    """A thing that is there now (gained) or no longer (not gained)."""
+
+    gained: bool
+    thing: Thing
+
+
+Event = Union[LinkSeen, LinkGone, AddressSeen, AddressGone, ContainerSeen, ContainerGone]
+
+
+def identity(local: bytes, prefixlen: int, peer: bytes) -> bytes:
+    """What makes an address on one link the same address."""
+    return local + peer + bytes((prefixlen,))
+
+
+def local(identity: bytes) -> bytes:
+    """Our own end of the address."""
+    return identity[:len(identity) >> 1]
+
+
+def prefixlen(identity: bytes) -> int:
+    """The prefix length of the address."""
+    return identity[-1]
+
+
+class Inventory:
+    """The tables, changed by events and replaced by snapshots."""
+
+    def __init__(self) -> None:
+        self.links: Dict[int, Link] = {}
+        self.addresses: Dict[int, Dict[bytes, int]] = {}
+        self.containers: Dict[str, ContainerSeen] = {}
+
+    def things(self) -> Iterator[Thing]:
+        """Everything that is there."""
+        for index, link in self.links.items():
+            yield Interface(link.name)
+            for key, flags in self.addresses.get(index, {}).items():
+                yield Address(link.name, key, flags)
+        yield from self.containers.values()
+
+    def apply(self, event: Event) -> Iterator[Change]:
+        """Take in one event.  The tables have changed only when the iterator has been read to its end."""
+        if isinstance(event, AddressSeen):
+            yield from self._address_seen(event)
+        elif isinstance(event, AddressGone):
+            yield from self._address_gone(event.index, identity(event.local, event.prefixlen, event.peer))
+        elif isinstance(event, LinkSeen):
+            yield from self._link_seen(event)
+        elif isinstance(event, LinkGone):
+            yield from self._link_gone(event.index)
+        elif isinstance(event, ContainerSeen):
+            yield from self._container_seen(event)
+        else:
+            yield from self._container_gone(event.id)
+
+    def replace_interfaces(self, links: Iterable[Event], addresses: Iterable[Event]) -> Iterator[Change]:
+        """Make links and addresses equal to a snapshot (of LinkSeen and AddressSeen)."""
+        events = [*links, *addresses]
+        seen_links = {event.index for event in events if isinstance(event, LinkSeen)}
+        seen: Dict[int, set[bytes]] = {}
+        for event in events:
+            if isinstance(event, AddressSeen):
+                seen.setdefault(event.index, set()).add(identity(event.local, event.prefixlen, event.peer))
+        for index, known in list(self.addresses.items()):
+            for key in known.keys() - seen.get(index, set()):
+                yield from self._address_gone(index, key)
+        for index in self.links.keys() - seen_links:
+            yield from self._link_gone(index)
+        for event in events:
+            yield from self.apply(event)
+
+    def replace_containers(self, containers: Iterable[ContainerSeen]) -> Iterator[Change]:
+        """Make the containers equal to a list of all of them."""
+        events = list(containers)
+        for gone in self.containers.keys() - {event.id for event in events}:
+            yield from self._container_gone(gone)
+        for event in events:
+            yield from self._container_seen(event)
+
+    def _address_seen(self, event: AddressSeen) -> Iterator[Change]:
+        known = self.addresses.setdefault(event.index, {})
+        key = identity(event.local, event.prefixlen, event.peer)
+        before = known.get(key)
+        if before == event.flags:
+            return
+        known[key] = event.flags
+        link = self.links.get(event.index)
+        if link is not None:
+            if before is not None:
+                yield Change(False, Address(link.name, key, before))
+            yield Change(True, Address(link.name, key, event.flags))
+
+    def _address_gone(self, index: int, key: bytes) -> Iterator[Change]:
+        flags = self.addresses.get(index, {}).pop(key, None)
+        link = self.links.get(index)
+        if link is not None and flags is not None:
+            yield Change(False, Address(link.name, key, flags))
+
+    def _link_seen(self, event: LinkSeen) -> Iterator[Change]:
+        before = self.links.get(event.index)
+        if before is not None and before.name != event.name:
+            yield from self._all_of_link(False, before.name, event.index)
+        self.links[event.index] = Link(event.name, event.up)
+        if before is None or before.name != event.name:
+            yield from self._all_of_link(True, event.name, event.index)
+
+    def _link_gone(self, index: int) -> Iterator[Change]:
+        link = self.links.pop(index, None)
+        if link is not None:
+            yield from self._all_of_link(False, link.name, index)
+        self.addresses.pop(index, None)
+
+    def _all_of_link(self, gained: bool, name: str, index: int) -> Iterator[Change]:
+        yield Change(gained, Interface(name))
+        for key, flags in self.addresses.get(index, {}).items():
+            yield Change(gained, Address(name, key, flags))
+
+    def _container_seen(self, event: ContainerSeen) -> Iterator[Change]:
+        before = self.containers.get(event.id)
+        if before == event:
+            return
+        self.containers[event.id] = event
+        if before is not None:
+            yield Change(False, before)
+        yield Change(True, event)
+
+    def _container_gone(self, key: str) -> Iterator[Change]:
+        before = self.containers.pop(key, None)
+        if before is not None:
+            yield Change(False, before)

@@ -1,0 +1,127 @@
+"""Policy: which sets an interface, an address or a container feeds, and with which element.
+
+A zone fills sets; a feed is one zone filling one set.  A feed counts only while the form of its set is known (bind()), for the
+kernel's set decides the family and whether elements are ranges.  The elements here are those that the ledger counts: the
+kernel's key in a plain set, key + prefix length in an interval set (see ranges.py for what becomes of them).
+"""
+
+from fnmatch import fnmatchcase
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+
+from netmgr import inventory
+from netmgr.addresses import IFA_F_PERMANENT, UNUSABLE, kinds, network
+from netmgr.config import Config, SetRule, Zone, default_zone
+from netmgr.events import ContainerSeen
+from netmgr.inventory import Address, Interface, Thing
+from netmgr.sets import IFNAME, Form, SetName
+
+CONVENTION = (("ips", "addresses"), ("ips6", "addresses"), ("ipv6", "addresses"),
+              ("nets", "networks"), ("nets6", "networks"), ("ifs", "interfaces"))
+
+Claim = Tuple[SetName, bytes]
+
+
+class Feed(NamedTuple):
+    """One zone filling one set; addresses of any kind in `exclude` stay out."""
+
+    zone: str
+    set: SetName
+    holds: str
+    exclude: int
+
+
+def feeds_of_zone(zone: Zone) -> Tuple[Feed, ...]:
+    """The sets that a zone fills: its own list, else those of the naming convention."""
+    rules = zone.sets
+    if rules is None:
+        rules = tuple(SetRule("%s_%s" % (zone.name, suffix), holds, zone.exclude) for suffix, holds in CONVENTION)
+    return tuple(Feed(zone.name, SetName(zone.family, zone.table, rule.name), rule.holds, rule.exclude | UNUSABLE) for rule in rules)
+
+
+class Policy:
+    """The configuration, asked about one thing at a time.  `zones` grows by those that only container labels name."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._forms: Dict[SetName, Form] = {}
+        self.zones: Dict[str, Zone] = dict(config.zones)
+        if config.docker.enabled != "false" and config.docker.zone is not None:
+            self.add_zone(config.docker.zone)
+        self._by_interface: Dict[str, List[Tuple[Feed, Form]]] = {}
+
+    def add_zone(self, name: str) -> bool:
+        """Know a zone that the configuration does not name.  False if it is known already; ValueError if it cannot be a name."""
+        if name in self.zones:
+            return False
+        self.zones[name] = default_zone(name, self._config.nftables)
+        return True
+
+    def bind(self, forms: Dict[SetName, Form]) -> None:
+        """From now on these are the forms of these sets; other sets take no elements."""
+        self._forms = dict(forms)
+        self._by_interface.clear()
+
+    def zones_of_interface(self, name: str) -> Tuple[str, ...]:
+        """The zones that an interface of this name is in: those of all entries that match it."""
+        found = [zone for rule in self._config.interfaces if fnmatchcase(name, rule.pattern) for zone in rule.zones]
+        return tuple(dict.fromkeys(found))
+
+    def zones_of_container(self, container: ContainerSeen, network_name: Optional[str] = None) -> Tuple[str, ...]:
+        """The zones of a container's address in the named network; without a name, those of the container in any network."""
+        docker = self._config.docker
+        if docker.require_healthy and container.healthy is False:
+            return ()
+        names = {network_name} if network_name is not None else {each.network for each in container.endpoints}
+        found = [] if docker.zone is None else [docker.zone]
+        found += [zone.strip() for key, value in container.labels if key == docker.label for zone in value.split(",")]
+        found += [zone for pattern, zone in docker.networks if any(fnmatchcase(name, pattern) for name in names)]
+        return tuple(zone for zone in dict.fromkeys(found) if zone in self.zones)
+
+    def claims(self, thing: Thing) -> Iterator[Claim]:
+        """Every element that the thing claims, once for each claim."""
+        if isinstance(thing, Address):
+            yield from _of_address(self._feeds(thing.interface), inventory.local(thing.identity), thing.identity[-1], thing.flags)
+        elif isinstance(thing, Interface):
+            yield from _of_interface(self._feeds(thing.name), thing.name)
+        else:
+            for endpoint in thing.endpoints:
+                feeds = self._bound(self.zones_of_container(thing, endpoint.network))
+                yield from _of_address(feeds, endpoint.address, endpoint.prefixlen, IFA_F_PERMANENT)
+
+    def _feeds(self, interface: str) -> List[Tuple[Feed, Form]]:
+        feeds = self._by_interface.get(interface)
+        if feeds is None:
+            feeds = self._by_interface[interface] = self._bound(self.zones_of_interface(interface))
+        return feeds
+
+    def _bound(self, zones: Iterable[str]) -> List[Tuple[Feed, Form]]:
+        feeds = (feed for zone in zones for feed in feeds_of_zone(self.zones[zone]))
+        return [(feed, self._forms[feed.set]) for feed in feeds if feed.set in self._forms]
+
+
+def tally(things: Iterable[Thing], policy: Policy) -> Dict[SetName, Dict[bytes, int]]:
+    """Every claim of everything, counted from nothing: what the ledger must be equal to at all times."""
+    counts: Dict[SetName, Dict[bytes, int]] = {}
+    for thing in things:
+        for name, element in policy.claims(thing):
+            elements = counts.setdefault(name, {})
+            elements[element] = elements.get(element, 0) + 1
+    return counts
+
+
+def _of_address(feeds: Iterable[Tuple[Feed, Form]], local: bytes, prefixlen: int, flags: int) -> Iterator[Claim]:
+    mask = kinds(local, flags)
+    for feed, form in feeds:
+        if mask & feed.exclude or form.type == IFNAME or form.width != len(local):
+            continue
+        if feed.holds == "addresses":
+            yield feed.set, local + bytes((form.width * 8,)) if form.interval else local
+        elif feed.holds == "networks" and form.interval:
+            yield feed.set, network(local, prefixlen) + bytes((prefixlen,))
+
+
+def _of_interface(feeds: Iterable[Tuple[Feed, Form]], name: str) -> Iterator[Claim]:
+    for feed, form in feeds:
+        if feed.holds == "interfaces" and form.type == IFNAME:
+            key = name.encode("utf-8", "surrogateescape").ljust(form.width, b"\0")
+            yield feed.set, key + bytes((form.width * 8,)) if form.interval else key
