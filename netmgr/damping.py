@@ -1,0 +1,53 @@
+"""How often to look at the ruleset, and how soon to repair it.
+
+Pace     a look that took d seconds is followed by a rest of `factor` times d: whatever others do to nf_tables, looking
+         takes a bounded share of a processor, and a look that costs nothing waits for nothing
+Damper   two programs that undo each other's work: beyond 20 repairs in a second each further one waits, longer and longer, a second
+         at most.  Five seconds without a repair end the fight.
+"""
+
+from collections import deque
+from typing import Deque
+
+FIGHT_REPAIRS, FIGHT_SECONDS = 20, 1.0
+DELAY_FIRST, DELAY_LONGEST = 0.05, 1.0
+CALM_SECONDS = 5.0
+
+
+class Pace:
+    """Rest in proportion to the work."""
+
+    def __init__(self, factor: float) -> None:
+        self._factor = factor
+        self.ready_at = 0.0
+
+    def spent(self, begin: float, end: float) -> None:
+        """A piece of work took from begin to end."""
+        self.ready_at = end + self._factor * (end - begin)
+
+
+class Damper:
+    """Notices a fight and slows it down."""
+
+    def __init__(self) -> None:
+        self._times: Deque[float] = deque(maxlen=FIGHT_REPAIRS)
+        self._delay = 0.0
+
+    @property
+    def fighting(self) -> bool:
+        """Whether repairs are being delayed."""
+        return self._delay > 0
+
+    @property
+    def ready_at(self) -> float:
+        """When the next repair may begin."""
+        return self._times[-1] + self._delay if self._times else 0.0
+
+    def repaired(self, now: float) -> None:
+        """A repair was made."""
+        if self._times and now - self._times[-1] >= CALM_SECONDS:
+            self._delay = 0.0
+            self._times.clear()
+        if len(self._times) == FIGHT_REPAIRS and now - self._times[0] < FIGHT_SECONDS:
+            self._delay = min(DELAY_LONGEST, self._delay * 2) or DELAY_FIRST
+        self._times.append(now)
