@@ -1,0 +1,69 @@
+"""What systemd and netmgr tell each other: sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3), the journal's stream.
+
+All of it goes by environment variables and one datagram socket, and all of it is silent where there is no systemd.
+"""
+
+import os
+import socket
+import time
+from typing import List, Optional
+
+LISTEN_FDS_START = 3
+_PATIENCE = 1.0
+
+
+def notify(*fields: str) -> None:
+    """Send fields such as "READY=1" or "STATUS=…" to the service manager in one message.  Never raises.
+
+    A manager that does not read is waited for one second: a READY that got lost would mean a failed start.
+    """
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    if address[0] == "@":
+        address = "\0" + address[1:]
+    message = "\n".join(field.replace("\n", " ") for field in fields).encode("utf-8", "backslashreplace")
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
+            manager.settimeout(_PATIENCE)
+            manager.connect(address)
+            manager.send(message)
+    except OSError:
+        pass
+
+
+def listen_fds() -> List[int]:
+    """The listening sockets that systemd passed to this process, closed on exec; the variables are gone afterwards."""
+    pid, count = (os.environ.pop(name, "") for name in ("LISTEN_PID", "LISTEN_FDS"))
+    os.environ.pop("LISTEN_FDNAMES", None)
+    if not count.isdecimal() or pid != str(os.getpid()):
+        return []
+    fds = list(range(LISTEN_FDS_START, LISTEN_FDS_START + int(count)))
+    for fd in fds:
+        os.set_inheritable(fd, False)
+    return fds
+
+
+def watchdog_seconds() -> Optional[float]:
+    """How often to send WATCHDOG=1: half of the time that the manager allows; None when it does not watch this process."""
+    allowed = os.environ.get("WATCHDOG_USEC", "")
+    if not allowed.isdecimal() or int(allowed) == 0 or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    return int(allowed) / 2e6
+
+
+def monotonic_usec() -> int:
+    """The stamp that MONOTONIC_USEC= carries beside RELOADING=1."""
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+
+
+def started_by_systemd() -> bool:
+    """Whether stderr is the stream to the journal, which takes the level from a prefix.
+
+    The variable alone does not say so: everything started from a service inherits it, with stderr redirected or not.
+    """
+    try:
+        stderr = os.fstat(2)
+    except OSError:
+        return False
+    return os.environ.get("JOURNAL_STREAM") == "%d:%d" % (stderr.st_dev, stderr.st_ino)
