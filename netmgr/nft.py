@@ -20,7 +20,6 @@ import struct
 from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from netmgr._nftcodec import ffi, lib
-from netmgr.errors import ProtocolError
 from netmgr.netlink import HEADER, NLM_F_CREATE, NLMSG_ERROR, Ack, Message, error
 from netmgr.sets import COMMENT, IFNAME, IPV4_ADDR, IPV6_ADDR, WIDTHS, Change, ChangeElements, CreateSet, CreateTable, SetName
 
@@ -113,13 +112,18 @@ def parts_of(seq: int, changes: Sequence[Change], destroy: bool) -> List[Part]:
     return parts
 
 
+def size_of(parts: Sequence[Part]) -> int:
+    """How many bytes the transaction of these parts has."""
+    return sum(len(part.data) for part in parts) + 2 * _ATTRIBUTES
+
+
 def split(parts: Sequence[Part], limit: int) -> Iterator[Sequence[Part]]:
     """The parts as transactions of at most `limit` bytes, or of one part; their order stays, so deletes go first."""
-    start, used = 0, 2 * _ATTRIBUTES
+    start, used = 0, size_of(())
     for index, part in enumerate(parts):
         if index > start and used + len(part.data) > limit:
             yield parts[start:index]
-            start, used = index, 2 * _ATTRIBUTES
+            start, used = index, size_of(())
         used += len(part.data)
     if start < len(parts):
         yield parts[start:]
@@ -140,6 +144,11 @@ def faults(parts: Sequence[Part], seq: int, answers: Sequence[Tuple[int, Ack]]) 
             if not any(fault[:4] == other[:4] and fault.gone == other.gone for other in found):
                 found.append(fault)
     return tuple(found)
+
+
+def not_sent(number: int) -> Outcome:
+    """The outcome when the kernel did not even take the bytes."""
+    return Outcome(False, True, (_stray(Ack(number, "", 0)),))
 
 
 def _scratch() -> "ffi.CData":

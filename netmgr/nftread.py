@@ -19,7 +19,7 @@ from netmgr.errors import ProtocolError
 from netmgr.events import RulesetChanged
 from netmgr.netlink import Buffer, Message, attributes, messages
 from netmgr.nft import KEY_TYPES, NFNL_SUBSYS_NFTABLES, NFT_MSG_NEWGEN
-from netmgr.sets import COMMENT, NFT_SET_INTERVAL, Contents, SetInfo, SetName
+from netmgr.sets import COMMENT, NFT_SET_EVAL, NFT_SET_INTERVAL, NFT_SET_TIMEOUT, Contents, SetInfo, SetName
 
 NFTA_GEN_ID, NFTA_GEN_PROC_PID, NFTA_GEN_PROC_NAME = 1, 2, 3
 NFTA_TABLE_HANDLE = 4
@@ -41,11 +41,15 @@ class Reading(NamedTuple):
 
 
 class Elements:
-    """The messages of one dump, collected.  `generations` are the res_id that they carried."""
+    """The messages of one dump, collected.
+
+    `generations` are the res_id that they carried, `dumped` is how many elements they held; after contents(), `different` is how many
+    there are without those that came twice.
+    """
 
     def __init__(self, info: SetInfo) -> None:
         self.generations: Set[int] = set()
-        self.count = 0
+        self.dumped = self.different = 0
         self._info = info
         self._records = bytearray()
         self._scratch = ffi.new("struct nftcodec_element[]", lib.NFTCODEC_ELEMENTS_MAX)
@@ -58,12 +62,12 @@ class Elements:
         if found < 0:
             raise ProtocolError("nf_tables: elements of %s make no sense" % (self._info.name,))
         self._records += ffi.buffer(self._scratch, found * _RECORD)
-        self.count += found
+        self.dumped += found
 
     def contents(self) -> Contents:
-        """The elements; afterwards `count` is without those that were dumped twice."""
+        """What was fed, once; nothing can be fed after it."""
         records = ffi.from_buffer("struct nftcodec_element[]", self._records, require_writable=True)
-        self.count = lib.nftcodec_sort(records, self.count)
+        self.different = lib.nftcodec_sort(records, self.dumped)
         start, ours, expires = lib.NFTCODEC_START, lib.NFTCODEC_OURS, lib.NFTCODEC_EXPIRES
         return Contents(
             ours=self._pick(records, start | ours, start | ours),
@@ -73,9 +77,22 @@ class Elements:
     def _pick(self, records: "ffi.CData", mask: int, value: int) -> FrozenSet[bytes]:
         width, ranges = self._info.key_length, bool(self._info.flags & NFT_SET_INTERVAL)
         stride = 2 * width if ranges else width
-        packed = bytearray(stride * self.count)
-        used = lib.nftcodec_pick(records, self.count, width, ranges, mask, value, ffi.from_buffer(packed), len(packed))
+        packed = bytearray(stride * self.different)
+        used = lib.nftcodec_pick(records, self.different, width, ranges, mask, value, ffi.from_buffer(packed), len(packed))
         return frozenset(chain.from_iterable(struct.iter_unpack("%ds" % stride, memoryview(packed)[:used])))
+
+
+def union(one: Contents, other: Contents) -> Contents:
+    """What either holds; what either takes for ours is ours."""
+    ours = one.ours | other.ours
+    return Contents(ours, one.expiring | other.expiring, (one.foreign | other.foreign) - ours)
+
+
+def plausible(info: SetInfo, dumped: int) -> bool:
+    """Whether a dump is as long as the kernel says, which counts ranges by two elements.  Elements that expired are not dumped."""
+    if info.count is None or info.flags & (NFT_SET_TIMEOUT | NFT_SET_EVAL):
+        return True
+    return info.count == (dumped // 2 if info.flags & NFT_SET_INTERVAL else dumped)
 
 
 def resource(payload: memoryview) -> int:

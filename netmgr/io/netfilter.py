@@ -1,0 +1,125 @@
+"""A NETLINK_NETFILTER socket: what it sends, what it receives, how much it holds.
+
+Nothing here waits.  Netlink is synchronous: when a send returns, the kernel has done what was asked and every answer is queued; a dump
+continues within each receive.  So receiving until EAGAIN gives all there is.  Once a receive buffer overflows (ENOBUFS), the kernel
+drops everything until the queue is completely empty, which is another reason to drain it always.
+"""
+
+import errno
+import socket
+import struct
+from typing import List, Optional, Tuple
+
+from netmgr._nftcodec import ffi
+from netmgr.errors import ProtocolError
+from netmgr.netlink import NETLINK_ADD_MEMBERSHIP, NETLINK_CAP_ACK, NETLINK_EXT_ACK, SOL_NETLINK, Message, messages
+
+NETLINK_NETFILTER = 12
+SO_ATTACH_FILTER = 26
+SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
+SO_MEMINFO, SK_MEMINFO_VARS, SK_MEMINFO_DROPS = 55, 9, 8
+
+RECEIVE_BUFFER = 1 << 20
+MESSAGE_BUFFER = 1 << 17        # the kernel fills at most 32 KiB in a dump; an error that echoes its request may take 64 KiB
+SEND_OVERHEAD = 32              # netlink_sendmsg() refuses more than sk_sndbuf - 32
+
+
+class Netfilter:
+    """The socket, open for life: closing one after a delete waits for an RCU grace period with the commit lock held."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, NETLINK_NETFILTER)
+        self._socket.bind((0, 0))
+        self.portid: int = self._socket.getsockname()[0]
+        self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
+        self._socket.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
+        self._set_buffer(SO_RCVBUFFORCE, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        self._buffer = bytearray(MESSAGE_BUFFER)
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        self._socket.close()
+
+    def send(self, data: bytes) -> None:
+        """To the kernel, all of it or OSError."""
+        self._socket.sendto(data, (0, 0))
+
+    def receive(self) -> Optional[memoryview]:
+        """One datagram, valid until the next call; None when there is none.  OSError ENOBUFS: some were lost; go on receiving."""
+        while True:
+            try:
+                size, _, flags, (sender, _groups) = self._socket.recvmsg_into([self._buffer])
+            except BlockingIOError:
+                return None
+            if flags & socket.MSG_TRUNC:
+                raise ProtocolError("netfilter: a datagram of more than %d bytes" % len(self._buffer))
+            if sender == 0:
+                return memoryview(self._buffer)[:size]
+
+    def exchange(self, data: bytes) -> Tuple[List[Message], bool]:
+        """Send, and receive all that comes of it; True: some of that was lost."""
+        self.send(data)
+        found: List[Message] = []
+        overrun = False
+        while True:
+            try:
+                view = self.receive()
+            except OSError as problem:
+                if problem.errno != errno.ENOBUFS:
+                    raise
+                overrun = True
+                continue
+            if view is None:
+                return found, overrun
+            found.extend(messages(bytes(view)))
+
+    def discard(self) -> None:
+        """Whatever is still queued, and the rest of a dump."""
+        while True:
+            try:
+                if self.receive() is None:
+                    return
+            except ProtocolError:
+                pass
+            except OSError as problem:
+                if problem.errno != errno.ENOBUFS:
+                    raise
+
+    def room(self, size: int) -> int:
+        """How much one send takes, after making room for `size` bytes as far as that is allowed."""
+        limit = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - SEND_OVERHEAD
+        if size > limit:
+            self._set_buffer(SO_SNDBUFFORCE, socket.SO_SNDBUF, size + SEND_OVERHEAD)
+            limit = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - SEND_OVERHEAD
+        return limit
+
+    def join(self, group: int, kind: int) -> None:
+        """Receive a multicast group, but only datagrams that begin with a message of this type.
+
+        The filter: A = the half-word at 4 (as if in network order); accept if it is the type; drop.
+        """
+        wanted = int.from_bytes(struct.pack("=H", kind), "big")
+        steps = ((0x28, 0, 0, 4), (0x15, 0, 1, wanted), (0x06, 0, 0, 0xFFFFFFFF), (0x06, 0, 0, 0))
+        program = ffi.from_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
+        filtered = struct.pack("HP", len(steps), int(ffi.cast("uintptr_t", program)))
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, filtered)
+        self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
+
+    def drops(self) -> int:
+        """How many datagrams the kernel could not queue so far; 0 from kernels before 4.12, which do not tell."""
+        try:
+            counters = self._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 4 * SK_MEMINFO_VARS)
+        except OSError:
+            return 0
+        number: int = struct.unpack_from("=I", counters, 4 * SK_MEMINFO_DROPS)[0]
+        return number
+
+    def _set_buffer(self, force: int, plain: int, size: int) -> None:
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, force, size)
+        except PermissionError:
+            self._socket.setsockopt(socket.SOL_SOCKET, plain, size)
