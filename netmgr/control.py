@@ -52,6 +52,10 @@ class LineBuffer:
         """Take bytes from the client.  At the end of its input, feed a newline: it completes a last line that has none."""
         self._pending += data
 
+    def waiting(self) -> bool:
+        """Whether line() has something to say, if only that the line is too long, without further bytes."""
+        return b"\n" in self._pending or len(self._pending) > LINE_LIMIT
+
     def line(self) -> Optional[str]:
         """The next complete line, or None: not yet.  ProtocolError when it is longer than LINE_LIMIT bytes."""
         self._pending = self._pending.lstrip()
