@@ -8,9 +8,9 @@ from typing import NamedTuple, Optional, Tuple
 
 
 class LinkSeen(NamedTuple):
-    """An interface as the kernel has it now; the name is a property that may change, the index is the identity."""
+    """An interface as the kernel has it now; the name is a property that may change, the ifindex is the identity."""
 
-    index: int
+    ifindex: int
     name: str
     up: bool
 
@@ -18,16 +18,16 @@ class LinkSeen(NamedTuple):
 class LinkGone(NamedTuple):
     """The interface and with it every address that it had."""
 
-    index: int
+    ifindex: int
 
 
 class AddressSeen(NamedTuple):
     """An address on an interface.  `local` is our own end; `peer` differs from it on point-to-point links only.
 
-    `flags` are the 32 bits of IFA_FLAGS.  (index, local, prefixlen, peer) is the identity.
+    `flags` are the 32 bits of IFA_FLAGS.  (ifindex, local, prefixlen, peer) is the identity.
     """
 
-    index: int
+    ifindex: int
     local: bytes
     prefixlen: int
     peer: bytes
@@ -37,7 +37,7 @@ class AddressSeen(NamedTuple):
 class AddressGone(NamedTuple):
     """The address with this identity is no longer there."""
 
-    index: int
+    ifindex: int
     local: bytes
     prefixlen: int
     peer: bytes

@@ -34,10 +34,19 @@ class Guard:
         self._thorough = Pace(THOROUGH_REST)
         self._damper = Damper()
 
+    def adopt(self, reconciler: Reconciler) -> None:
+        """Go on with another model; the accounts stay."""
+        self.reconciler = reconciler
+
     def changed(self, by: Optional[RulesetChanged]) -> None:
         """Somebody else committed something; None when it is not known who."""
         self._suspicious = True
         self._culprit = by
+
+    def doubt(self) -> None:
+        """Read everything at the next settle(), whatever it costs and however soon it comes after the last time."""
+        self._quick, self._thorough, self._damper = Pace(QUICK_REST), Pace(THOROUGH_REST), Damper()
+        self.changed(None)
 
     def settle(self) -> List[Change]:
         """Look if a look is due, then reconcile.  Returns what was committed."""

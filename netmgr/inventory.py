@@ -10,7 +10,7 @@ hash.  Addresses may come before their link is known; they count from the moment
 
 from typing import Dict, Iterable, Iterator, NamedTuple, Union
 
-from netmgr.events import AddressGone, AddressSeen, ContainerGone, ContainerSeen, LinkGone, LinkSeen
+from netmgr.events import AddressGone, AddressSeen, ContainerSeen, LinkGone, LinkSeen
 
 
 class Link(NamedTuple):
@@ -44,7 +44,7 @@ class Change(NamedTuple):
     thing: Thing
 
 
-Event = Union[LinkSeen, LinkGone, AddressSeen, AddressGone, ContainerSeen, ContainerGone]
+Event = Union[LinkSeen, LinkGone, AddressSeen, AddressGone]
 
 
 def identity(local: bytes, prefixlen: int, peer: bytes) -> bytes:
@@ -72,40 +72,36 @@ class Inventory:
 
     def things(self) -> Iterator[Thing]:
         """Everything that is there."""
-        for index, link in self.links.items():
+        for ifindex, link in self.links.items():
             yield Interface(link.name)
-            for key, flags in self.addresses.get(index, {}).items():
+            for key, flags in self.addresses.get(ifindex, {}).items():
                 yield Address(link.name, key, flags)
         yield from self.containers.values()
 
     def apply(self, event: Event) -> Iterator[Change]:
-        """Take in one event.  The tables have changed only when the iterator has been read to its end."""
+        """Take in one event of a link or address.  The tables have changed only when the iterator has been read to its end."""
         if isinstance(event, AddressSeen):
             yield from self._address_seen(event)
         elif isinstance(event, AddressGone):
-            yield from self._address_gone(event.index, identity(event.local, event.prefixlen, event.peer))
+            yield from self._address_gone(event.ifindex, identity(event.local, event.prefixlen, event.peer))
         elif isinstance(event, LinkSeen):
             yield from self._link_seen(event)
-        elif isinstance(event, LinkGone):
-            yield from self._link_gone(event.index)
-        elif isinstance(event, ContainerSeen):
-            yield from self._container_seen(event)
         else:
-            yield from self._container_gone(event.id)
+            yield from self._link_gone(event.ifindex)
 
     def replace_interfaces(self, links: Iterable[Event], addresses: Iterable[Event]) -> Iterator[Change]:
         """Make links and addresses equal to a snapshot (of LinkSeen and AddressSeen)."""
         events = [*links, *addresses]
-        seen_links = {event.index for event in events if isinstance(event, LinkSeen)}
+        seen_links = {event.ifindex for event in events if isinstance(event, LinkSeen)}
         seen: Dict[int, set[bytes]] = {}
         for event in events:
             if isinstance(event, AddressSeen):
-                seen.setdefault(event.index, set()).add(identity(event.local, event.prefixlen, event.peer))
-        for index, known in list(self.addresses.items()):
-            for key in known.keys() - seen.get(index, set()):
-                yield from self._address_gone(index, key)
-        for index in self.links.keys() - seen_links:
-            yield from self._link_gone(index)
+                seen.setdefault(event.ifindex, set()).add(identity(event.local, event.prefixlen, event.peer))
+        for ifindex, known in list(self.addresses.items()):
+            for key in known.keys() - seen.get(ifindex, set()):
+                yield from self._address_gone(ifindex, key)
+        for ifindex in self.links.keys() - seen_links:
+            yield from self._link_gone(ifindex)
         for event in events:
             yield from self.apply(event)
 
@@ -118,41 +114,41 @@ class Inventory:
             yield from self._container_seen(event)
 
     def _address_seen(self, event: AddressSeen) -> Iterator[Change]:
-        known = self.addresses.setdefault(event.index, {})
+        known = self.addresses.setdefault(event.ifindex, {})
         key = identity(event.local, event.prefixlen, event.peer)
         before = known.get(key)
         if before == event.flags:
             return
         known[key] = event.flags
-        link = self.links.get(event.index)
+        link = self.links.get(event.ifindex)
         if link is not None:
             if before is not None:
                 yield Change(False, Address(link.name, key, before))
             yield Change(True, Address(link.name, key, event.flags))
 
-    def _address_gone(self, index: int, key: bytes) -> Iterator[Change]:
-        flags = self.addresses.get(index, {}).pop(key, None)
-        link = self.links.get(index)
+    def _address_gone(self, ifindex: int, key: bytes) -> Iterator[Change]:
+        flags = self.addresses.get(ifindex, {}).pop(key, None)
+        link = self.links.get(ifindex)
         if link is not None and flags is not None:
             yield Change(False, Address(link.name, key, flags))
 
     def _link_seen(self, event: LinkSeen) -> Iterator[Change]:
-        before = self.links.get(event.index)
+        before = self.links.get(event.ifindex)
         if before is not None and before.name != event.name:
-            yield from self._all_of_link(False, before.name, event.index)
-        self.links[event.index] = Link(event.name, event.up)
+            yield from self._all_of_link(False, before.name, event.ifindex)
+        self.links[event.ifindex] = Link(event.name, event.up)
         if before is None or before.name != event.name:
-            yield from self._all_of_link(True, event.name, event.index)
+            yield from self._all_of_link(True, event.name, event.ifindex)
 
-    def _link_gone(self, index: int) -> Iterator[Change]:
-        link = self.links.pop(index, None)
+    def _link_gone(self, ifindex: int) -> Iterator[Change]:
+        link = self.links.pop(ifindex, None)
         if link is not None:
-            yield from self._all_of_link(False, link.name, index)
-        self.addresses.pop(index, None)
+            yield from self._all_of_link(False, link.name, ifindex)
+        self.addresses.pop(ifindex, None)
 
-    def _all_of_link(self, gained: bool, name: str, index: int) -> Iterator[Change]:
+    def _all_of_link(self, gained: bool, name: str, ifindex: int) -> Iterator[Change]:
         yield Change(gained, Interface(name))
-        for key, flags in self.addresses.get(index, {}).items():
+        for key, flags in self.addresses.get(ifindex, {}).items():
             yield Change(gained, Address(name, key, flags))
 
     def _container_seen(self, event: ContainerSeen) -> Iterator[Change]:

@@ -19,7 +19,8 @@ from netmgr.events import ContainerSeen
 from netmgr.inventory import Change as Happening
 from netmgr.inventory import Inventory
 from netmgr.ledger import Ledger
-from netmgr.nft import Fault, Reading
+from netmgr.nft import Fault
+from netmgr.nftread import Reading
 from netmgr.sets import Change, ChangeElements, Contents, CreateSet, CreateTable, Difference, Form, SetInfo, SetName
 from netmgr.zones import Feed, Policy, feeds_of_zone, tally
 
@@ -102,6 +103,7 @@ class Model:
         self.ledger = Ledger()
         self.sets: Dict[SetName, ManagedSet] = {}
         self.unsurveyed: Set[SetName] = set()
+        self.stale: Set[SetName] = set()
         self.hold = False
         for container in inventory.containers.values():
             self._know_zones(container)
@@ -216,6 +218,7 @@ class Model:
         touched = self.ledger.take_touched(managed.name)
         if managed.form is None or not (managed.whole or touched):
             return
+        self.stale.add(managed.name)
         if managed.info is None:
             if not self._creatable(managed):
                 return

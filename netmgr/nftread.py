@@ -90,9 +90,9 @@ def union(one: Contents, other: Contents) -> Contents:
 
 def plausible(info: SetInfo, dumped: int) -> bool:
     """Whether a dump is as long as the kernel says, which counts ranges by two elements.  Elements that expired are not dumped."""
-    if info.count is None or info.flags & (NFT_SET_TIMEOUT | NFT_SET_EVAL):
+    if info.elements is None or info.flags & (NFT_SET_TIMEOUT | NFT_SET_EVAL):
         return True
-    return info.count == (dumped // 2 if info.flags & NFT_SET_INTERVAL else dumped)
+    return info.elements == (dumped // 2 if info.flags & NFT_SET_INTERVAL else dumped)
 
 
 def resource(payload: memoryview) -> int:
@@ -126,7 +126,7 @@ def set_info(payload: memoryview, name: SetName, table: int) -> SetInfo:
         size=_integer(described, NFTA_SET_DESC_SIZE, 4) if NFTA_SET_DESC_SIZE in described else 0,
         timeout=_integer(found, NFTA_SET_TIMEOUT, 8) if NFTA_SET_TIMEOUT in found else 0,
         identity=(table, _integer(found, NFTA_SET_HANDLE, 8)),
-        count=_integer(found, NFTA_SET_COUNT, 4) if NFTA_SET_COUNT in found else None)
+        elements=_integer(found, NFTA_SET_COUNT, 4) if NFTA_SET_COUNT in found else None)
 
 
 def ruleset_changes(buffer: Buffer) -> List[RulesetChanged]:

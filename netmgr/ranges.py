@@ -58,11 +58,11 @@ def _without(spans: List[Span], holes: List[Span]) -> Iterator[Span]:
     for first, last in spans:
         while start < len(holes) and holes[start][1] < first:
             start += 1
-        position = start
+        position, rest = start, first
         while position < len(holes) and holes[position][0] <= last:
-            if holes[position][0] > first:
-                yield first, holes[position][0] - 1
-            first = holes[position][1] + 1
+            if holes[position][0] > rest:
+                yield rest, holes[position][0] - 1
+            rest = holes[position][1] + 1
             position += 1
-        if first <= last:
-            yield first, last
+        if rest <= last:
+            yield rest, last

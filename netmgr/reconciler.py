@@ -13,7 +13,8 @@ from typing import Callable, Dict, Iterable, List, Optional, Protocol, Sequence,
 from netmgr import sets
 from netmgr.errors import ProtocolError
 from netmgr.model import Model
-from netmgr.nft import Fault, Outcome, Reading
+from netmgr.nft import Fault, Outcome
+from netmgr.nftread import Reading
 from netmgr.sets import Change, ChangeElements, CreateSet, SetInfo, SetName
 
 NAMED_AT_MOST = 8
@@ -47,7 +48,8 @@ class Reconciler:
     def survey(self, names: Iterable[SetName], now: float, thorough: bool = True) -> List[SetName]:
         """Read sets and tell the model; returns those that lost elements of ours.
 
-        Not thorough: a set of which nothing seems to have changed is not read again.  A set that cannot be read is set aside; the others are not affected.
+        Not thorough: a set of which nothing seems to have changed is not read again.  A set that cannot be read is set aside; the
+        others are not affected.
         """
         damaged: List[SetName] = []
         findings: Dict[SetName, Tuple[Optional[SetInfo], Optional[Reading]]] = {}
@@ -131,10 +133,10 @@ class Reconciler:
 
     def _seems_same(self, name: SetName, info: SetInfo) -> bool:
         managed = self.model.sets[name]
-        if managed.info is None or info.count is None or managed.fault is not None or not managed.verified:
+        if managed.info is None or info.elements is None or managed.fault is not None or not managed.verified:
             return False
-        known = managed.info._replace(count=info.count)
-        return known == info and info.count == managed.count
+        known = managed.info._replace(elements=info.elements)
+        return known == info and info.elements == managed.count
 
 
 UNEXPLAINED = Fault(None, 0, "the kernel refused without a reason", "", None, False)

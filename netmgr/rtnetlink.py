@@ -42,7 +42,7 @@ Event = Union[LinkSeen, LinkGone, AddressSeen, AddressGone]
 
 
 class _Address(NamedTuple):
-    index: int
+    ifindex: int
     local: bytes
     prefixlen: int
     peer: bytes

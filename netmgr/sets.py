@@ -53,7 +53,7 @@ class SetInfo(NamedTuple):
     """A set as the kernel describes it.  `type` is nft's name of the key type or, of a type not known here, its number.
 
     `identity` is (table handle, set handle): another pair under the same name is another set.  `size` 0 is unlimited; `timeout`
-    is the default in milliseconds, 0 none; `count` is the number of elements where the kernel tells it (6.18), else None.
+    is the default in milliseconds, 0 none; `elements` is their number where the kernel tells it (6.18), else None.
     """
 
     name: SetName
@@ -63,7 +63,7 @@ class SetInfo(NamedTuple):
     size: int
     timeout: int
     identity: Tuple[int, int]
-    count: Optional[int]
+    elements: Optional[int]
 
 
 class Contents(NamedTuple):

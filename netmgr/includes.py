@@ -1,0 +1,74 @@
+"""Ready-made set contents, so that a ruleset can load sets already filled.
+
+A file says what netmgr holds in its set or, while the set is missing, what it would put there.  Files are written behind the
+sets, never before, and with rests in proportion to what writing takes: a large set that changes all the time must not cost a
+rewrite of its whole file each time.
+"""
+
+from functools import partial
+from typing import Callable, Iterable, Optional, Protocol, Set
+
+from netmgr.damping import Pace
+from netmgr.model import ManagedSet, Model
+from netmgr.reconciler import Log
+from netmgr.sets import SetName, element_list
+
+REST = 20
+
+
+class Files(Protocol):
+    """Where the files are (netmgr.io.files.IncludeFiles); OSError when they cannot be."""
+
+    def write(self, name: SetName, text: str) -> None:
+        """Make the file of this set say this."""
+
+    def remove(self, name: SetName) -> None:
+        """Have no file for this set."""
+
+
+def content(model: Model, managed: ManagedSet) -> str:
+    """What stands in the file: one `elements = { … }`, or nothing."""
+    elements = managed.ours if managed.info is not None else model.wanted(managed)
+    if managed.form is None or not elements:
+        return ""
+    return "elements = { %s }\n" % element_list(managed.form, elements)
+
+
+class Includes:
+    """Keeps the files current with a model; each error is logged once."""
+
+    def __init__(self, files: Files, clock: Callable[[], float], log: Log) -> None:
+        self._files = files
+        self._clock = clock
+        self._log = log
+        self._pace = Pace(REST)
+        self._errors: Set[str] = set()
+
+    def write(self, model: Model, at_once: bool = False) -> None:
+        """Write what has changed, unless it is too early after the last time."""
+        begin = self._clock()
+        if not model.stale or (begin < self._pace.ready_at and not at_once):
+            return
+        stale = [model.sets[name] for name in sorted(model.stale) if name in model.sets]
+        model.stale.clear()
+        for managed in stale:
+            if managed.form is not None and not managed.retiring:
+                self._attempt(partial(self._files.write, managed.name, content(model, managed)))
+        self._pace.spent(begin, self._clock())
+
+    def remove(self, names: Iterable[SetName]) -> None:
+        """These sets have no files any more."""
+        for name in names:
+            self._attempt(partial(self._files.remove, name))
+
+    def deadline(self, model: Model) -> Optional[float]:
+        """When write() has something to do that had to wait."""
+        return self._pace.ready_at if model.stale else None
+
+    def _attempt(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except OSError as problem:
+            if str(problem) not in self._errors:
+                self._log("warning", "include files: %s" % problem)
+            self._errors.add(str(problem))
