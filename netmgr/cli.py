@@ -1,0 +1,234 @@
+"""The command line: a table of commands and a table of options, which also print the usage.
+
+An option may stand before or after the command, as `--name value` or `--name=value`.  Only `run`, `check`, `diff` and `demo` load
+the daemon's modules; the others ask a running daemon over its socket.
+
+Exit status: 0 done; 1 failed, or `status` says degraded; 2 wrong usage; 3 no daemon answers at the socket.
+"""
+
+import os
+import sys
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from netmgr import __version__
+from netmgr.io.places import CONFIG, place, socket_path
+
+DONE, FAILED, WRONG_USAGE, NO_DAEMON, INTERRUPTED = 0, 1, 2, 3, 130
+ANSWER_SECONDS = 30.0
+LEVELS = ("error", "warning", "info", "debug")
+
+OPTIONS = {
+    "--config": ("FILE", "the configuration, instead of $NETMGR_CONFIG or " + CONFIG),
+    "--socket": ("PATH", "the control socket, instead of the configured one"),
+    "--log-level": ("LEVEL", "error, warning, info or debug, instead of the configured one"),
+    "--dry-run": ("", "log what would be sent to the kernel, and send nothing"),
+    "--json": ("", "one line of JSON"),
+    "--help": ("", "this text"),
+}
+SHORT = {"-h": "--help"}
+OPTIONS_LIKE_COMMANDS = {"--version": "version", "-V": "version"}
+
+Options = Dict[str, str]
+
+
+class CommandError(Exception):
+    """The command did not succeed: exit status and message."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Command(NamedTuple):
+    """A command and the options that it takes."""
+
+    name: str
+    options: Tuple[str, ...]
+    summary: str
+    run: Callable[[Options], int]
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Run one command; the exit status."""
+    try:
+        name, options = parse(sys.argv[1:] if arguments is None else arguments)
+        if "--help" in options:
+            return _show(usage(name))
+        return COMMANDS[name].run(options)
+    except CommandError as error:
+        print(_encodable(str(error)), file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def parse(arguments: Sequence[str]) -> Tuple[str, Options]:
+    """The command, and the options with their values, "" for a switch.  The command is "" only beside --help."""
+    words: List[str] = []
+    options: Options = {}
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        word = OPTIONS_LIKE_COMMANDS.get(word, word)
+        if word.startswith("-"):
+            option, equals, value = word.partition("=")
+            option = SHORT.get(option, option)
+            options[option] = _value(option, value if equals else None, rest)
+        else:
+            words.append(word)
+    if words or "--help" not in options:
+        _check(words, options)
+    return "".join(words), options
+
+
+def usage(name: str = "") -> str:
+    """Every command, or one of them with its options."""
+    if name:
+        command = COMMANDS[name]
+        head = "usage: netmgr %s" % " ".join([name, *("[%s]" % _spelled(option) for option in command.options)])
+        rows = [(_spelled(option), OPTIONS[option][1]) for option in (*command.options, "--help")]
+        return "\n".join([head, "", command.summary, "", *_aligned(rows), ""])
+    rows = [(command.name, command.summary) for command in COMMANDS.values()]
+    return "\n".join(["usage: netmgr COMMAND [OPTION ...]", "", *_aligned(rows), "", "netmgr COMMAND --help: its options", ""])
+
+
+def _value(option: str, value: Optional[str], rest: List[str]) -> str:
+    if option not in OPTIONS:
+        raise _wrong("unknown option %s" % option)
+    wanted = OPTIONS[option][0]
+    if not wanted:
+        if value is not None:
+            raise _wrong("%s takes no value" % option)
+        return ""
+    if value is None and rest:
+        value = rest.pop(0)
+    if not value:
+        raise _wrong("%s needs a %s" % (option, wanted))
+    return value
+
+
+def _check(words: Sequence[str], options: Options) -> None:
+    if not words:
+        raise _wrong("a command is needed")
+    if words[0] not in COMMANDS:
+        raise _wrong("unknown command %s" % words[0])
+    if len(words) > 1:
+        raise _wrong("%s takes no argument: %s" % (words[0], words[1]), words[0])
+    for option in options:
+        if option not in (*COMMANDS[words[0]].options, "--help"):
+            raise _wrong("%s has no option %s" % (words[0], option), words[0])
+    if options.get("--log-level", "info") not in LEVELS:
+        raise _wrong("--log-level needs one of %s" % ", ".join(LEVELS), words[0])
+
+
+def _wrong(message: str, command: str = "") -> CommandError:
+    return CommandError(WRONG_USAGE, "netmgr: %s\n%s" % (message, usage(command).rstrip("\n")))
+
+
+def _spelled(option: str) -> str:
+    return (option + " " + OPTIONS[option][0]).rstrip()
+
+
+def _aligned(rows: Sequence[Tuple[str, str]]) -> List[str]:
+    width = max(len(left) for left, _right in rows)
+    return ["  %s  %s" % (left.ljust(width), right) for left, right in rows]
+
+
+def _run(options: Options) -> int:
+    from netmgr import daemon
+    where = place(options.get("--config"), os.environ)
+    return daemon.run(where.config, options.get("--socket"), options.get("--log-level"), "--dry-run" in options, where.socket)
+
+
+def _check_config(options: Options) -> int:
+    from netmgr import daemon
+    return _printing(lambda: daemon.check(place(options.get("--config"), os.environ).config))
+
+
+def _diff(options: Options) -> int:
+    from netmgr import daemon
+    return _printing(lambda: daemon.diff(place(options.get("--config"), os.environ).config))
+
+
+def _demo(_options: Options) -> int:
+    from netmgr import demo
+    return demo.main()
+
+
+def _status(options: Options) -> int:
+    import json
+
+    from netmgr import control
+    answer = _ask(options, "status json")
+    try:
+        status = json.loads(answer)
+        text = control.status_text(status)
+    except (ValueError, KeyError, TypeError):
+        raise CommandError(FAILED, "netmgr: the answer is not netmgr's: " + control.printable(answer[:80])) from None
+    _show(answer if "--json" in options else text)
+    return DONE if status["state"] == "ready" else FAILED
+
+
+def _sets(options: Options) -> int:
+    return _show(_ask(options, "sets json" if "--json" in options else "sets"))
+
+
+def _asking(line: str) -> Callable[[Options], int]:
+    return lambda options: _show(_ask(options, line))
+
+
+def _ask(options: Options, line: str) -> str:
+    """The daemon's answer to one line.  CommandError when there is none, or when it is an error."""
+    from netmgr.io.control import ask
+    path = options.get("--socket") or socket_path(place(options.get("--config"), os.environ))
+    try:
+        answer = ask(path, line, ANSWER_SECONDS)
+    except PermissionError:
+        raise CommandError(FAILED, "netmgr: no permission for the socket %s: it is for root and for members of its group" % path) from None
+    except OSError as error:
+        raise CommandError(NO_DAEMON, "netmgr: no daemon answers at %s: %s" % (path, error.strerror or error)) from None
+    if answer.startswith("ERROR:"):
+        raise CommandError(FAILED, answer.rstrip("\n"))
+    return answer
+
+
+def _show(text: str) -> int:
+    return _printing(lambda: _write(text))
+
+
+def _write(text: str) -> int:
+    print(_encodable(text), end="")
+    return DONE
+
+
+def _printing(run: Callable[[], int]) -> int:
+    """The status of run(), whose output is out when this returns.  A reader that has seen enough is no failure."""
+    try:
+        status = run()
+        print(end="", flush=True)
+        return status
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return DONE
+
+
+def _encodable(text: str) -> str:
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+_CLIENT = ("--socket", "--config")
+
+COMMANDS = {command.name: command for command in (
+    Command("run", ("--config", "--socket", "--log-level", "--dry-run"), "the daemon, in the foreground", _run),
+    Command("check", ("--config",), "validate the configuration, and show which sets would be filled", _check_config),
+    Command("diff", ("--config",), "what a start would change, as nft commands; writes nothing", _diff),
+    Command("status", ("--json", *_CLIENT), "interfaces, containers, sets and sources of the running daemon", _status),
+    Command("sets", ("--json", *_CLIENT), "every set with its elements", _sets),
+    Command("reload", _CLIENT, "let the daemon read its configuration again", _asking("reload")),
+    Command("resync", _CLIENT, "let the daemon read links, addresses, sets and containers again", _asking("resync")),
+    Command("ping", _CLIENT, "whether a daemon answers", _asking("ping")),
+    Command("shutdown", _CLIENT, "stop the daemon cleanly", _asking("shutdown")),
+    Command("demo", (), "all of it in a private network namespace, on the real kernel", _demo),
+    Command("version", (), "name and version", lambda _options: _show("netmgr %s\n" % __version__)),
+)}
