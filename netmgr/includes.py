@@ -37,7 +37,7 @@ def content(model: Model, managed: ManagedSet) -> str:
 class Includes:
     """Keeps the files current with a model; each error is logged once."""
 
-    def __init__(self, files: Files, clock: Callable[[], float], log: Log) -> None:
+    def __init__(self, files: Optional[Files], clock: Callable[[], float], log: Log) -> None:
         self._files = files
         self._clock = clock
         self._log = log
@@ -47,7 +47,7 @@ class Includes:
     def write(self, model: Model, at_once: bool = False) -> None:
         """Write what has changed, unless it is too early after the last time."""
         begin = self._clock()
-        if not model.stale or (begin < self._pace.ready_at and not at_once):
+        if self._files is None or not model.stale or (begin < self._pace.ready_at and not at_once):
             return
         stale = [model.sets[name] for name in sorted(model.stale) if name in model.sets]
         model.stale.clear()
@@ -58,12 +58,13 @@ class Includes:
 
     def remove(self, names: Iterable[SetName]) -> None:
         """These sets have no files any more."""
-        for name in names:
-            self._attempt(partial(self._files.remove, name))
+        if self._files is not None:
+            for name in names:
+                self._attempt(partial(self._files.remove, name))
 
     def deadline(self, model: Model) -> Optional[float]:
         """When write() has something to do that had to wait."""
-        return self._pace.ready_at if model.stale else None
+        return self._pace.ready_at if model.stale and self._files is not None else None
 
     def _attempt(self, action: Callable[[], None]) -> None:
         try:

@@ -33,7 +33,6 @@ class Sources(NamedTuple):
     netlink_state: str
     overruns: int
     resyncs: int
-    nftables_state: str
     repairs: int
     last_repair: Optional[Repair]
     docker_state: str
@@ -53,7 +52,7 @@ def status(model: Model, sources: Sources, pid: int, uptime: float, config_path:
 
 def state(model: Model, sources: Sources) -> str:
     """ready when every set that exists is synced and every enabled source is ok, else degraded."""
-    healthy = all(each in ("ok", "disabled") for each in (sources.netlink_state, sources.nftables_state, sources.docker_state))
+    healthy = all(each in ("ok", "disabled") for each in (sources.netlink_state, sources.docker_state))
     return "ready" if healthy and all(managed.error is None for managed in model.sets.values()) else "degraded"
 
 
@@ -63,6 +62,16 @@ def shown(model: Model) -> Iterator[ManagedSet]:
     for managed in model.sets.values():
         if not managed.retiring and (managed.info is not None or managed.error is not None or _promised(model, managed, populated)):
             yield managed
+
+
+def summary(model: Model) -> str:
+    """All sets in one line."""
+    shown_sets = list(shown(model))
+    wrong = sum(managed.error is not None for managed in shown_sets)
+    missing = sum(managed.error is None and managed.info is None for managed in shown_sets)
+    return "%d elements in %d sets%s%s" % (
+        sum(len(managed.ours) for managed in shown_sets), len(shown_sets) - wrong - missing,
+        ", %d sets missing" % missing if missing else "", ", %d sets in error" % wrong if wrong else "")
 
 
 def set_contents(model: Model) -> Dict[str, Any]:
@@ -161,6 +170,6 @@ def _sources(sources: Sources) -> Dict[str, Any]:
         "time": repair.time, "sets": [str(each) for each in repair.sets]}
     return {
         "netlink": {"state": sources.netlink_state, "overruns": sources.overruns, "resyncs": sources.resyncs},
-        "nftables": {"state": sources.nftables_state, "repairs": sources.repairs, "last_repair": last},
+        "nftables": {"state": "ok", "repairs": sources.repairs, "last_repair": last},
         "docker": {"state": sources.docker_state, "error": sources.docker_error},
     }

@@ -12,7 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "netmgr"
 
-EDGE_MODULES = {"netmgr.daemon", "netmgr.cli", "netmgr.__main__", "netmgr.demo"}
+EDGE_MODULES = {"netmgr.daemon", "netmgr.cli", "netmgr.__main__", "netmgr.demo", "netmgr.offline"}
 EDGE_IMPORTS = {"fcntl", "os", "pathlib", "select", "selectors", "shutil", "signal", "socket", "subprocess", "tempfile", "time"}
 NOWHERE = {"asyncio", "concurrent", "multiprocessing", "queue", "sched", "socketserver", "threading"}
 THIRD_PARTY = {"yaml"}

@@ -16,7 +16,15 @@ from typing import Callable, List, NamedTuple, Tuple
 from netmgr import rtnetlink
 from netmgr.errors import ProtocolError
 from netmgr.netlink import (
-    NETLINK_ADD_MEMBERSHIP, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK, NLM_F_DUMP_INTR, NLMSG_DONE, NLMSG_ERROR, SOL_NETLINK, error, messages,
+    NETLINK_ADD_MEMBERSHIP,
+    NETLINK_EXT_ACK,
+    NETLINK_GET_STRICT_CHK,
+    NLM_F_DUMP_INTR,
+    NLMSG_DONE,
+    NLMSG_ERROR,
+    SOL_NETLINK,
+    error,
+    messages,
 )
 
 SO_RCVBUFFORCE = 33
