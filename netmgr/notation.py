@@ -18,6 +18,7 @@ LONGEST_INTERFACE = 15      # IFNAMSIZ without its NUL
 LONGEST_SOCKET_PATH = 107   # sun_path without its NUL
 
 _IDENTIFIER = re.compile(r"[A-Za-z_.][A-Za-z0-9_./-]*")
+_NOT_IN_INTERFACES = b"/: \t\n\v\f\r\xa0"     # dev_valid_name(), with the kernel's isspace()
 _MODE = re.compile(r"(?:0o?)?([0-7]{1,3})")
 
 
@@ -54,7 +55,7 @@ def pattern(text: str) -> str:
 
 def interface_pattern(text: str) -> str:
     """A name that an interface can have, or a shell pattern for such."""
-    if any(each in "/:" or each.isspace() for each in text):
+    if any(each in _NOT_IN_INTERFACES for each in text.encode()):
         raise ValueError("no interface has / or : or white space in its name")
     if not any(each in text for each in "*?[") and (len(text.encode()) > LONGEST_INTERFACE or text in (".", "..")):
         raise ValueError("a name has at most %d bytes, and is not . or .." % LONGEST_INTERFACE)

@@ -157,7 +157,7 @@ class Value:
         return Fields(self, found)
 
     def _pairs(self) -> Iterator[Tuple[Node, Node, bool]]:
-        pending = [(self.node, False)]
+        pending, seen = [(self.node, False)], {id(self.node)}
         for mapping, merged in pending:
             for key, value in mapping.value:
                 if key.tag != MERGE:
@@ -165,10 +165,11 @@ class Value:
                     continue
                 for each in value.value if value.id == "sequence" else [value]:
                     source = Value(each, self.path, self.problems)
-                    if source.is_mapping:
-                        pending.append((each, True))
-                    else:
+                    if not source.is_mapping:
                         source.wrong("a mapping to merge")
+                    elif id(each) not in seen:
+                        seen.add(id(each))
+                        pending.append((each, True))
 
 
 class Fields:

@@ -75,12 +75,6 @@ def test_only_the_edge_touches_the_outside(module: str) -> None:
 
 
 @MODULES
-def test_edges_share_nothing_but_the_loop(module: str) -> None:
-    if module.startswith("netmgr.io."):
-        assert not [name for name in IMPORTS[module] if _is_edge(name) and name != "netmgr.io.loop"]
-
-
-@MODULES
 def test_no_threads_and_no_other_loop(module: str) -> None:
     assert not {name.split(".")[0] for name in IMPORTS[module]} & NOWHERE
 

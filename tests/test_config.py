@@ -1,0 +1,373 @@
+"""The configuration: what is accepted and what it means, and what is said of all the rest."""
+
+import random
+import re
+from typing import List, Tuple
+
+import pytest
+
+from netmgr.addresses import DEPRECATED, DYNAMIC, LINK_LOCAL, PRIVATE, TEMPORARY
+from netmgr.config import Config, Docker, InterfaceRule, Nftables, SetRule, Zone, default_zone, parse
+from netmgr.errors import ConfigError
+
+FULL = """\
+# every key that there is
+interfaces:
+  - name: eth0
+    dhcp: true
+    nftables_zone: wan
+  - name: eth1
+    address: 192.168.1.1/24
+    nftables_zone: [lan, trusted]
+  - {name: 'wg[0-9]*', address: [10.9.0.1/32, "2001:db8::1/64"]}
+
+zones:
+  wan:
+    table: ip6 mangle
+    exclude: [link_local, private]
+    exclusive: true
+    sets:
+      wan_ips: addresses
+      wan_prefixes: networks
+      wan_ports: interfaces
+      wan_public: {holds: addresses, exclude: [link_local, private, deprecated, temporary]}
+      wan_all: {holds: addresses, exclude: []}
+  spare:
+
+nftables:
+  table: bridge guard
+  create: true
+  on_stop: remove
+  include_dir: null
+  audit_interval: 60
+  watch: poll
+  poll_interval: 0.25
+
+docker:
+  enabled: true
+  socket: /run/podman.sock
+  nftables_zone: containers
+  label: org.example.zone
+  networks: {frontend: web, "back*": [db, lan]}
+  require_healthy: true
+  grace: 2.5
+
+socket_path: /run/other.sock
+socket_mode: "0600"
+socket_group: adm
+log_level: debug
+nftables_rules_path: /etc/rules.d
+http_bind_addr: 127.0.0.1:9100
+"""
+
+
+def errors_of(text: str) -> List[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse(text, "c.yaml")
+    return list(caught.value.errors)
+
+
+def test_every_key() -> None:
+    here = Nftables("bridge", "guard", True, "remove", None, 60.0, "poll", 0.25)
+    private = LINK_LOCAL | PRIVATE
+    assert parse(FULL, "c.yaml") == Config(
+        interfaces=(
+            InterfaceRule("eth0", True, (), ("wan",)),
+            InterfaceRule("eth1", False, ((bytes([192, 168, 1, 1]), 24),), ("lan", "trusted")),
+            InterfaceRule("wg[0-9]*", False, ((bytes([10, 9, 0, 1]), 32), (bytes.fromhex("20010db8") + bytes(11) + b"\x01", 64)), ()),
+        ),
+        zones={
+            "wan": Zone("wan", "ip6", "mangle", private, True, (
+                SetRule("wan_ips", "addresses", private), SetRule("wan_prefixes", "networks", private),
+                SetRule("wan_ports", "interfaces", private),
+                SetRule("wan_public", "addresses", private | DEPRECATED | TEMPORARY), SetRule("wan_all", "addresses", 0))),
+            **{name: Zone(name, "bridge", "guard", LINK_LOCAL, False, None)
+               for name in ("lan", "trusted", "spare", "containers", "web", "db")},
+        },
+        nftables=here,
+        docker=Docker("true", "/run/podman.sock", "containers", "org.example.zone",
+                      (("frontend", "web"), ("back*", "db"), ("back*", "lan")), True, 2.5),
+        socket_path="/run/other.sock", socket_mode=0o600, socket_group="adm", log_level="debug",
+    )
+    assert list(parse(FULL, "c.yaml").zones) == ["wan", "lan", "trusted", "spare", "containers", "web", "db"]
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n...\n", "interfaces:\n", "interfaces: []", "zones: {}", "docker:", "{}"])
+def test_nothing_said_is_the_defaults(text: str) -> None:
+    assert parse(text, "c.yaml") == Config(
+        (), {}, Nftables("inet", "filter", False, "keep", "/run/netmgr", 300.0, "events", 0.5),
+        Docker("auto", "/var/run/docker.sock", "docker", "netmgr.zone", (), False, 10.0), None, 0o660, None, "info")
+
+
+def test_a_configuration_of_rust_network_mgr() -> None:
+    config = parse("""
+interfaces:
+  - name: eth0
+    dhcp: true
+    nftables_zone: wan
+  - name: eth1
+    address: 192.168.1.1/24
+    nftables_zone: lan
+  - name: eth2
+    dhcp: ~
+    address: null
+    nftables_zone:
+socket_path: /tmp/test.sock
+nftables_rules_path: null
+http_bind_addr: "[::1]:9100"
+""", "c.yaml")
+    assert [(rule.pattern, rule.dhcp, rule.zones) for rule in config.interfaces] == [
+        ("eth0", True, ("wan",)), ("eth1", False, ("lan",)), ("eth2", False, ())]
+    assert config.socket_path == "/tmp/test.sock"
+
+
+ACCEPTED: List[Tuple[str, str, object]] = [
+    ("socket_mode: 0660", "socket_mode", 0o660),
+    ("socket_mode: 660", "socket_mode", 0o660),
+    ("socket_mode: '0o600'", "socket_mode", 0o600),
+    ("socket_mode: 0o600", "socket_mode", 0o600),
+    ("socket_mode: 0", "socket_mode", 0),
+    ("docker: {enabled: off}", "docker.enabled", "false"),
+    ("docker: {enabled: 'true'}", "docker.enabled", "true"),
+    ("docker: {enabled: auto}", "docker.enabled", "auto"),
+    ("docker: {nftables_zone: ~}", "docker.zone", None),
+    ("docker: {nftables_zone: ~}", "zones", {}),
+    ("docker: {grace: 0}", "docker.grace", 0.0),
+    ("docker: {}", "zones", {}),
+    ("nftables: {audit_interval: 0}", "nftables.audit_interval", 0.0),
+    ("nftables: {audit_interval: 1.5e+3}", "nftables.audit_interval", 1500.0),
+    ("nftables: {include_dir: }", "nftables.include_dir", None),
+    ("nftables: {table: '  arp   x-/._9 '}", "nftables.table", "x-/._9"),
+    ("socket_path: '/%s'" % ("x" * 106), "socket_path", "/" + "x" * 106),
+    ("socket_group: '1000'", "socket_group", "1000"),
+    ("http_bind_addr: ''", "log_level", "info"),
+    ("zones: {w: {exclude: dynamic}}", "zones", {"w": Zone("w", "inet", "filter", DYNAMIC)}),
+    ("zones: {w: {exclude: [dynamic, dynamic]}}", "zones", {"w": Zone("w", "inet", "filter", DYNAMIC)}),
+    ("zones: {w: {sets: {}}}", "zones", {"w": Zone("w", "inet", "filter", sets=())}),
+    ("zones: {w: {sets: }}", "zones", {"w": Zone("w", "inet", "filter")}),
+    ("zones: {w: }\nnftables: {table: ip nat}", "zones", {"w": Zone("w", "ip", "nat")}),
+    ("interfaces: [{name: '2', address: 192.0.2.7}]", "interfaces", (InterfaceRule("2", False, ((bytes([192, 0, 2, 7]), 32),), ()),)),
+    ("interfaces: [{name: !!str on}]", "interfaces", (InterfaceRule("on", False, (), ()),)),
+    ("interfaces: [&e {name: a*, dhcp: yes}, {<<: *e, name: b}]", "interfaces",
+     (InterfaceRule("a*", True, (), ()), InterfaceRule("b", True, (), ()))),
+    ("interfaces: [{nftables_zone: &z [x, y], name: a}, {nftables_zone: *z, name: a}]", "interfaces",
+     (InterfaceRule("a", False, (), ("x", "y")), InterfaceRule("a", False, (), ("x", "y")))),
+    ("interfaces:\n- &a {name: a, dhcp: on}\n- &b {name: b, nftables_zone: z}\n- <<: [*a, *b]\n", "interfaces",
+     (InterfaceRule("a", True, (), ()), InterfaceRule("b", False, (), ("z",)), InterfaceRule("a", True, (), ("z",)))),
+    ("\ufeffinterfaces: [{name: ü}]", "interfaces", (InterfaceRule("ü", False, (), ()),)),
+]
+
+
+@pytest.mark.parametrize(("text", "key", "expected"), ACCEPTED)
+def test_accepted(text: str, key: str, expected: object) -> None:
+    value: object = parse(text, "c.yaml")
+    for name in key.split("."):
+        value = getattr(value, name)
+    assert value == expected
+
+
+ZONE_RULES = "(nftables allows letters, digits and _ . / - in a name, and no digit, / or - at its beginning)"
+
+REJECTED: List[Tuple[str, str]] = [
+    ("interfaces: 5", "1: interfaces: expected a list of interfaces, got 5"),
+    ("interfaces: {name: eth0}", "1: interfaces: expected a list of interfaces, got a mapping"),
+    ("[]", "1: expected a mapping, got a list"),
+    ("hello", '1: expected a mapping, got "hello"'),
+    ("interfaces:\n- eth0", '2: interfaces[0]: expected a mapping with a name, got "eth0"'),
+    ("interfaces:\n- name: a\n-", "3: interfaces[1].name: expected an interface name or a shell pattern, got nothing"),
+    ("interfaces:\n- dhcp: true", "2: interfaces[0].name: expected an interface name or a shell pattern, got nothing"),
+    ("interfaces:\n- name:", "2: interfaces[0].name: expected an interface name or a shell pattern, got nothing"),
+    ("interfaces:\n- name: no", "2: interfaces[0].name: expected an interface name or a shell pattern, got the boolean no"),
+    ("interfaces:\n- name: a b", '2: interfaces[0].name: expected an interface name or a shell pattern, got "a b"'
+                                 " (no interface has / or : or white space in its name)"),
+    ("interfaces:\n- name: sixteen-letters-", '2: interfaces[0].name: expected an interface name or a shell pattern, got "sixteen-letters-"'
+                                              " (a name has at most 15 bytes, and is not . or ..)"),
+    ("interfaces:\n- name: ..", '2: interfaces[0].name: expected an interface name or a shell pattern, got ".."'
+                                " (a name has at most 15 bytes, and is not . or ..)"),
+    ("interfaces:\n- name: 'wg[0-9'",
+     '2: interfaces[0].name: expected an interface name or a shell pattern, got "wg[0-9" (a [ without its ])'),
+    ('interfaces:\n- name: "a\\0"', '2: interfaces[0].name: expected an interface name or a shell pattern, got "a\\x00"'),
+    ("interfaces:\n- name: ''", '2: interfaces[0].name: expected an interface name or a shell pattern, got ""'),
+    ("interfaces:\n- {name: a, dhcp: 1}", "2: interfaces[0].dhcp: expected true or false, got 1"),
+    ("interfaces:\n- {name: a, dhcp: 'true'}", '2: interfaces[0].dhcp: expected true or false, got "true"'),
+    ("interfaces:\n- {name: a, dhcp: !!bool perhaps}", "2: interfaces[0].dhcp: expected true or false, got the boolean perhaps"),
+    ("interfaces:\n- name: a\n  nftables_zone: 5", "3: interfaces[0].nftables_zone: expected a zone name or a list of them, got 5"),
+    ("interfaces:\n- name: a\n  nftables_zone: [b, [c]]", "3: interfaces[0].nftables_zone[1]: expected a zone name, got a list"),
+    ("interfaces:\n- name: a\n  nftables_zone: {b: c}",
+     "3: interfaces[0].nftables_zone: expected a zone name or a list of them, got a mapping"),
+    ("interfaces:\n- name: a\n  nftables_zone: 9x",
+     '3: interfaces[0].nftables_zone: expected a zone name or a list of them, got "9x" ' + ZONE_RULES),
+    ("interfaces:\n- name: a\n  nftables_zone: x y",
+     '3: interfaces[0].nftables_zone: expected a zone name or a list of them, got "x y" ' + ZONE_RULES),
+    ("interfaces:\n- name: a\n  address: [192.0.2.1/24, 192.0.2.1/33]",
+     '3: interfaces[0].address[1]: expected an address such as 192.0.2.1/24, got "192.0.2.1/33"'),
+    ("interfaces:\n- name: a\n  address: fe80::1%eth0/64",
+     '3: interfaces[0].address: expected an address such as 192.0.2.1/24 or a list of them, got "fe80::1%eth0/64"'),
+    ("interfaces:\n- name: a\n  address: 192.0.2.1/255.255.255.0",
+     '3: interfaces[0].address: expected an address such as 192.0.2.1/24 or a list of them, got "192.0.2.1/255.255.255.0"'),
+    ("interfaces:\n- name: a\n  adress: 192.0.2.1/24", '3: interfaces[0].adress: expected a known key (nearest: address), got "adress"'),
+    ("interfaces:\n- name: a\n  name: b", "3: interfaces[0].name: expected the key once, got it again (it is in line 2, too)"),
+    ("zones: [wan]", "1: zones: expected a mapping of zones, got a list"),
+    ("zones:\n  1: {}", "2: zones.1: expected a zone name, got 1"),
+    ("zones:\n  ? [a]\n  : {}", "2: zones: expected a word as a key, got a list"),
+    ("zones:\n  w: x", '2: zones.w: expected a mapping, got "x"'),
+    ("zones:\n  w: {}\n  w: {}", "3: zones.w: expected the key once, got it again (it is in line 2, too)"),
+    ("zones:\n  %s: {}" % ("z" * 250), "2: zones.%s…: expected a zone name, got \"%s…\" (at most 249 characters)" % ("z" * 240, "z" * 240)),
+    ("zones:\n  w:\n    table: filter", '3: zones.w.table: expected a family and a table such as "inet filter", got "filter"'),
+    ("zones:\n  w:\n    table: ipv4 x", '3: zones.w.table: expected a family and a table such as "inet filter", got "ipv4 x"'
+                                         " (the families are inet, ip, ip6, bridge, netdev, arp)"),
+    ("zones:\n  w:\n    table: [inet, filter]", '3: zones.w.table: expected a family and a table such as "inet filter", got a list'),
+    ("zones:\n  w: {exclude: [loopbak]}", "2: zones.w.exclude[0]: expected link_local, private, loopback, temporary, deprecated, dynamic,"
+                                         ' permanent or secondary, got "loopbak"'),
+    ("zones:\n  w: {sets: [a]}", "2: zones.w.sets: expected a mapping from sets to what they hold, got a list"),
+    ("zones:\n  w: {sets: {a: ips}}", '2: zones.w.sets.a: expected addresses, networks or interfaces, got "ips"'),
+    ("zones:\n  w: {sets: {a: }}", "2: zones.w.sets.a: expected addresses, networks or interfaces, got nothing"),
+    ("zones:\n  w: {sets: {a: {}}}", "2: zones.w.sets.a.holds: expected addresses, networks or interfaces, got nothing"),
+    ("zones:\n  w: {sets: {a b: addresses}}", '2: zones.w.sets.a b: expected a set name, got "a b" ' + ZONE_RULES),
+    ("nftables:\n  on_stop: 5", "2: nftables.on_stop: expected keep or remove, got 5"),
+    ("nftables:\n  include_dir: run", '2: nftables.include_dir: expected an absolute path, got "run"'),
+    ("nftables:\n  audit_interval: -1", "2: nftables.audit_interval: expected 0, or seconds from 0.1 to 31536000, got -1"),
+    ("nftables:\n  audit_interval: 0300", "2: nftables.audit_interval: expected 0, or seconds from 0.1 to 31536000, got 0300"),
+    ("nftables:\n  audit_interval: 5:00", "2: nftables.audit_interval: expected 0, or seconds from 0.1 to 31536000, got 5:00"),
+    ("nftables:\n  audit_interval: .nan", "2: nftables.audit_interval: expected 0, or seconds from 0.1 to 31536000, got .nan"),
+    ("nftables:\n  audit_interval: '300'", '2: nftables.audit_interval: expected 0, or seconds from 0.1 to 31536000, got "300"'),
+    ("nftables:\n  audit_interval: true", "2: nftables.audit_interval: expected 0, or seconds from 0.1 to 31536000, got the boolean true"),
+    ("nftables:\n  poll_interval: 0", "2: nftables.poll_interval: expected seconds from 0.01 to 86400, got 0"),
+    ("nftables:\n  poll_interval: 1.0e+999", "2: nftables.poll_interval: expected seconds from 0.01 to 86400, got 1.0e+999"),
+    ("docker:\n  enabled: maybe", '2: docker.enabled: expected auto, true or false, got "maybe"'),
+    ("docker:\n  socket: ~/docker.sock", '2: docker.socket: expected an absolute path, got "~/docker.sock"'),
+    ("docker:\n  nftables_zone: [a]", "2: docker.nftables_zone: expected a zone name or null, got a list"),
+    ("docker:\n  networks:\n    a: 5", "3: docker.networks.a: expected a zone name or a list of them, got 5"),
+    ("docker:\n  label: a b", '2: docker.label: expected the name of a label, got "a b"'),
+    ("socket_path: /%s" % ("x" * 107), '1: socket_path: expected an absolute path, got "/%s"'
+                                       " (a socket's address has room for 107 bytes)" % ("x" * 107)),
+    ("socket_mode: 0888", '1: socket_mode: expected an octal mode such as "0660", got "0888"'),
+    ("socket_mode: 01777", '1: socket_mode: expected an octal mode such as "0660", got 01777'),
+    ("socket_mode: 0x1b0", '1: socket_mode: expected an octal mode such as "0660", got 0x1b0'),
+    ("socket_group: 1000", "1: socket_group: expected the name of a group, got 1000"),
+    ("log_level: loud", '1: log_level: expected error, warning, info or debug, got "loud"'),
+    ("log_level: !odd info", '1: log_level: expected error, warning, info or debug, got "info"'),
+    ("http_bind_addr: 8080", "1: http_bind_addr: expected text, got 8080"),
+    ("interface: []", '1: interface: expected a known key (nearest: interfaces), got "interface"'),
+    ("<<: [5]", "1: expected a mapping to merge, got 5"),
+    ("zones: {a: &a {<<: *a, exclusive: 1}}", "1: zones.a.exclusive: expected true or false, got 1"),
+]
+
+
+@pytest.mark.parametrize(("text", "error"), REJECTED)
+def test_rejected(text: str, error: str) -> None:
+    assert errors_of(text) == ["c.yaml:" + error]
+
+
+NO_YAML: List[Tuple[str, str]] = [
+    ("interfaces:\n\t- name: a", "c.yaml:2: not YAML: .*cannot start any token"),
+    ("interfaces: [", "c.yaml:2: not YAML: .*"),
+    ("a: b: c", "c.yaml:1: not YAML: mapping values are not allowed .*"),
+    ("a: *nowhere", "c.yaml:1: not YAML: found undefined alias.*"),
+    ("zones: {}\n---\nzones: {}", "c.yaml:2: not YAML: expected a single document in the stream, but found another document"),
+    ("zones:\n  a: \x07", r"c.yaml:2: not YAML: the character U\+0007 is not allowed"),
+    ("\n\nzones: \ud800", r"c.yaml:3: not YAML: the character U\+D800 is not allowed"),
+    ("zones:\n  " + "[" * 100_000, "c.yaml:2: expected at most 50 levels, got more"),
+    ("a: " + "{a: " * 100_000, "c.yaml:1: expected at most 50 levels, got more"),
+    ("%YAML 7.0\n---\na: b", "c.yaml:1: not YAML: found incompatible YAML document.*"),
+]
+
+
+@pytest.mark.parametrize(("text", "error"), NO_YAML, ids=range(len(NO_YAML)))
+def test_no_yaml(text: str, error: str) -> None:
+    assert [re.fullmatch(error, each) is not None for each in errors_of(text)] == [True]
+
+
+def test_every_mistake_at_once_and_in_order() -> None:
+    found = errors_of("""\
+log_level: loud
+interfaces:
+  - name: eth0
+    dhcp: 5
+    zone: wan
+  - name: 7
+    address: [1.2.3, 10.0.0.1/8, 1.2.3.4.5/6]
+docker: {grace: soon, enabled: 3, sockt: /x}
+zones:
+  w-:
+    table: inet
+  9: {}
+""")
+    assert [error.split(": expected")[0] for error in found] == [
+        "c.yaml:1: log_level",
+        "c.yaml:4: interfaces[0].dhcp",
+        "c.yaml:5: interfaces[0].zone",
+        "c.yaml:6: interfaces[1].name",
+        "c.yaml:7: interfaces[1].address[0]",
+        "c.yaml:7: interfaces[1].address[2]",
+        "c.yaml:8: docker.grace",
+        "c.yaml:8: docker.enabled",
+        "c.yaml:8: docker.sockt",
+        "c.yaml:11: zones.w-.table",
+        "c.yaml:12: zones.9",
+    ]
+
+
+def test_aliases_that_multiply_are_cut_off() -> None:
+    zones = "nftables_zone: &z [%s]" % ", ".join(["w"] * 2000)
+    many = "interfaces:\n- &i {name: a, %s}\n%s" % (zones, "- *i\n" * 2000)
+    assert errors_of(many) == ["c.yaml:2: expected at most 500000 values, got more (by aliases of aliases?)"]
+
+
+def test_merges_that_multiply_do_not() -> None:
+    levels = ["a0: &a0 {exclude: private}"] + ["a%d: &a%d {<<: [%s]}" % (n, n, ", ".join(["*a%d" % (n - 1)] * 9)) for n in range(1, 30)]
+    assert {zone.exclude for zone in parse("zones: {%s}" % ", ".join(levels), "c.yaml").zones.values()} == {PRIVATE}
+
+
+def test_values_that_contain_themselves() -> None:
+    assert errors_of("interfaces: &i [*i]") == ["c.yaml:1: interfaces[0]: expected a mapping with a name, got a list"]
+    assert len(errors_of("zones: &z {w: *z}")) == 1
+    assert len(errors_of("&t {zones: *t}")) == 1
+
+
+def test_the_same_without_libyaml(monkeypatch: pytest.MonkeyPatch) -> None:
+    fast, complaints = parse(FULL, "c.yaml"), [errors_of(text) for text, _error in REJECTED]
+    monkeypatch.delattr("yaml.CSafeLoader", raising=False)
+    assert parse(FULL, "c.yaml") == fast
+    assert [errors_of(text) for text, _error in REJECTED] == complaints
+    assert len(errors_of("zones:\n" + "[" * 100_000)) == 1
+
+
+def _parse_or_complain(text: str) -> None:
+    try:
+        assert isinstance(parse(text, "c.yaml"), Config)
+    except ConfigError as error:
+        lines = [re.match(r"c\.yaml:([0-9]+): [^\n\x00-\x1f]*\Z", each) for each in error.errors]
+        numbers = [int(line.group(1)) for line in lines if line is not None]
+        assert len(numbers) == len(error.errors) > 0
+        assert numbers == sorted(numbers) and 1 <= numbers[-1] <= len(re.findall("[\n\r\x85\u2028\u2029]", text)) + 2
+
+
+def test_every_beginning_of_a_good_file() -> None:
+    for length in range(len(FULL)):
+        _parse_or_complain(FULL[:length])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_mutations(seed: int) -> None:
+    chance = random.Random(seed)
+    alphabet = "".join(sorted(set(FULL))) + "&*<!|>%@`\t\"\\?\r\x00\x85\u2028é\U0001f600"
+    for _ in range(200):
+        text = FULL
+        for _ in range(chance.randint(1, 6)):
+            start = chance.randrange(len(text) + 1)
+            end = min(len(text), start + chance.choice((0, 1, 1, 5, 40)))
+            piece = "".join(chance.choice(alphabet) for _ in range(chance.choice((0, 1, 2))))
+            if chance.random() < 0.3:
+                other = chance.randrange(len(FULL))
+                piece = FULL[other : other + chance.randrange(60)]
+            text = text[:start] + piece + text[end:]
+        _parse_or_complain(text)
+
+
+def test_a_zone_that_only_a_label_names() -> None:
+    nftables = Nftables(family="ip", table="nat")
+    assert default_zone("web", nftables) == Zone("web", "ip", "nat", LINK_LOCAL, False, None)
+    for name in ("", "9", "a b", "ä", "x" * 250, "a\n"):
+        with pytest.raises(ValueError, match=r"nftables allows|at most"):
+            default_zone(name, nftables)
