@@ -30,7 +30,7 @@ class Nft:
     def __init__(self) -> None:
         self._netfilter = Netfilter()
         self.portid = self._netfilter.portid
-        self._seq = 0
+        self._seq = 1
         try:
             self._acknowledges = self._probe_acknowledgement()
             self._destroys = self._probe_destroy()
@@ -82,6 +82,8 @@ class Nft:
         parts = nft.parts_of(seq, changes, self._destroys)
         self._reserve(len(parts) + 2)
         outcome = Outcome(True, True, ())
+        if not parts:
+            return outcome
         for done, some in enumerate(nft.split(parts, self._netfilter.room(nft.size_of(parts)))):
             outcome = self._transact(seq, parts, some)
             if not outcome.committed:
@@ -160,7 +162,7 @@ class Nft:
     def _reserve(self, count: int) -> int:
         """The first of so many sequence numbers that no recent request has used."""
         if self._seq > 0x3FFFFFFF:
-            self._seq = 0
+            self._seq = 1
         first = self._seq
         self._seq += count
         return first

@@ -1,0 +1,88 @@
+"""Sets as the kernel describes and dumps them, also while others write."""
+
+import random
+import sys
+from typing import List
+
+import pytest
+
+from netmgr.io.nft import Nft
+from netmgr.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, Change, ChangeElements, CreateSet, CreateTable, SetName
+from tests.kernel.lab import Lab
+from tests.kernel.nftables import DONE, NAMES, add, make, named, ours, read
+from tests.nftables import interface, ip
+from tests.waiting import eventually
+
+
+def test_sets_that_netmgr_creates_are_what_nft_creates(lab: Lab, nft: Nft) -> None:
+    six, names = SetName("ip6", "t", "six"), SetName("ip6", "t", "names")
+    creations: List[Change] = [CreateTable("ip6", "t"), CreateSet(six, IPV6_ADDR), CreateSet(names, IFNAME)]
+    assert nft.commit([ChangeElements(names, NAMES, (), [interface("lo")]), *creations]) == DONE
+    assert " ".join(lab.ruleset().split()) == (
+        'table ip6 t { set six { type ipv6_addr } set names { type ifname elements = { "lo" comment "netmgr" } } }')
+    assert nft.commit(creations) == DONE
+    assert nft.commit([CreateSet(six, IPV4_ADDR)]).faults[0].reason == "a set of this name and of another type exists"
+
+
+def test_a_set_of_the_same_name_is_another_set(lab: Lab, nft: Nft) -> None:
+    make(lab, a="type ipv4_addr; flags interval; size 7;")
+    first = nft.inspect(named("a"))
+    assert first is not None and (first.type, first.flags, first.size) == (IPV4_ADDR, NFT_SET_INTERVAL, 7)
+    assert nft.inspect(named("a")) == first
+    lab.nft("delete table inet t")
+    make(lab, a="type ipv4_addr;")
+    second = nft.inspect(named("a"))
+    assert second is not None and second.identity != first.identity
+    with pytest.raises(FileNotFoundError):
+        nft.read(first)
+    lab.nft("delete table inet t")
+    with pytest.raises(FileNotFoundError):
+        nft.read(second)
+    assert nft.generation() > 0
+
+
+WRITER = """
+import random
+import time
+from netmgr.io.nft import Nft
+from netmgr.sets import *
+nft, name, form, generator = Nft(), SetName("inet", "t", "a"), Form(IPV4_ADDR), random.Random(1)
+key = lambda number: number.to_bytes(4, "big")
+state = [0] * 4000
+nft.commit([ChangeElements(name, form, (), [key(number) for number in range(4000)])])
+print("ready", flush=True)
+while True:
+    for burst in range(50):
+        chosen = [generator.randrange(4000) for _ in range(20)]
+        old = {key(number + 4000 * state[number]) for number in chosen}
+        for number in set(chosen):
+            state[number] ^= 1
+        new = {key(number + 4000 * state[number]) for number in chosen}
+        nft.commit([ChangeElements(name, form, sorted(old), sorted(new))])
+    time.sleep(0.03)
+"""
+
+
+def test_a_verified_reading_is_a_moment_that_was(lab: Lab, nft: Nft) -> None:
+    make(lab, a="type ipv4_addr; size 20000;")
+    writer = lab.start([sys.executable, "-c", WRITER])
+    eventually(lambda: "ready" in lab.log(writer))
+    verified = 0
+    while verified < 20:
+        reading = read(nft, "a")
+        numbers = sorted(int.from_bytes(key, "big") % 4000 for key in reading.contents.ours)
+        if reading.verified:
+            assert numbers == list(range(4000))
+            verified += 1
+        else:
+            assert set(numbers) == set(range(4000))
+    assert writer.poll() is None
+
+
+def test_a_table_that_is_just_growing_is_read_completely(lab: Lab, nft: Nft) -> None:
+    make(lab, a="type ipv4_addr;")
+    elements: List[bytes] = [ip(number) for number in range(50000)]
+    random.Random(3).shuffle(elements)
+    assert nft.commit([add("a", *elements)]) == DONE
+    reading = eventually(lambda: [found for found in [read(nft, "a")] if found.verified])[0]
+    assert reading == ours(*elements)
