@@ -72,6 +72,7 @@ class Lab:
         self.processes: List[subprocess.Popen[bytes]] = []
         self._descriptor = _new_namespace()
         self._outside: Optional[Lab] = None
+        self._cards = 0
         if loopback:
             self.run("ip link set lo up")
 
@@ -124,7 +125,8 @@ class Lab:
         """A network card with carrier (once it is up)."""
         if self._outside is None:
             self._outside = Lab(loopback=False)
-        peer = "peer%d" % len(self._outside.links())
+        self._cards += 1
+        peer = "peer%d" % self._cards
         self.run(["ip", "link", "add", name, "type", "veth", "peer", "name", peer, "netns", self._outside.path])
         self._outside.run(["ip", "link", "set", peer, "up"])
         if up:

@@ -1,0 +1,118 @@
+"""A real netmgr in a lab: `python -m netmgr run` as a process, asked over its control socket."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Dict, FrozenSet, Optional, Set
+
+from netmgr.io.control import ask
+from tests.kernel.lab import Lab
+from tests.waiting import eventually
+
+ROOT = Path(__file__).resolve().parents[2]
+
+RULESET = """
+table inet filter {
+    set wan_ips { type ipv4_addr; flags dynamic; }
+    set lan_ips { type ipv4_addr; flags dynamic; }
+}
+"""
+
+CONFIG = """
+interfaces:
+  - {name: eth0, nftables_zone: wan}
+  - {name: eth1, nftables_zone: lan}
+docker: {enabled: false}
+"""
+
+
+class Netmgr:
+    """One daemon after the other with the same files; the lab ends what still runs."""
+
+    def __init__(self, lab: Lab, config: str = CONFIG, start: bool = True, name: str = "netmgr") -> None:
+        self.lab = lab
+        self.config = lab.directory / (name + ".yaml")
+        self.socket = lab.directory / (name + ".sock")
+        self.includes = lab.directory / (name + ".includes")
+        self.process: Optional[subprocess.Popen[bytes]] = None
+        self.configure(config)
+        if start:
+            self.start()
+
+    def configure(self, text: str) -> None:
+        """Write the configuration; include files go to a directory of the lab unless the text says otherwise."""
+        if "include_dir" not in text:
+            head, found, tail = text.partition("nftables: {")
+            text = (head + found + "include_dir: %s, " % self.includes + tail if found
+                    else text + "\nnftables: {include_dir: %s}\n" % self.includes)
+        self.config.write_text(text)
+
+    def start(self, *options: str, wait: bool = True) -> None:
+        """Start a daemon and wait for its first sync."""
+        self.process = self.lab.start([sys.executable, "-m", "netmgr", "run", "--config", str(self.config), "--socket", str(self.socket),
+                                       *options], {**os.environ, "PYTHONPATH": str(ROOT)})
+        if wait:
+            eventually(self._answers, 30, "netmgr answers")
+
+    def stop(self) -> int:
+        """A clean stop; the exit status."""
+        assert self.process is not None
+        return self.lab.stop(self.process)
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        assert self.process is not None
+        self.lab.stop(self.process, signal.SIGKILL)
+
+    def restart(self) -> None:
+        """A clean stop and a new daemon."""
+        assert self.stop() == 0
+        self.start()
+
+    def ask(self, line: str) -> str:
+        """The answer to one line."""
+        return ask(str(self.socket), line, 30)
+
+    def status(self) -> Dict[str, Any]:
+        """`status json`"""
+        answer: Dict[str, Any] = json.loads(self.ask("status json"))
+        return answer
+
+    def state(self, name: str) -> Dict[str, Any]:
+        """The row of one set in the status."""
+        rows: Dict[str, Dict[str, Any]] = {row["name"]: row for row in self.status()["sets"]}
+        return rows[name]
+
+    def log(self) -> str:
+        """What the last daemon has logged."""
+        assert self.process is not None
+        return self.lab.log(self.process)
+
+    def holds(self, name: str, *elements: str, table: str = "inet filter", seconds: float = 10) -> None:
+        """Wait until the kernel's set has exactly these elements."""
+        wanted = set(elements)
+        held: Set[str] = set()
+
+        def equal() -> bool:
+            held.clear()
+            held.update(self.lab.sets(table, name))
+            return held == wanted
+        try:
+            eventually(equal, seconds)
+        except AssertionError:
+            raise AssertionError("%s holds %s, not %s" % (name, sorted(held), sorted(wanted))) from None
+
+    def owned(self, name: str, table: str = "inet filter") -> FrozenSet[str]:
+        """The elements with netmgr's comment."""
+        return frozenset(element for element, comment in self.lab.comments(table, name).items() if comment == "netmgr")
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, "netmgr ended: %s" % self.log()
+        try:
+            return self.ask("ping") == "PONG\n"
+        except OSError:
+            return False
