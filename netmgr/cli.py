@@ -136,18 +136,27 @@ def _aligned(rows: Sequence[Tuple[str, str]]) -> List[str]:
 
 def _run(options: Options) -> int:
     from netmgr import daemon
+    _open_missing_descriptors()
     where = place(options.get("--config"), os.environ)
     return daemon.run(where.config, options.get("--socket"), options.get("--log-level"), "--dry-run" in options, where.socket)
 
 
+def _open_missing_descriptors() -> None:
+    """The log goes to descriptor 2: a daemon that was started without one must not find one of its own sockets there."""
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    while descriptor <= 2:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+    os.close(descriptor)
+
+
 def _check_config(options: Options) -> int:
-    from netmgr import daemon
-    return _printing(lambda: daemon.check(place(options.get("--config"), os.environ).config))
+    from netmgr import offline
+    return _printing(lambda: offline.check(place(options.get("--config"), os.environ).config))
 
 
 def _diff(options: Options) -> int:
-    from netmgr import daemon
-    return _printing(lambda: daemon.diff(place(options.get("--config"), os.environ).config))
+    from netmgr import offline
+    return _printing(lambda: offline.diff(place(options.get("--config"), os.environ).config))
 
 
 def _demo(_options: Options) -> int:

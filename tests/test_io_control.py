@@ -1,0 +1,346 @@
+"""The control socket with real clients: order, limits, floods, clients that misbehave, who may do what."""
+
+import json
+import os
+import random
+import resource
+import select
+import shutil
+import socket
+import sys
+from pathlib import Path
+from typing import Iterator, List
+
+import pytest
+
+from netmgr.io import control
+from netmgr.io.control import CLIENT_LIMIT, ask
+from netmgr.io.peer import Peer, peer_of
+from tests.control_bench import Bench
+
+needs_socat = pytest.mark.skipif(shutil.which("socat") is None, reason="socat is not installed")
+needs_other_users = pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None or shutil.which("socat") is None, reason="only root can become another user")
+
+FOREIGN_UID, FOREIGN_GID, SOCKET_GID = 54321, 54322, 54323
+DENIED = "ERROR: reload is only for root, the daemon's own user and members of the socket's group\n"
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def open_bench() -> Iterator[Bench]:
+    """Everybody may connect."""
+    made = Bench(0o666, str(SOCKET_GID))
+    yield made
+    made.close()
+
+
+def clients(bench: Bench) -> int:
+    return len(bench.server._clients)
+
+
+def waiting(bench: Bench) -> List[int]:
+    """Bytes that wait for each client."""
+    return [len(client._output) for client in bench.server._clients.values()]
+
+
+def test_lines_are_answered_in_order_and_the_end_is_the_end(bench: Bench) -> None:
+    bench.status_value = {"state": "ready", "value": "x" * 500000}
+    reply = bench.converse(b"ping\nstatus json\r\n\nnonsense\nversion\nPING")
+    first, status, unknown, version, last = reply.decode().splitlines()
+    assert (first, last) == ("PONG", "PONG")
+    assert json.loads(status) == bench.status_value
+    assert unknown.startswith('ERROR: unknown command "nonsense"')
+    assert version.startswith("netmgr ")
+    bench.until(lambda: not clients(bench))
+
+
+def test_nothing_asked_nothing_answered(bench: Bench) -> None:
+    assert bench.converse(b"") == b""
+    assert bench.converse(b"\n\r\n  ") == b""
+
+
+def test_an_open_connection_serves_on(bench: Bench) -> None:
+    client = bench.connect()
+    for _round in range(3):
+        client.sendall(b"ping\n")
+        assert bench.read(client, 5) == b"PONG\n"
+
+
+def test_byte_by_byte(bench: Bench) -> None:
+    client = bench.connect()
+    for byte in b"ping\r\nversion\n":
+        client.sendall(bytes([byte]))
+        bench.loop.turn(0.01)
+    client.shutdown(socket.SHUT_WR)
+    assert bench.read(client).startswith(b"PONG\nnetmgr ")
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_garbage_is_answered_or_cut_off_and_changes_nothing(bench: Bench, seed: int) -> None:
+    generator = random.Random(seed)
+    client = bench.connect()
+    for _piece in range(50):
+        try:
+            client.send(generator.randbytes(generator.randrange(2000)))
+        except (BrokenPipeError, BlockingIOError):
+            break
+        bench.loop.turn(0)
+    client.close()
+    bench.until(lambda: not clients(bench))
+    assert bench.asked == []
+    assert bench.converse(b"ping") == b"PONG\n"
+
+
+def test_an_endless_line_is_cut_off(bench: Bench) -> None:
+    client = bench.connect(b"ping\n")
+    sent = 0
+    with pytest.raises(BrokenPipeError):
+        while sent < 100000000:
+            if select.select([], [client], [], 0)[1]:
+                sent += client.send(b"x" * 65536)
+            bench.loop.turn(0.01)
+    assert bench.read(client) == b"PONG\nERROR: line longer than 4096 bytes\n"
+    assert clients(bench) == 0
+
+
+def test_a_long_line_that_ends_gets_its_error_without_a_reset(bench: Bench) -> None:
+    assert bench.converse(b"x" * 60000 + b"\nping\n") == b"ERROR: line longer than 4096 bytes\n"
+
+
+def test_a_flood_gets_one_answer_a_turn(bench: Bench) -> None:
+    flood = bench.connect(b"status json\n" * 8000)
+    bench.until(lambda: bench.asked)
+    for _turn in range(20):
+        before = len(bench.asked)
+        bench.loop.turn(0)
+        assert len(bench.asked) <= before + 1
+    assert bench.converse(b"ping\n") == b"PONG\n"
+    assert len(bench.asked) < 8000, "the other client did not wait for the flood"
+    flood.shutdown(socket.SHUT_WR)
+    assert bench.read(flood).count(b"\n") == 8000
+
+
+def test_one_answer_at_most_waits_for_a_client_that_does_not_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.status_value = {"value": "x" * 3000000}
+    size = len(json.dumps(bench.status_value)) + 1
+    silent = bench.connect(b"status json\n" * 1000)
+    bench.until(lambda: bench.asked)
+    for _turn in range(50):
+        bench.loop.turn(0)
+    assert bench.asked == ["status"]
+    assert 0 < waiting(bench)[0] < size
+    assert bench.converse(b"ping\n") == b"PONG\n"
+    silent.close()
+    bench.until(lambda: not clients(bench))
+    assert bench.asked == ["status"], "what nobody waits for is not worked out"
+
+
+def test_a_client_that_reads_late_gets_all(bench: Bench) -> None:
+    bench.status_value = {"value": "x" * 3000000}
+    client = bench.connect(b"status json\nping\n")
+    client.shutdown(socket.SHUT_WR)
+    bench.until(lambda: waiting(bench) != [0])
+    reply = bench.read(client)
+    assert json.loads(reply[:-5]) == bench.status_value
+    assert reply[-5:] == b"PONG\n"
+
+
+def test_clients_that_leave_at_once(bench: Bench) -> None:
+    bench.status_value = {"value": "x" * 1000000}
+    for data in (b"", b"ping", b"status json\n", b"status json\n" * 100):
+        for linger in (False, True):
+            client = bench.connect(data)
+            if linger:
+                bench.loop.turn(0.01)
+                bench.loop.turn(0.01)
+            client.close()
+    bench.until(lambda: not clients(bench))
+    assert bench.converse(b"ping\n") == b"PONG\n"
+
+
+def test_one_client_too_many(bench: Bench) -> None:
+    admitted = [bench.connect() for _number in range(CLIENT_LIMIT)]
+    bench.until(lambda: clients(bench) == CLIENT_LIMIT)
+    assert bench.read(bench.connect(b"ping\n")) == b"ERROR: there are 64 clients already, try later\n"
+    for client in admitted:
+        client.sendall(b"ping\n")
+        assert bench.read(client, 5) == b"PONG\n"
+    admitted[0].close()
+    bench.until(lambda: clients(bench) == CLIENT_LIMIT - 1)
+    assert bench.converse(b"ping\n") == b"PONG\n"
+
+
+def test_idle_clients_go_and_busy_ones_stay(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "IDLE_SECONDS", 0.2)
+    bench.status_value = {"value": "x" * 3000000}
+    idle, trickling, silent, busy = bench.connect(), bench.connect(), bench.connect(b"status json\n"), bench.connect()
+    bench.until(lambda: clients(bench) == 4)
+
+    def only_one_left() -> bool:
+        busy.sendall(b"ping\n")
+        assert bench.read(busy, 5) == b"PONG\n"
+        if select.select([trickling], [], [], 0)[0] == []:
+            trickling.send(b"x")
+        return clients(bench) == 1
+    bench.until(only_one_left)
+    assert bench.read(idle) == b""
+    assert len(bench.read(silent)) < 3000000
+    busy.close()
+    bench.until(lambda: bench.server._idle is None)
+    assert bench.loop._sleep_time(None) == 0 and bench.loop._deadlines == [], "without clients nothing wakes the loop"
+
+
+def test_out_of_descriptors(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "ACCEPT_PAUSE", 0.05)
+    client = bench.connect(b"ping\n")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        first = bench.until(lambda: bench.server._pause)
+        assert bench.server._listener.socket.fileno() not in bench.loop._selector.get_map(), "nothing to spin on"
+        bench.until(lambda: bench.server._pause is not first)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert bench.read(client, 5) == b"PONG\n"
+    assert bench.logged == [("warning", "cannot accept control connections: Too many open files")]
+
+
+@needs_socat
+def test_socat(bench: Bench) -> None:
+    address = "UNIX-CONNECT:" + bench.path
+    assert bench.run(["socat", "-", address], "status json\n").stdout == '{"state": "ready"}\n'
+    assert bench.run(["socat", "-", address], "ping").stdout == "PONG\n"
+    assert bench.run(["socat", "-", address], "ping\nreload\n").stdout == "PONG\nOK: nothing had to change\n"
+    endless = bench.run(["sh", "-c", "yes | tr -d '\\n' | socat - " + address])
+    assert "ERROR: line longer than 4096 bytes" in endless.stdout or "Broken pipe" in endless.stderr
+    assert bench.run(["socat", "-", address], "ping\n").stdout == "PONG\n"
+
+
+def test_shutdown_is_answered(bench: Bench) -> None:
+    assert bench.converse(b"shutdown\nping\n") == b"OK: stopping\nPONG\n"
+    assert [line for line in bench.logged if "shutdown asked for by pid %d, uid %d" % (os.getpid(), os.geteuid()) in line[1]]
+
+
+def test_close_ends_all(bench: Bench) -> None:
+    open_one, sending = bench.connect(), bench.connect(b"status json\n" * 100)
+    bench.until(lambda: clients(bench) == 2)
+    bench.server.close()
+    assert bench.loop._selector.get_map() is not None
+    assert len(bench.loop._selector.get_map()) == 0
+    assert bench.read(open_one) == b""
+    bench.read(sending)
+    assert not os.path.exists(bench.path)
+    with pytest.raises(FileNotFoundError):
+        bench.connect()
+
+
+def test_a_service_that_closes_the_server_while_answering(bench: Bench) -> None:
+    def reload() -> str:
+        bench.server.close()
+        return "OK: gone"
+    bench.reload = reload  # type: ignore[method-assign]
+    assert bench.converse(b"reload\nping\n") == b""
+    assert bench.loop._selector.get_map() is not None
+    assert len(bench.loop._selector.get_map()) == 0
+
+
+def as_other(*groups: int, primary: int = FOREIGN_GID) -> List[str]:
+    chosen = "--groups=" + ",".join(map(str, groups)) if groups else "--clear-groups"
+    return ["setpriv", "--reuid=%d" % FOREIGN_UID, "--regid=%d" % primary, chosen]
+
+
+def asked_by(bench: Bench, who: List[str]) -> str:
+    return bench.run([*who, "socat", "-", "UNIX-CONNECT:" + bench.path], "reload\n").stdout
+
+
+@needs_other_users
+def test_who_may_change_something(open_bench: Bench) -> None:
+    assert asked_by(open_bench, as_other()) == DENIED
+    assert asked_by(open_bench, as_other(1, 2, 3)) == DENIED
+    assert open_bench.asked == []
+    reading = open_bench.run([*as_other(), "socat", "-", "UNIX-CONNECT:" + open_bench.path], "ping\nsets json\n")
+    assert reading.stdout == 'PONG\n{"sets": []}\n'
+    assert asked_by(open_bench, as_other(primary=SOCKET_GID)).startswith("OK")
+    assert asked_by(open_bench, as_other(1, 2, SOCKET_GID)).startswith("OK")
+    assert asked_by(open_bench, []).startswith("OK")
+
+
+@needs_other_users
+def test_members_of_very_many_groups(open_bench: Bench) -> None:
+    many = range(100000, 100400)
+    assert asked_by(open_bench, as_other(*many)) == DENIED
+    assert asked_by(open_bench, as_other(*many, SOCKET_GID + 100000)) == DENIED
+    assert asked_by(open_bench, as_other(*many, SOCKET_GID)).startswith("OK")
+
+
+@needs_other_users
+def test_the_mode_keeps_strangers_out(bench: Bench) -> None:
+    assert "Permission denied" in bench.run([*as_other(), "socat", "-", "UNIX-CONNECT:" + bench.path], "ping\n").stderr
+
+
+def test_the_peer_is_who_connected() -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        peer = peer_of(near)
+    assert (peer.pid, peer.uid, peer.groups[0]) == (os.getpid(), os.geteuid(), os.getegid())
+    assert set(peer.groups[1:]) == set(os.getgroups())
+
+
+def test_privileges() -> None:
+    assert Peer(1, 0, (7,)).privileged(None)
+    assert Peer(1, os.geteuid(), (7,)).privileged(None)
+    stranger = Peer(1, os.geteuid() + 1, (7, 8))
+    assert stranger.privileged(8)
+    assert not stranger.privileged(9)
+    assert not stranger.privileged(None)
+
+
+def test_ask(bench: Bench) -> None:
+    script = "import sys\nfrom netmgr.io.control import ask\nsys.stdout.write(ask(sys.argv[1], sys.argv[2], 20))"
+    bench.status_value = {"value": "x" * 3000000}
+    for line, answer in (("ping", "PONG\n"), ("status json", json.dumps(bench.status_value) + "\n")):
+        assert bench.run([sys.executable, "-c", script, bench.path, line]).stdout == answer
+    for _number in range(CLIENT_LIMIT):
+        bench.connect()
+    bench.until(lambda: clients(bench) == CLIENT_LIMIT)
+    assert bench.run([sys.executable, "-c", script, bench.path, "ping"]).stdout.startswith("ERROR: there are 64 clients")
+
+
+def test_nobody_to_ask(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    with pytest.raises(FileNotFoundError):
+        ask(path, "ping", 5)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(path)
+        with pytest.raises(ConnectionRefusedError):
+            ask(path, "ping", 5)
+        listener.listen(0)
+        with pytest.raises(TimeoutError, match=r"no answer within 0\.05 seconds"):
+            ask(path, "ping", 0.05)
+        with pytest.raises(TimeoutError):
+            ask(path, "the queue is full", 0.05)
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_daemon_that_dies_while_asked(tmp_path: Path, reset: bool) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        listener.listen()
+        child = os.fork()
+        if child == 0:
+            connection, _address = listener.accept()
+            if not reset:
+                connection.recv(100, socket.MSG_WAITALL)
+            os._exit(0)
+        try:
+            with pytest.raises(ConnectionError):
+                ask(str(tmp_path / "socket"), "ping", 20)
+        finally:
+            os.waitpid(child, 0)

@@ -1,0 +1,163 @@
+"""What systemd says by its environment, and what it is told; the log's form."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Iterator, Optional
+
+import pytest
+
+from netmgr.io import systemd
+from netmgr.io.log import Log
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.settimeout(10)
+        yield listener
+
+
+def test_notify_by_path(manager: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manager.bind(str(tmp_path / "notify"))
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    systemd.notify("READY=1", "STATUS=two\nlines, é, \udcff")
+    assert manager.recv(1000) == "READY=1\nSTATUS=two lines, é, \\udcff".encode()
+
+
+def test_notify_by_abstract_name(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    manager.bind("")
+    name = manager.getsockname()
+    assert name.startswith(b"\0")
+    monkeypatch.setenv("NOTIFY_SOCKET", "@" + name[1:].decode())
+    systemd.notify("STOPPING=1")
+    assert manager.recv(1000) == b"STOPPING=1"
+
+
+@pytest.mark.parametrize("address", [None, "", "vsock:2:1", "relative", "/nowhere/notify", "/" + "x" * 200, "@nobody"])
+def test_nobody_to_notify(address: Optional[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    if address is not None:
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+    before = os.listdir("/proc/self/fd")
+    systemd.notify("READY=1")
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_manager_that_does_not_read_is_not_waited_for_for_ever(
+        manager: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manager.bind(str(tmp_path / "notify"))
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    monkeypatch.setattr(systemd, "_PATIENCE", 0.01)
+    queue = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text())
+    for _message in range(queue + 5):
+        systemd.notify("WATCHDOG=1")
+    manager.setblocking(False)
+    received = 0
+    with pytest.raises(BlockingIOError):
+        while manager.recv(1000):
+            received += 1
+    assert 0 < received <= queue + 5
+
+
+RECEIVER = """
+import fcntl, os
+from netmgr.io import systemd
+fds = systemd.listen_fds()
+left = [name for name in os.environ if name.startswith("LISTEN_")]
+print(fds, [fcntl.fcntl(fd, fcntl.F_GETFD) for fd in fds], left, systemd.listen_fds())
+"""
+
+
+def passed_sockets(count: str, pid: str = "$$") -> str:
+    """What a process sees that was started with two descriptors as systemd would pass them."""
+    command = 'exec 3</dev/null 4</dev/null; export LISTEN_PID=%s LISTEN_FDS="%s" LISTEN_FDNAMES=a:b; exec "$0" -c "$1"' % (pid, count)
+    return subprocess.run(["sh", "-c", command, sys.executable, RECEIVER], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def test_passed_sockets() -> None:
+    assert passed_sockets("2") == "[3, 4] [1, 1] [] []"
+
+
+@pytest.mark.parametrize("count, pid", [("2", "1"), ("2", ""), ("", "$$"), ("-1", "$$"), ("two", "$$"), ("0", "$$")])
+def test_sockets_that_are_not_ours(count: str, pid: str) -> None:
+    assert passed_sockets(count, pid) == "[] [] [] []"
+
+
+@pytest.mark.parametrize("usec, pid, seconds", [
+    ("30000000", None, 15.0), ("30000000", "own", 15.0), ("30000000", "1", None),
+    ("0", None, None), ("soon", None, None), (None, None, None)])
+def test_watchdog(usec: Optional[str], pid: Optional[str], seconds: Optional[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("WATCHDOG_USEC", usec), ("WATCHDOG_PID", str(os.getpid()) if pid == "own" else pid)):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    assert systemd.watchdog_seconds() == seconds
+
+
+def test_the_stamp_is_on_the_monotonic_clock() -> None:
+    before = time.monotonic()
+    stamp = systemd.monotonic_usec()
+    assert before - 0.001 <= stamp / 1e6 <= time.monotonic() + 0.001
+
+
+LOGGER = """
+import os, sys
+from netmgr.io import systemd
+from netmgr.io.log import Log
+if sys.argv[1:] == ["journal"]:
+    status = os.fstat(2)
+    os.environ["JOURNAL_STREAM"] = "%d:%d" % (status.st_dev, status.st_ino)
+log = Log("info", systemd.started_by_systemd())
+for level in ("error", "warning", "info", "debug"):
+    log(level, "line of " + level)
+log.level = "error"
+log("warning", "not any more")
+log("error", "two\\nlines \\x1b[31m \\udcff é")
+"""
+
+
+def logged(*arguments: str) -> str:
+    environment = {**os.environ, "JOURNAL_STREAM": "8:1", "INVOCATION_ID": "inherited"}
+    process = subprocess.run([sys.executable, "-c", LOGGER, *arguments], check=True, stderr=subprocess.PIPE, env=environment)
+    return process.stderr.decode()
+
+
+def test_the_log_in_the_journal() -> None:
+    assert logged("journal").splitlines() == [
+        "<3>line of error", "<4>line of warning", "<6>line of info", "<3>two\\nlines \\x1b[31m \\udcff é"]
+
+
+def test_the_log_on_a_terminal() -> None:
+    lines = [line.split(None, 1) for line in logged().splitlines()]
+    assert [text for _time, text in lines] == [
+        "error   line of error", "warning line of warning", "info    line of info", "error   two\\nlines \\x1b[31m \\udcff é"]
+    assert all(time.strptime(moment, "%H:%M:%S") for moment, _text in lines)
+
+
+def test_a_log_that_nobody_takes() -> None:
+    script = LOGGER + "import signal\nsys.stdout.write('alive')"
+    reader, writer = os.pipe()
+    os.close(reader)
+    gone = subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.PIPE, stderr=writer)
+    os.close(writer)
+    closed = subprocess.run(["sh", "-c", 'exec 2>&-; exec "$0" -c "$1"', sys.executable, script], check=True, stdout=subprocess.PIPE)
+    assert gone.stdout == closed.stdout == b"alive"
+
+
+def test_a_full_pipe_loses_lines_and_does_not_block() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    script = "from netmgr.io.log import Log\nlog = Log('info', True)\nfor number in range(3000): log('info', 'x' * 100)"
+    subprocess.run([sys.executable, "-c", script], check=True, stderr=writer)
+    os.close(writer)
+    with open(reader, "rb") as file:
+        assert set(file.read().split(b"\n")) == {b"<6>" + b"x" * 100, b""}
+
+
+def test_an_unknown_level_is_a_bug() -> None:
+    with pytest.raises(KeyError):
+        Log("info", False)("loud", "")
