@@ -261,8 +261,12 @@ class Daemon:
 
 def load(path: str) -> Config:
     """The configuration in a file.  OSError, ConfigError."""
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
-        return parse(file.read(), path)
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            text = file.read()
+    except OSError as problem:
+        raise OSError("cannot read the configuration %s: %s" % (path, problem.strerror)) from None
+    return parse(text, path)
 
 
 def run(config_path: str, socket_path: Optional[str], log_level: Optional[str], dry_run: bool, default_socket: str) -> int:

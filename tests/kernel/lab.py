@@ -20,6 +20,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
+from netmgr.io.nft import Nft
+
 CLONE_NEWNET = 0x40000000
 THREAD_NAMESPACE = "/proc/thread-self/ns/net"
 
@@ -156,6 +158,15 @@ class Lab:
     def ruleset(self) -> str:
         """`nft list ruleset`"""
         return self.run("nft list ruleset")
+
+    def generation(self) -> int:
+        """The number of the ruleset's present state; every commit makes the next."""
+        with self.inside():
+            nft = Nft()
+        try:
+            return nft.generation()
+        finally:
+            nft.close()
 
     def sets(self, table: str, name: str) -> Set[str]:
         """The elements of a set, as nft writes them: 192.0.2.1, 192.0.2.0/24, 192.0.2.1-192.0.2.9.  `table` is "inet filter"."""

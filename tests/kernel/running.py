@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, FrozenSet, Optional, Set
+from typing import Any, Dict, FrozenSet, Optional, Sequence, Set
 
 from netmgr.io.control import ask
 from tests.kernel.lab import Lab
@@ -50,10 +50,10 @@ class Netmgr:
                     else text + "\nnftables: {include_dir: %s}\n" % self.includes)
         self.config.write_text(text)
 
-    def start(self, *options: str, wait: bool = True) -> None:
-        """Start a daemon and wait for its first sync."""
-        self.process = self.lab.start([sys.executable, "-m", "netmgr", "run", "--config", str(self.config), "--socket", str(self.socket),
-                                       *options], {**os.environ, "PYTHONPATH": str(ROOT)})
+    def start(self, *options: str, wait: bool = True, wrapper: Sequence[str] = ()) -> None:
+        """Start a daemon, by a program that takes a command if `wrapper` names one, and wait for its first sync."""
+        self.process = self.lab.start([*wrapper, sys.executable, "-m", "netmgr", "run", "--config", str(self.config),
+                                       "--socket", str(self.socket), *options], {**os.environ, "PYTHONPATH": str(ROOT)})
         if wait:
             eventually(self._answers, 30, "netmgr answers")
 
