@@ -3,6 +3,8 @@
 import errno
 import random
 import struct
+import subprocess
+import sys
 from typing import Iterator, List, Sequence, Tuple
 
 import pytest
@@ -238,3 +240,8 @@ def test_only_answers_of_this_transaction_count() -> None:
         return Message(kind, 0, seq, 0, memoryview(struct.pack("=i", -1) + bytes(16)))
     found = nft.acks([answer(99), answer(100), answer(102), answer(103), answer(101, 3)], 100, 102)
     assert found == [(100, Ack(1, "", 0)), (102, Ack(1, "", 0))]
+
+
+def test_the_codec_needs_no_more_of_cffi_than_its_backend() -> None:
+    program = "import sys; sys.modules['cffi'] = None; from netmgr import nftread; sys.exit('pycparser' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
