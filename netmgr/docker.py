@@ -27,6 +27,7 @@ VERSION_LIMIT = 1 << 20
 LIST_LIMIT = 64 << 20
 INSPECT_LIMIT = 4 << 20
 LINE_LIMIT = 1 << 20
+SEPARATORS = b" \t\r\n\x1e"      # RFC 7464 puts a record separator before each object
 NUMBER_DIGITS = 20
 IDENTIFIER_LENGTH = 128
 ERROR_LENGTH = 200
@@ -74,7 +75,7 @@ class Lines:
         first, *others = data.split(b"\n")
         self._append(first)
         for other in others:
-            line = bytes(self._rest).strip()
+            line = bytes(self._rest).strip(SEPARATORS)
             self._rest.clear()
             self._append(other)
             if line:
@@ -110,7 +111,7 @@ def inspect_request(api: str, container: str) -> bytes:
 def complaint(head: http1.Head, body: bytes) -> str:
     """What an engine says with a status that is not 200, for people."""
     try:
-        message = str(_fields(_json(body)).get("message", ""))
+        message = _text(_fields(_json(body)).get("message"))
     except ProtocolError:
         message = body[:ERROR_LENGTH].decode("utf-8", "replace")
     return " ".join(("HTTP %d %s" % (head.status, message or head.reason)).split())[:ERROR_LENGTH]
@@ -120,10 +121,10 @@ def engine(body: bytes) -> Engine:
     """The reply to version_request.  ProtocolError when it is no engine, or one with which no API version is shared."""
     fields = _fields(_json(body))
     newest = _api_version(fields.get("ApiVersion"))
-    oldest = _api_version(fields.get("MinAPIVersion") or "1.12")
+    oldest = _api_version(fields.get("MinAPIVersion", "1.12"))
     components = _items(fields.get("Components"))
-    podman = bool(components) and "Podman" in str(_fields(components[0]).get("Name"))
-    name = "%s %s" % ("Podman" if podman else "Docker", _text(fields.get("Version") or "")[:60])
+    podman = bool(components) and "Podman" in _text(_fields(components[0]).get("Name", ""))
+    name = "%s %s" % ("Podman" if podman else "Docker", _text(fields.get("Version", ""))[:60])
     if newest < LOWEST_API or oldest > HIGHEST_API:
         raise ProtocolError("%s is too %s: it speaks API %s to %s, netmgr %s to %s" % (
             (name, "old" if newest < LOWEST_API else "new") + tuple(map(_dotted, (oldest, newest, LOWEST_API, HIGHEST_API)))))
@@ -133,15 +134,16 @@ def engine(body: bytes) -> Engine:
 def notice(line: bytes) -> Optional[Notice]:
     """What one event says; None for one that cannot change the list.  ProtocolError."""
     event = _fields(_json(line))
-    kind, action = event.get("Type"), str(event.get("Action")).partition(":")[0]
+    kind = event.get("Type")
     if kind not in ("container", "network"):
         return None
+    action = _text(event.get("Action", "")).partition(":")[0]
     if action not in (NETWORK_EVENTS if kind == "network" else (*CONTAINER_EVENTS, HEALTH_EVENT)):
         return None
-    actor = _fields(event.get("Actor") or {})
+    actor = _fields(event.get("Actor"))
     container = actor.get("ID")
     if kind == "network":
-        container = _fields(actor.get("Attributes") or {}).get("container", container)
+        container = _fields(actor.get("Attributes")).get("container", container)
     return Notice(_text(container or "")[:IDENTIFIER_LENGTH], (kind, action) in EARLY_EVENTS)
 
 
@@ -157,20 +159,20 @@ def listing(body: bytes, podman: bool) -> Listing:
 
 def inspected_health(body: bytes) -> Optional[bool]:
     """The health in the reply to inspect_request; None without a health check.  ProtocolError."""
-    state = _fields(_fields(_json(body)).get("State") or {})
-    health = _fields(state.get("Health") or state.get("Healthcheck") or {})
+    state = _fields(_fields(_json(body)).get("State"))
+    health = _fields(state.get("Health") or state.get("Healthcheck"))
     return _HEALTH.get(_text(health.get("Status") or ""))
 
 
 def _container(entry: Dict[str, Any]) -> ContainerSeen:
     names = [_text(name) for name in _items(entry.get("Names"))]
-    labels = _fields(entry.get("Labels") or {})
-    networks = _fields(_fields(entry.get("NetworkSettings") or {}).get("Networks") or {})
+    labels = _fields(entry.get("Labels"))
+    networks = _fields(_fields(entry.get("NetworkSettings")).get("Networks"))
     return ContainerSeen(
         _identifier(entry.get("Id")),
         names[0].lstrip("/") if names else "",
         tuple(sorted((_text(key), _text(value)) for key, value in labels.items())),
-        tuple(endpoint for name in sorted(networks) for endpoint in _endpoints(_text(name), _fields(networks[name] or {}))),
+        tuple(endpoint for name in sorted(networks) for endpoint in _endpoints(_text(name), _fields(networks[name]))),
         _listed_health(entry),
     )
 
@@ -231,15 +233,21 @@ def _integer(digits: str) -> int:
 
 
 def _fields(value: Any) -> Dict[str, Any]:
+    """An object; null, which is Go's empty map, is an empty one."""
+    if value is None:
+        return {}
     if not isinstance(value, dict):
         raise ProtocolError("expected an object, got a value of type %s" % type(value).__name__)
     return value
 
 
 def _items(value: Any) -> List[Any]:
-    if not isinstance(value or [], list):
+    """An array; null, which is Go's empty slice, is an empty one."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
         raise ProtocolError("expected an array, got a value of type %s" % type(value).__name__)
-    return value or []
+    return value
 
 
 def _text(value: Any) -> str:
