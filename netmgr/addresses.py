@@ -3,9 +3,10 @@
 A kind is one bit; `kinds()` gives all that apply, so that "is it of any excluded kind" is one AND.  UNUSABLE is a kind that no
 configuration names and every exclusion contains: an IPv6 address whose uniqueness is not settled (RFC 4862: tentative, unless
 optimistic by RFC 4429) or was refuted.  The flag values are those of linux/if_addr.h.
+
+Loading ipaddress takes milliseconds, so it waits until an IPv6 address must be written or any address read.
 """
 
-import ipaddress
 from typing import Dict, Tuple
 
 IFA_F_SECONDARY = IFA_F_TEMPORARY = 0x01
@@ -74,10 +75,12 @@ def text(address: bytes) -> str:
     """The usual notation (RFC 5952 for IPv6)."""
     if len(address) == 4:
         return "%d.%d.%d.%d" % tuple(address)
-    return str(ipaddress.IPv6Address(address))
+    from ipaddress import IPv6Address
+    return str(IPv6Address(address))
 
 
 def parse(notation: str) -> Tuple[bytes, int]:
     """ADDRESS or ADDRESS/LENGTH as (packed address with its host bits, prefix length).  ValueError on anything else."""
-    interface = ipaddress.ip_interface(notation)
+    from ipaddress import ip_interface
+    interface = ip_interface(notation)
     return interface.ip.packed, interface.network.prefixlen
