@@ -56,7 +56,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
             return _show(usage(name))
         return COMMANDS[name].run(options)
     except CommandError as error:
-        print(_encodable(str(error)), file=sys.stderr)
+        print(error, file=sys.stderr)
         return error.status
     except KeyboardInterrupt:
         return INTERRUPTED

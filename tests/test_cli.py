@@ -1,0 +1,235 @@
+"""The command line as a user has it: a process, its output, its status."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Dict, Iterator, List
+
+import pytest
+
+from netmgr import __version__, cli
+from netmgr.io import places
+from netmgr.io.places import Place, place, socket_path
+from tests.control_bench import Bench
+from tests.test_control import STATUS, STATUS_TEXT
+from tests.waiting import eventually
+
+NETMGR = [sys.executable, "-m", "netmgr"]
+CLIENTS = ["status", "sets", "reload", "resync", "ping", "shutdown"]
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.close()
+
+
+def netmgr(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*NETMGR, *arguments], capture_output=True, text=True, env={**os.environ, **environment}, check=False)
+
+
+def ask(bench: Bench, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return bench.run([*NETMGR, *arguments, "--socket", bench.path], **environment)
+
+
+def result(process: "subprocess.CompletedProcess[str]") -> "tuple[int, str, str]":
+    return process.returncode, process.stdout, process.stderr
+
+
+def test_version() -> None:
+    for argument in ("version", "--version", "-V"):
+        assert result(netmgr(argument)) == (0, "netmgr %s\n" % __version__, "")
+
+
+def test_help() -> None:
+    for arguments in (["--help"], ["-h"]):
+        process = netmgr(*arguments)
+        assert (process.returncode, process.stderr) == (0, "")
+        assert all("\n  %s  " % name.ljust(8) in process.stdout for name in cli.COMMANDS)
+    for name, command in cli.COMMANDS.items():
+        text = cli.usage(name)
+        assert text.startswith("usage: netmgr " + name)
+        assert all("\n  " + option in text for option in command.options)
+    assert result(netmgr("status", "-h")) == (0, cli.usage("status"), "")
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ([], "a command is needed"),
+    (["frobnicate"], "unknown command frobnicate"),
+    (["explain", "192.0.2.1"], "unknown command explain"),
+    (["status", "now"], "status takes no argument: now"),
+    (["status", "--colour"], "unknown option --colour"),
+    (["-x", "status"], "unknown option -x"),
+    (["ping", "--json"], "ping has no option --json"),
+    (["demo", "--config", "x"], "demo has no option --config"),
+    (["status", "--socket"], "--socket needs a PATH"),
+    (["status", "--socket="], "--socket needs a PATH"),
+    (["status", "--json=yes"], "--json takes no value"),
+    (["run", "--log-level", "loud"], "--log-level needs one of error, warning, info, debug"),
+    (["frobnicate", "--help"], "unknown command frobnicate"),
+])
+def test_wrong_usage(arguments: List[str], message: str) -> None:
+    process = netmgr(*arguments)
+    assert (process.returncode, process.stdout) == (2, "")
+    assert process.stderr.startswith("netmgr: %s\nusage: netmgr " % message)
+
+
+@pytest.mark.parametrize("arguments, options", [
+    (["run"], {}),
+    (["run", "--config", "a b", "--socket", "-", "--log-level", "debug", "--dry-run"],
+     {"--config": "a b", "--socket": "-", "--log-level": "debug", "--dry-run": ""}),
+    (["--config=x=y", "run", "--config", "z"], {"--config": "z"}),
+    (["--dry-run", "run"], {"--dry-run": ""}),
+])
+def test_options_stand_anywhere(arguments: List[str], options: Dict[str, str]) -> None:
+    assert cli.parse(arguments) == ("run", options)
+
+
+def test_the_table_of_the_contract() -> None:
+    daemon = {"run": {"--config", "--socket", "--log-level", "--dry-run"}, "check": {"--config"}, "diff": {"--config"}, "demo": set(),
+              "version": set()}
+    for name, options in daemon.items():
+        assert set(cli.COMMANDS[name].options) == options
+    assert set(cli.COMMANDS) == {*daemon, *CLIENTS}
+    assert {name for name in CLIENTS if "--json" in cli.COMMANDS[name].options} == {"status", "sets"}
+    assert all("--socket" in cli.COMMANDS[name].options for name in CLIENTS)
+
+
+def test_commands_that_a_daemon_answers(bench: Bench) -> None:
+    assert result(ask(bench, "ping")) == (0, "PONG\n", "")
+    assert result(ask(bench, "sets")) == (0, "no sets\n", "")
+    assert result(ask(bench, "sets", "--json")) == (0, '{"sets": []}\n', "")
+    assert result(ask(bench, "reload")) == (0, "OK: nothing had to change\n", "")
+    assert result(ask(bench, "resync")) == (0, "OK: nothing had to change\n", "")
+    assert result(ask(bench, "shutdown")) == (0, "OK: stopping\n", "")
+    assert bench.asked == ["sets", "sets", "reload", "resync", "shutdown"]
+
+
+def test_status_tells_by_its_status(bench: Bench) -> None:
+    bench.status_value = STATUS
+    assert result(ask(bench, "status")) == (1, STATUS_TEXT, "")
+    process = ask(bench, "status", "--json")
+    assert (process.returncode, json.loads(process.stdout)) == (1, STATUS)
+    bench.status_value = {**STATUS, "state": "ready"}
+    assert result(ask(bench, "status")) == (0, STATUS_TEXT.replace("degraded", "ready"), "")
+    assert ask(bench, "status", "--json").returncode == 0
+
+
+def test_an_error_is_an_error(bench: Bench) -> None:
+    bench.reload_answer = "ERROR: config.yaml:7: interfaces[1].nftables_zone: expected a zone name or a list of them, got 5"
+    assert result(ask(bench, "reload")) == (1, "", bench.reload_answer + "\n")
+
+
+def test_an_answer_that_is_not_ours(bench: Bench) -> None:
+    bench.status_value = {"state": "\x1b[2J"}
+    process = ask(bench, "status")
+    assert (process.returncode, process.stdout) == (1, "")
+    assert process.stderr.startswith("netmgr: the answer is not netmgr's: ")
+
+
+@pytest.mark.parametrize("command", CLIENTS)
+def test_no_daemon(command: str, tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    assert result(netmgr(command, "--socket", path)) == (3, "", "netmgr: no daemon answers at %s: No such file or directory\n" % path)
+
+
+def test_a_socket_that_nobody_serves(tmp_path: Path) -> None:
+    for name, reason in (("x" * 200, "too long"), ("file", "Connection refused"), ("file/socket", "Not a directory")):
+        path = tmp_path / name
+        if name == "file":
+            path.write_text("")
+        process = netmgr("ping", "--socket", str(path))
+        assert process.returncode == 3
+        assert process.stderr.startswith("netmgr: no daemon answers at %s: " % path)
+        assert reason in process.stderr
+
+
+def test_a_name_that_the_terminal_cannot_show(bench: Bench) -> None:
+    bench.status_value = json.loads(json.dumps(STATUS).replace("web-1", "grün"))
+    assert "\ngr\\xfcn  " in ask(bench, "status", PYTHONIOENCODING="ascii").stdout
+    assert "\ngrün  " in ask(bench, "status", PYTHONIOENCODING="utf-8").stdout
+
+
+def test_a_reader_that_leaves(bench: Bench) -> None:
+    bench.status_value = {**STATUS, "interfaces": STATUS["interfaces"] * 2000, "state": "ready"}
+    command = 'set -o pipefail; %s -m netmgr status --socket %s | head -1; echo "$?"' % (sys.executable, bench.path)
+    assert result(bench.run(["bash", "-c", command])) == (0, STATUS_TEXT.splitlines()[0].replace("degraded", "ready") + "\n0\n", "")
+
+
+def test_control_c_is_quiet(tmp_path: Path) -> None:
+    import socket
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as silent:
+        silent.bind(str(tmp_path / "socket"))
+        silent.listen()
+        process = subprocess.Popen([*NETMGR, "ping", "--socket", str(tmp_path / "socket")], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        connection, _address = silent.accept()
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30) == (b"", b"")
+        assert process.returncode == 130
+        connection.close()
+
+
+@pytest.mark.parametrize("given, environment, existing, expected", [
+    ("my.yaml", {"NETMGR_CONFIG": "a", "RUST_NETWORK_MGR_CONFIG": "b"}, [], Place("my.yaml", places.SOCKET)),
+    (None, {"NETMGR_CONFIG": "a", "RUST_NETWORK_MGR_CONFIG": "b"}, [], Place("a", places.SOCKET)),
+    (None, {"RUST_NETWORK_MGR_CONFIG": "b"}, [places.CONFIG], Place("b", places.OLD_SOCKET)),
+    (None, {"NETMGR_CONFIG": "", "RUST_NETWORK_MGR_CONFIG": ""}, [], Place(places.CONFIG, places.SOCKET)),
+    (None, {}, [places.CONFIG, places.OLD_CONFIG], Place(places.CONFIG, places.SOCKET)),
+    (None, {}, [places.OLD_CONFIG], Place(places.OLD_CONFIG, places.OLD_SOCKET)),
+])
+def test_where_the_configuration_is(given: str, environment: Dict[str, str], existing: List[str], expected: Place) -> None:
+    assert place(given, environment, existing.__contains__) == expected
+
+
+def test_the_names_of_the_contract() -> None:
+    assert (places.CONFIG, places.SOCKET) == ("/etc/netmgr/config.yaml", "/run/netmgr.sock")
+    assert (places.OLD_CONFIG, places.OLD_SOCKET) == ("/etc/rust-network-mgr/config.yaml", "/run/rust-network-mgr.sock")
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("socket_path: /run/x.sock\n", "/run/x.sock"),
+    ("interfaces: []\nsocket_path: '/run/my x.sock'  # mine\n", "/run/my x.sock"),
+    ('{"socket_path": "/run/x.sock"}', "/run/x.sock"),
+    ("frobnicate: 2024-99-99\nsocket_path: /run/x.sock\n", "/run/x.sock"),
+    ("socket_path: null\n", "default"), ("socket_path:\n", "default"), ("socket_path: [1]\n", "default"),
+    ("# socket_path: /run/x.sock\n", "default"), ("zones: {socket_path: /run/x.sock}\n", "default"),
+    ("- socket_path\n", "default"), ("socket_path: [\n", "default"), ("socket_path: /run/x\n\t: x", "default"), ("", "default"),
+    ("socket_path: \udc80\n", "\ufffd"),
+])
+def test_where_the_socket_is(tmp_path: Path, text: str, expected: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    assert socket_path(Place(str(path), "default")) == expected
+
+
+def test_a_configuration_that_cannot_be_read(tmp_path: Path) -> None:
+    assert socket_path(Place(str(tmp_path), "default")) == "default"
+    assert socket_path(Place(str(tmp_path / "missing"), "default")) == "default"
+
+
+def test_the_client_finds_the_daemon_by_its_configuration(bench: Bench, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("socket_path: %s\nno-such-key: 1\n" % bench.path)
+    assert bench.run([*NETMGR, "ping"], NETMGR_CONFIG=str(config)).stdout == "PONG\n"
+    assert bench.run([*NETMGR, "ping"], RUST_NETWORK_MGR_CONFIG=str(config)).stdout == "PONG\n"
+    assert bench.run([*NETMGR, "ping", "--config", str(config)], NETMGR_CONFIG="/missing").stdout == "PONG\n"
+
+
+def test_a_client_imports_little(tmp_path: Path) -> None:
+    process = subprocess.run([sys.executable, "-X", "importtime", *NETMGR[1:], "ping", "--socket", str(tmp_path / "none")],
+                             stderr=subprocess.PIPE, text=True, check=False)
+    imported = {line.rsplit("|", 1)[-1].strip() for line in process.stderr.splitlines()}
+    assert "netmgr.io.control" in imported
+    assert not imported & {"argparse", "logging", "yaml", "netmgr.daemon", "netmgr.config", "dataclasses"}
+
+
+def test_a_daemon_without_standard_descriptors() -> None:
+    script = "import os\nfrom netmgr import cli\ncli._open_missing_descriptors()\nopen('/dev/fd/1')\nos.fstat(2)\nos._exit(os.dup(0) - 3)"
+    process = subprocess.Popen(["sh", "-c", 'exec <&- >&- 2>&-; exec "$0" -c "$1"', sys.executable, script])
+    eventually(lambda: process.poll() is not None)
+    assert process.returncode == 0
