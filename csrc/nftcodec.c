@@ -130,7 +130,7 @@ static size_t put_tlv(uint8_t *userdata, size_t used, uint8_t type, const void *
 	if (UDATA_MAX - used < 2 + length)
 		return used;
 	userdata[used] = type;
-	userdata[used + 1] = length;
+	userdata[used + 1] = (uint8_t)length;
 	memcpy(userdata + used + 2, data, length);
 	return used + 2 + length;
 }

@@ -15,7 +15,6 @@ longer there as such would take away the start of one that begins alike.
 """
 
 import errno
-import os
 import struct
 from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -192,11 +191,10 @@ def _append(parts: List[Part], scratch: "ffi.CData", seq: int, change: ChangeEle
     elements = change.add if operation == "add" else change.delete
     form, count, first = change.form, len(elements), 0
     stride = form.width * (2 if form.interval else 1)
-    packed = b"".join(elements)
-    if len(packed) != count * stride:
+    if set(map(len, elements)) - {stride}:
         raise ValueError("elements of %s must have %d bytes" % (change.set, stride))
     message, flags, how, comment = _manner(change, operation, destroy)
-    keys = ffi.from_buffer("uint8_t[]", packed)
+    keys = ffi.from_buffer("uint8_t[]", b"".join(elements))
     while first < count:
         _taken(scratch, _about_set(scratch, seq, change.set, message, flags))
         taken = lib.nftcodec_put_elements(scratch, len(scratch), keys + first * stride, count - first, form.width, how, comment)
@@ -258,7 +256,8 @@ def _reason(number: int, operation: str, gone: bool) -> str:
         return "the set or its table is missing" if operation != "create" else "the table is missing"
     if number == errno.EPERM:
         return "not permitted: the table belongs to another program" if operation else "not permitted: CAP_NET_ADMIN is needed"
-    return _REASONS.get((number, operation)) or _REASONS.get((number, "")) or os.strerror(number)
+    known = _REASONS.get((number, operation)) or _REASONS.get((number, ""))
+    return known or "the kernel answered %s" % errno.errorcode.get(number, str(number))
 
 
 _REASONS = {

@@ -152,6 +152,8 @@ def test_the_whole_space_is_a_range() -> None:
 def test_elements_that_are_not_of_the_form_are_refused(form: Form, element: bytes) -> None:
     with pytest.raises(ValueError, match="inet t s"):
         parts_of(ChangeElements(NAME, form, (), [element]))
+    with pytest.raises(ValueError, match="inet t s"):
+        parts_of(ChangeElements(NAME, PLAIN, (), [b"abc", b"abcde"]))
 
 
 @pytest.mark.parametrize("name", ["", "x" * 256, "a\0b", "ä" * 128])

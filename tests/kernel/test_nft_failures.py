@@ -4,12 +4,14 @@ import errno
 import os
 import socket
 import sys
+from typing import List, Tuple
 
 import pytest
 
+from netmgr.io.netfilter import Netfilter
 from netmgr.io.nft import Nft
-from netmgr.netlink import attribute, request
-from netmgr.nft import NFT_MSG_NEWSET, NFT_MSG_NEWTABLE, Part, transaction
+from netmgr.netlink import NLMSG_ERROR, Message, attribute, error, request
+from netmgr.nft import NFT_MSG_NEWSET, NFT_MSG_NEWTABLE, Outcome, Part, transaction
 from netmgr.sets import IPV4_ADDR, ChangeElements, CreateSet, SetName
 from tests.kernel.lab import Lab
 from tests.kernel.nftables import DONE, add, delete, make, named, ours, read
@@ -89,6 +91,7 @@ def test_answers_that_were_lost_leave_the_outcome_open(lab: Lab, nft: Nft) -> No
 def test_a_user_namespace_may_not_force_buffers(lab: Lab) -> None:
     limit = int(lab.run("cat /proc/sys/net/core/wmem_max")) * 2
     program = """
+from netmgr.io.netfilter import Netfilter
 from netmgr.io.nft import Nft
 from netmgr.nft import parts_of, size_of
 from netmgr.sets import *
@@ -110,3 +113,38 @@ def test_without_the_capability(lab: Lab) -> None:
     program = "from netmgr.io.nft import Nft, Watch\nfor kind in (Nft, Watch):\n try: kind()\n except PermissionError: print('refused')"
     printed = lab.run(["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", sys.executable, "-c", program])
     assert printed.split() == ["refused", "refused"]
+
+
+class Silent(Netfilter):
+    """The kernel's answers as before 6.10: no acknowledgement, only errors."""
+
+    def exchange(self, data: bytes) -> Tuple[List[Message], bool]:
+        found, overrun = super().exchange(data)
+        return [message for message in found if message.type != NLMSG_ERROR or error(message).errno], overrun
+
+
+def test_a_kernel_that_acknowledges_nothing_is_believed_when_it_answers(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(lab, a="type ipv4_addr;")
+    monkeypatch.setattr("netmgr.io.nft.Netfilter", Silent)
+    with lab.inside():
+        nft = Nft()
+    assert nft.commit([add("a", ip(1))]) == DONE
+    assert nft.commit([add("none", ip(1))]).faults[0].gone
+    assert read(nft, "a") == ours(ip(1))
+    nft.close()
+
+
+def test_a_kernel_that_acknowledges_is_not_believed_when_it_does_not(lab: Lab, nft: Nft, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(lab, a="type ipv4_addr;")
+    assert nft.commit([add("a", ip(1))]) == DONE
+    monkeypatch.setattr(nft._netfilter, "exchange", lambda _data: ([], False))
+    assert nft.commit([add("a", ip(2))]) == Outcome(False, False, ())
+
+
+def test_a_kernel_without_destroy_says_what_is_not_there(lab: Lab, nft: Nft, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(lab, a="type ipv4_addr; elements = { 10.0.0.1, 10.0.0.2 }")
+    monkeypatch.setattr(nft, "_destroys", False)
+    (fault,) = nft.commit([delete("a", ip(1), ip(9))]).faults
+    assert (fault.errno, fault.operation, fault.position, fault.gone) == (errno.ENOENT, "delete", 1, False)
+    assert nft.commit([delete("a", ip(1), ip(2))]) == DONE
+    assert lab.sets("inet t", "a") == set()
