@@ -15,7 +15,7 @@ class Bench:
     """Loop, server and clients.  The service's answers are attributes; `asked` is what the server asked of it."""
 
     def __init__(self, mode: int = 0o660, group: Optional[str] = None, listener: Optional[Listener] = None) -> None:
-        self.directory = tempfile.TemporaryDirectory(prefix="netmgr-")
+        self.directory = tempfile.TemporaryDirectory(prefix="netmgr-control-")
         os.chmod(self.directory.name, 0o755)
         self.path = os.path.join(self.directory.name, "control")
         self.asked: List[str] = []
