@@ -39,6 +39,7 @@ NETLINK_GET_STRICT_CHK = 12
 NLMSGERR_ATTR_MSG, NLMSGERR_ATTR_OFFS = 1, 2
 
 NLA_TYPE_MASK = 0x3FFF
+MAX_ERRNO = 4095
 
 HEADER = struct.Struct("=IHHII")
 ATTRIBUTE = struct.Struct("=HH")
@@ -118,9 +119,9 @@ def error(message: Message) -> Ack:
         return Ack(0, "", 0)
     if len(payload) < _INT.size:
         raise ProtocolError("netlink: an error message of %d bytes" % len(payload))
-    number = -_INT.unpack_from(payload)[0]
-    if number < 0:
-        number = 0
+    number = max(0, -_INT.unpack_from(payload)[0])
+    if number > MAX_ERRNO:
+        raise ProtocolError("netlink: error %d" % number)
     skip = _INT.size
     if message.type == NLMSG_ERROR:
         skip = _after_request(message)

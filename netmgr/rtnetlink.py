@@ -74,10 +74,10 @@ def _link_seen(payload: memoryview) -> Optional[Event]:
     family, _type, index, flags, _change = _ifinfomsg(payload)
     if family != AF_UNSPEC:
         return None
-    name = attributes(payload[_IFINFOMSG.size:]).get(IFLA_IFNAME)
-    if name is None:
+    name = bytes(attributes(payload[_IFINFOMSG.size:]).get(IFLA_IFNAME, b"")).split(b"\0", 1)[0]
+    if not name:
         raise ProtocolError("rtnetlink: link %d has no name" % index)
-    return LinkSeen(index, bytes(name).split(b"\0", 1)[0].decode("utf-8", "surrogateescape"), bool(flags & IFF_UP))
+    return LinkSeen(index, name.decode("utf-8", "surrogateescape"), bool(flags & IFF_UP))
 
 
 def _link_gone(payload: memoryview) -> Optional[Event]:
