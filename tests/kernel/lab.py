@@ -175,8 +175,18 @@ class Lab:
     def comments(self, table: str, name: str) -> Dict[str, Optional[str]]:
         """The elements of a set, each with its comment."""
         listed = json.loads(self.run(["nft", "-j", "list", "set", *table.split(), name]))
-        found = next(item["set"] for item in listed["nftables"] if "set" in item)
-        return dict(_element(item) for item in found.get("elem", []))
+        return self.elements(next(item["set"] for item in listed["nftables"] if "set" in item))
+
+    def listing(self, table: str) -> List[Dict[str, Any]]:
+        """`nft -j list table`: its objects, none when there is no such table."""
+        listed = self.run("nft -j list table " + table, check=False)
+        objects: List[Dict[str, Any]] = json.loads(listed)["nftables"] if listed else []
+        return objects
+
+    @staticmethod
+    def elements(listed: Mapping[str, Any]) -> Dict[str, Optional[str]]:
+        """The elements of a set that nft has listed, each with its comment."""
+        return dict(_element(item) for item in listed.get("elem", []))
 
     def close(self) -> None:
         """End the processes, then let the namespace go."""

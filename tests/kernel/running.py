@@ -55,7 +55,7 @@ class Netmgr:
         self.process = self.lab.start([*wrapper, sys.executable, "-m", "netmgr", "run", "--config", str(self.config),
                                        "--socket", str(self.socket), *options], {**os.environ, "PYTHONPATH": str(ROOT)})
         if wait:
-            eventually(self._answers, 30, "netmgr answers")
+            eventually(self.answers, 30, "netmgr answers")
 
     def stop(self) -> int:
         """A clean stop; the exit status."""
@@ -109,7 +109,8 @@ class Netmgr:
         """The elements with netmgr's comment."""
         return frozenset(element for element, comment in self.lab.comments(table, name).items() if comment == "netmgr")
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether it runs and is ready; AssertionError with its log when it ended."""
         assert self.process is not None
         assert self.process.poll() is None, "netmgr ended: %s" % self.log()
         try:

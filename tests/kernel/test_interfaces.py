@@ -127,8 +127,9 @@ def test_ipv6_counts_when_duplicate_address_detection_is_over(netmgr: Netmgr) ->
     lab.run("ip addr add 2001:db8::5/64 dev eth0")
 
     def row() -> str:
-        found = [each for interface in netmgr.status()["interfaces"] for each in interface["addresses"] if each["address"] == "2001:db8::5/64"]
-        return "" if not found else "counts" if found[0]["counts"] else "waits"
+        rows = {each["address"]: each for interface in netmgr.status()["interfaces"] for each in interface["addresses"]}
+        found = rows.get("2001:db8::5/64")
+        return "" if found is None else "counts" if found["counts"] else "waits"
     assert eventually(row) == "waits"
     assert lab.sets("inet filter", "wan_ips6") == set()
     netmgr.holds("wan_ips6", "2001:db8::5")

@@ -1,0 +1,95 @@
+"""What the sets should hold, worked out from `ip -j addr` and nft's own listing, with none of netmgr's code.
+
+Coverage is compared as sets of numbers, so the networks that tests use in interval sets are small.
+"""
+
+import fnmatch
+import ipaddress
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+
+from tests.kernel.lab import Lab
+
+Rules = Sequence[Tuple[str, str]]
+
+
+class Held(NamedTuple):
+    """A set as nft lists it."""
+
+    type: str
+    flags: Tuple[str, ...]
+    own: Set[str]
+    foreign: Set[str]
+
+
+def members(lab: Lab, rules: Rules, zone: str) -> Iterator[Dict[str, Any]]:
+    """The interfaces that are in the zone, as `ip -j addr` shows them.  `rules`: (pattern, zone)."""
+    for interface in lab.addresses():
+        if any(named == zone and fnmatch.fnmatchcase(interface["ifname"], pattern) for pattern, named in rules):
+            yield interface
+
+
+def usable(interface: Mapping[str, Any]) -> Iterator[Tuple[str, int]]:
+    """Addresses that count by default, with their prefix lengths."""
+    for address in interface["addr_info"]:
+        if "local" not in address or address.get("dadfailed") or (address.get("tentative") and not address.get("optimistic")):
+            continue
+        if not ipaddress.ip_address(address["local"]).is_link_local:
+            yield address["local"], address["prefixlen"]
+
+
+def wanted(lab: Lab, rules: Rules, name: str, held: Held) -> Optional[Set[str]]:
+    """What a set of the naming convention should hold, as single addresses, networks or names; None when its type does not fit."""
+    zone, _, suffix = name.rpartition("_")
+    version = {"ipv4_addr": 4, "ipv6_addr": 6}.get(held.type)
+    found = list(members(lab, rules, zone))
+    if suffix == "ifs":
+        return {interface["ifname"] for interface in found} if held.type == "ifname" else None
+    if version is None or (suffix.startswith("nets") and "interval" not in held.flags):
+        return None
+    addresses = [each for interface in found for each in usable(interface) if ipaddress.ip_address(each[0]).version == version]
+    if suffix.startswith("nets"):
+        return {str(ipaddress.ip_network("%s/%d" % each, strict=False)) for each in addresses}
+    return {address for address, _length in addresses}
+
+
+def covered(elements: Set[str]) -> Set[Any]:
+    """Every single address (as a number) or name that is in these elements."""
+    found: Set[Any] = set()
+    for element in elements:
+        first, dash, last = element.partition("-")
+        try:
+            network = ipaddress.ip_network(first)
+            end = int(ipaddress.ip_address(last)) if dash else int(network.broadcast_address)
+            found.update(range(int(network.network_address), end + 1))
+        except ValueError:
+            found.add(element)
+    return found
+
+
+def differences(lab: Lab, rules: Rules, sets: Mapping[str, Held]) -> List[str]:
+    """Every set that is not as it should be, in words."""
+    wrong = []
+    for name, held in sets.items():
+        right = wanted(lab, rules, name, held)
+        if right is None:
+            continue
+        own, foreign = covered(held.own), covered(held.foreign)
+        if own != covered(right) - foreign:
+            wrong.append("%s: own %s, foreign %s, wanted %s" % (name, sorted(held.own), sorted(held.foreign), sorted(right)))
+        if "interval" not in held.flags and held.own & held.foreign:
+            wrong.append("%s: %s twice" % (name, held.own & held.foreign))
+    return wrong
+
+
+def listed(lab: Lab, table: str = "inet filter") -> Dict[str, Held]:
+    """Every set of a table, as nft lists it; none without the table."""
+    found = {}
+    for item in lab.listing(table):
+        if "set" in item:
+            own: Set[str] = set()
+            foreign: Set[str] = set()
+            for element, comment in lab.elements(item["set"]).items():
+                (own if comment == "netmgr" else foreign).add(element)
+            flags = tuple(item["set"].get("flags", ()))
+            found[item["set"]["name"]] = Held(str(item["set"]["type"]), flags, own, foreign)
+    return found
