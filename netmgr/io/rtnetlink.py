@@ -94,8 +94,11 @@ class EventSocket:
         found: List[rtnetlink.Event] = []
         lost = ""
         view = memoryview(self._buffer)
-        while lost or len(found) < EVENTS_AT_A_TIME:
+        while True:
             try:
+                if len(found) >= EVENTS_AT_A_TIME and not lost:
+                    self._socket.recv(1, socket.MSG_PEEK)
+                    return Drained(found, "", True)
                 size = self._socket.recv_into(self._buffer)
                 if not lost:
                     found.extend(rtnetlink.events(view[:size]))
@@ -107,7 +110,6 @@ class EventSocket:
                 if problem.errno != errno.ENOBUFS:
                     raise
                 lost = "the queue of events overran"
-        return Drained(found, "", True)
 
     def close(self) -> None:
         """Close the socket."""
@@ -147,6 +149,13 @@ class RequestSocket:
     def _dump(self, make_request: Callable[[int], bytes]) -> Tuple[List[rtnetlink.Event], bool]:
         self._seq += 1
         self._socket.send(make_request(self._seq))
+        try:
+            return self._reply()
+        except (OSError, ProtocolError):
+            self._discard()
+            raise
+
+    def _reply(self) -> Tuple[List[rtnetlink.Event], bool]:
         found: List[rtnetlink.Event] = []
         whole = True
         while True:
@@ -168,3 +177,11 @@ class RequestSocket:
         if flags & socket.MSG_TRUNC:
             raise ProtocolError("rtnetlink: a reply of more than %d bytes" % len(self._buffer))
         return memoryview(self._buffer)[:size]
+
+    def _discard(self) -> None:
+        """Read the rest of a reply: as long as a dump is under way, the kernel refuses another."""
+        try:
+            while True:
+                self._socket.recv_into(self._buffer, 0, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            pass

@@ -6,6 +6,7 @@ import pytest
 
 from netmgr.io.nft import Nft
 from tests.kernel.lab import Lab
+from tests.kernel.observer import Observer
 
 
 @pytest.fixture
@@ -13,5 +14,18 @@ def nft(lab: Lab) -> Iterator[Nft]:
     """nf_tables of the lab."""
     with lab.inside():
         made = Nft()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def observer(lab: Lab) -> Iterator[Observer]:
+    """eth0, whose other end is far0, and a bridge; without automatic addresses."""
+    lab.sysctl("net.ipv6.conf.default.addr_gen_mode", 1)
+    lab.run("ip link add eth0 type veth peer name far0")
+    lab.run("ip link set far0 up")
+    lab.run("ip link set eth0 up")
+    lab.run("ip link add bridge0 type bridge")
+    made = Observer(lab)
     yield made
     made.close()

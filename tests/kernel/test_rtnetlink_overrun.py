@@ -1,0 +1,145 @@
+"""The rtnetlink sockets under stress, at the real kernel: overruns, nonsense, dumps that are interrupted or refused."""
+
+import errno
+import os
+import re
+import socket
+import struct
+from typing import List
+
+import pytest
+
+from netmgr import rtnetlink
+from netmgr.errors import ProtocolError
+from netmgr.io.rtnetlink import dropped
+from netmgr.netlink import NLM_F_DUMP, request
+from tests.kernel.observer import Observer, of_link
+
+
+@pytest.mark.parametrize("buffer_size", [1, 1 << 16])
+def test_an_overrun_is_told_and_afterwards_events_arrive_again(observer: Observer, buffer_size: int) -> None:
+    observer.listen(buffer_size)
+    for last in range(1, 4):
+        observer.churn(601)
+        observer.lab.run("ip addr add 192.0.2.%d/24 dev eth0" % last)
+        drained = observer.events.drain()
+        assert (drained.events, drained.lost, drained.more) == ([], "the queue of events overran", False)
+        observer.resync()
+        observer.lab.run("ip addr del 198.51.100.1/32 dev eth0")
+        assert observer.agrees(), "the socket is congested no more"
+
+
+def test_a_congested_socket_drops_everything_and_does_not_say_so_again(observer: Observer) -> None:
+    """Why drain() reads to the end: after the error, and after reading all but one message, nothing new is queued."""
+    observer.listen(1 << 16)
+    observer.churn(600)
+    with socket.socket(fileno=os.dup(observer.events.fileno())) as raw:
+        with pytest.raises(OSError, match="No buffer space"):
+            raw.recv(1 << 16)
+        drops = dropped(raw)
+        queued = [raw.recv(1 << 16)]
+        observer.churn(20)
+        assert dropped(raw) == drops + 20
+        with pytest.raises(BlockingIOError):
+            while True:
+                queued.append(raw.recv(1 << 16))
+        observer.churn(2)
+        assert len(raw.recv(1 << 16)) > 0
+
+
+def test_what_is_dropped_without_an_error_is_found_by_the_counter(observer: Observer) -> None:
+    observer.listen(1)
+    observer.churn(600)
+    with socket.socket(fileno=os.dup(observer.events.fileno())) as raw, pytest.raises(OSError, match="No buffer space"):
+        raw.recv(1 << 16)
+    assert re.fullmatch("the kernel dropped 59[0-9] events", observer.events.drain().lost)
+
+
+@pytest.mark.parametrize(("count", "at_a_time"), [(99, [99]), (100, [100]), (101, [100, 1]), (200, [100, 100])])
+def test_more_is_said_only_when_there_is_more(
+        observer: Observer, monkeypatch: pytest.MonkeyPatch, count: int, at_a_time: List[int]) -> None:
+    monkeypatch.setattr("netmgr.io.rtnetlink.EVENTS_AT_A_TIME", 100)
+    observer.churn(count)
+    for index, expected in enumerate(at_a_time, 1):
+        drained = observer.events.drain()
+        assert (len(drained.events), drained.lost, drained.more) == (expected, "", index < len(at_a_time))
+
+
+@pytest.mark.parametrize("garbage", [b"x", bytes(15), bytes(16), os.urandom(4000), request(rtnetlink.RTM_NEWLINK, 0, 0, b"no link")])
+def test_nonsense_on_the_event_socket_makes_a_snapshot_due(observer: Observer, garbage: bytes) -> None:
+    observer.lab.run("ip addr add 192.0.2.1/24 dev eth0")
+    with socket.socket(fileno=os.dup(observer.events.fileno())) as raw:
+        portid = raw.getsockname()[0]
+    with observer.lab.inside(), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as sending:
+        sending.sendto(garbage, (portid, 0))
+    observer.lab.run("ip addr add 192.0.2.2/24 dev eth0")
+    drained = observer.events.drain()
+    assert drained.events == []
+    assert "netlink" in drained.lost
+    observer.resync()
+    assert observer.agrees()
+
+
+def test_a_large_snapshot(observer: Observer) -> None:
+    observer.fill(3000)
+    observer.resync()
+    assert len(of_link(observer.follow(), "eth0")) == 3000
+    assert observer.agrees()
+
+
+@pytest.mark.parametrize(("interruptions", "consistent"), [(1, True), (3, True), (1000, False)])
+def test_interrupted_dumps_are_repeated(
+        observer: Observer, monkeypatch: pytest.MonkeyPatch, interruptions: int, consistent: bool) -> None:
+    """An address comes or goes after the first part of each dump, so often."""
+    observer.fill(3000)
+    requests, receive, done = observer.requests, observer.requests._receive, [0]
+
+    def interfering() -> memoryview:
+        part = receive()
+        if part[4] == rtnetlink.RTM_NEWADDR and done[0] < interruptions:
+            done[0] += 1
+            observer.churn(2)
+        return part
+
+    monkeypatch.setattr(requests, "_receive", interfering)
+    snapshot = requests.snapshot()
+    assert snapshot.consistent == consistent
+    monkeypatch.undo()
+    observer.events.drain()
+    observer.resync()
+    assert observer.agrees()
+
+
+def test_a_refused_dump_is_an_oserror_and_the_next_one_works(observer: Observer) -> None:
+    def unknown_interface(seq: int) -> bytes:
+        return request(rtnetlink.RTM_GETADDR, NLM_F_DUMP, seq, struct.pack("=BBBBI", 0, 0, 0, 0, 999))
+
+    def no_message(seq: int) -> bytes:
+        return request(rtnetlink.RTM_GETADDR, NLM_F_DUMP, seq, struct.pack("=BBBBI", 0, 0, 1, 1, 0))
+
+    for make_request, number in ((unknown_interface, errno.ENODEV), (no_message, errno.EINVAL)):
+        with pytest.raises(OSError, match="rtnetlink dump") as caught:
+            observer.requests._dump(make_request)
+        assert caught.value.errno == number
+        assert observer.agrees()
+
+
+def test_after_nonsense_in_the_middle_of_a_dump_the_next_one_works(observer: Observer, monkeypatch: pytest.MonkeyPatch) -> None:
+    observer.fill(3000)
+    receive = observer.requests._receive
+    monkeypatch.setattr(observer.requests, "_receive", lambda: receive()[:-3])
+    with pytest.raises(ProtocolError, match="netlink"):
+        observer.requests.snapshot()
+    monkeypatch.undo()
+    observer.resync()
+    assert observer.agrees()
+
+
+def test_a_reply_larger_than_the_buffer_is_noticed(observer: Observer) -> None:
+    observer.fill(300)
+    observer.requests._buffer = bytearray(1000)
+    with pytest.raises(ProtocolError, match="more than 1000 bytes"):
+        observer.requests.snapshot()
+    observer.requests._buffer = bytearray(1 << 17)
+    observer.resync()
+    assert observer.agrees()
