@@ -1,0 +1,52 @@
+"""Random lives of links, addresses and containers: every event that a source may send, in every order."""
+
+import random
+from typing import List, Optional, Tuple, Union
+
+from netmgr.addresses import parse
+from netmgr.events import AddressGone, AddressSeen, ContainerSeen, Endpoint, LinkGone, LinkSeen
+
+Event = Union[LinkSeen, LinkGone, AddressSeen, AddressGone]
+
+INDEXES = (1, 2, 3, 4)
+NAMES = ("eth0", "eth1", "ppp0", "ppp1", "lan0", "unlisted")
+ADDRESSES = tuple(parse(each) for each in (
+    "192.0.2.1/24", "192.0.2.1/25", "192.0.2.2/24", "192.0.3.1/24", "192.0.2.9/32", "10.0.0.1/8", "169.254.0.1/16",
+    "2001:db8::1/64", "2001:db8::2/64", "2001:db8:0:1::1/64", "fe80::1/64", "fd00::1/128"))
+PEERS: Tuple[Optional[bytes], ...] = (None, None, parse("192.0.2.77")[0])
+FLAGS = (0x80, 0x80, 0x80, 0x00, 0x81, 0xA0, 0xC0, 0x44, 0x88, 0x380)
+LABELS: Tuple[Tuple[Tuple[str, str], ...], ...] = (
+    (), (("netmgr.zone", "lan"),), (("netmgr.zone", "web, apps"), ("other", "lan")), (("netmgr.zone", "no zone"),))
+ENDPOINTS = tuple(Endpoint(network, *parse(address)) for network, address in (
+    ("frontend", "172.18.0.2/16"), ("frontend", "2001:db8:5::2/64"), ("backend", "172.19.0.2/24"), ("bridge", "172.17.0.2/16"),
+    ("bridge", "192.0.2.2/24")))
+
+
+def random_event(source: random.Random) -> Event:
+    """Anything about a link or an address, whatever there is."""
+    index = source.choice(INDEXES)
+    kind = source.randrange(10)
+    if kind < 2:
+        return LinkSeen(index, source.choice(NAMES), source.random() < 0.8)
+    if kind == 2:
+        return LinkGone(index)
+    local, prefixlen = source.choice(ADDRESSES)
+    other = source.choice(PEERS)
+    peer = other if other is not None and len(other) == len(local) else local
+    if kind < 8:
+        return AddressSeen(index, local, prefixlen, peer, source.choice(FLAGS))
+    return AddressGone(index, local, prefixlen, peer)
+
+
+def random_snapshot(source: random.Random) -> Tuple[List[Event], List[Event]]:
+    """Links and addresses as a dump could tell them, perhaps with addresses of links that it has not."""
+    links = [LinkSeen(index, source.choice(NAMES), True) for index in INDEXES if source.random() < 0.7]
+    addresses = [event for event in (random_event(source) for _ in range(20)) if isinstance(event, AddressSeen)]
+    return [*links], [*addresses]
+
+
+def random_containers(source: random.Random) -> List[ContainerSeen]:
+    """All that an engine has to say at one moment."""
+    return [ContainerSeen(id_, "name-" + id_, source.choice(LABELS), tuple(source.sample(ENDPOINTS, source.randrange(4))),
+                          source.choice((None, None, True, False)))
+            for id_ in ("a", "b", "c", "d") if source.random() < 0.6]

@@ -1,0 +1,121 @@
+"""What there is: each event with all that it takes away and brings, and random lives whose changes add up to the tables."""
+
+import random
+from collections import Counter
+from typing import List, Tuple
+
+import pytest
+
+from netmgr.addresses import parse
+from netmgr.events import AddressGone, AddressSeen, ContainerSeen, LinkGone, LinkSeen
+from netmgr.inventory import Address, Change, Event, Interface, Inventory, Thing, identity, local, prefixlen
+from tests.happenings import random_containers, random_event, random_snapshot
+
+ONE, TWO = parse("192.0.2.1")[0], parse("2001:db8::2")[0]
+KEY_ONE, KEY_TWO = identity(ONE, 24, ONE), identity(TWO, 64, TWO)
+
+ETH0, UP_AGAIN, RENAMED = LinkSeen(2, "eth0", True), LinkSeen(2, "eth0", False), LinkSeen(2, "wan0", True)
+ADDED, FLAGGED = AddressSeen(2, ONE, 24, ONE, 0x80), AddressSeen(2, ONE, 24, ONE, 0x00)
+SECOND = AddressSeen(2, TWO, 64, TWO, 0x80)
+
+SCENES: List[Tuple[str, List[Event], List[str]]] = [
+    ("link and address", [ETH0, ADDED], ["+eth0", "+eth0 192.0.2.1 80"]),
+    ("address before its link", [ADDED, SECOND, ETH0], ["+eth0", "+eth0 192.0.2.1 80", "+eth0 2001:db8::2 80"]),
+    ("nothing new", [ETH0, ADDED, ETH0, ADDED], ["+eth0", "+eth0 192.0.2.1 80"]),
+    ("down and up change no membership", [ETH0, ADDED, UP_AGAIN, ETH0], ["+eth0", "+eth0 192.0.2.1 80"]),
+    ("other flags", [ETH0, ADDED, FLAGGED], ["+eth0", "+eth0 192.0.2.1 80", "-eth0 192.0.2.1 80", "+eth0 192.0.2.1 0"]),
+    ("other flags before the link", [ADDED, FLAGGED, ETH0], ["+eth0", "+eth0 192.0.2.1 0"]),
+    ("address gone", [ETH0, ADDED, AddressGone(2, ONE, 24, ONE)], ["+eth0", "+eth0 192.0.2.1 80", "-eth0 192.0.2.1 80"]),
+    ("another prefix is another address", [ETH0, ADDED, AddressGone(2, ONE, 25, ONE)], ["+eth0", "+eth0 192.0.2.1 80"]),
+    ("another peer is another address", [ETH0, ADDED, AddressGone(2, ONE, 24, bytes(4))], ["+eth0", "+eth0 192.0.2.1 80"]),
+    ("gone before it came", [ETH0, AddressGone(2, ONE, 24, ONE), LinkGone(3)], ["+eth0"]),
+    ("renamed", [ETH0, ADDED, RENAMED],
+     ["+eth0", "+eth0 192.0.2.1 80", "-eth0", "-eth0 192.0.2.1 80", "+wan0", "+wan0 192.0.2.1 80"]),
+    ("link gone with its addresses", [ETH0, ADDED, LinkGone(2), ETH0],
+     ["+eth0", "+eth0 192.0.2.1 80", "-eth0", "-eth0 192.0.2.1 80", "+eth0"]),
+    ("the same name under another index", [ETH0, ADDED, LinkSeen(3, "eth0", True), LinkGone(2)],
+     ["+eth0", "+eth0 192.0.2.1 80", "+eth0", "-eth0", "-eth0 192.0.2.1 80"]),
+    ("link gone that was never known", [ADDED, LinkGone(2), ETH0], ["+eth0"]),
+]
+
+
+def said(change: Change) -> str:
+    thing = change.thing
+    assert not isinstance(thing, ContainerSeen)
+    words = thing.interface + " " + shown(thing) if isinstance(thing, Address) else thing.name
+    return "+-"[not change.gained] + words
+
+
+def shown(address: Address) -> str:
+    return "%s %x" % ({ONE: "192.0.2.1", TWO: "2001:db8::2"}[local(address.identity)], address.flags)
+
+
+@pytest.mark.parametrize(("events", "changes"), [scene[1:] for scene in SCENES], ids=[scene[0] for scene in SCENES])
+def test_events(events: List[Event], changes: List[str]) -> None:
+    inventory = Inventory()
+    assert [said(change) for event in events for change in inventory.apply(event)] == changes
+
+
+def test_identity() -> None:
+    for own, peer, length in ((ONE, bytes(4), 32), (TWO, bytes(16), 0), (TWO, TWO, 128)):
+        key = identity(own, length, peer)
+        assert (local(key), prefixlen(key)) == (own, length)
+    assert len({KEY_ONE, KEY_TWO, identity(ONE, 25, ONE), identity(ONE, 24, bytes(4))}) == 4
+
+
+def test_a_snapshot_replaces_everything_and_says_only_what_differs() -> None:
+    inventory = Inventory()
+    for event in (ETH0, ADDED, LinkSeen(3, "gone", True), AddressSeen(3, TWO, 64, TWO, 0x80)):
+        list(inventory.apply(event))
+    changes = inventory.replace_interfaces([ETH0, LinkSeen(4, "new", True)], [ADDED, SECOND])
+    assert sorted(map(said, changes)) == ["+eth0 2001:db8::2 80", "+new", "-gone", "-gone 2001:db8::2 80"]
+    assert list(inventory.replace_interfaces([ETH0, LinkSeen(4, "new", True)], [ADDED, SECOND])) == []
+
+
+def test_containers_are_replaced_as_a_whole() -> None:
+    inventory = Inventory()
+    one, two = ContainerSeen("1", "web", (), ()), ContainerSeen("2", "db", (), ())
+    assert list(inventory.replace_containers([one, two])) == [Change(True, one), Change(True, two)]
+    assert list(inventory.replace_containers([two, one])) == []
+    healthy = two._replace(healthy=True)
+    assert list(inventory.replace_containers([healthy])) == [Change(False, one), Change(False, two), Change(True, healthy)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_changes_add_up_to_the_tables(seed: int) -> None:
+    """Whatever happens in whatever order: all gained less all lost is what there is, and nothing is lost that was not there."""
+    source, inventory = random.Random(seed), Inventory()
+    balance: Counter[Thing] = Counter()
+    for _ in range(1500):
+        kind = source.random()
+        if kind < 0.02:
+            changes = inventory.replace_interfaces(*random_snapshot(source))
+        elif kind < 0.1:
+            changes = inventory.replace_containers(random_containers(source))
+        else:
+            changes = inventory.apply(random_event(source))
+        for gained, thing in changes:
+            balance[thing] += 1 if gained else -1
+            assert balance[thing] >= 0, thing
+        assert +balance == Counter(inventory.things())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_snapshot_wipes_out_history(seed: int) -> None:
+    source, old, new = random.Random(seed), Inventory(), Inventory()
+    for _ in range(300):
+        list(old.apply(random_event(source)))
+        links, addresses = random_snapshot(source)
+    for inventory in (old, new):
+        list(inventory.replace_interfaces(links, addresses))
+    assert Counter(old.things()) == Counter(new.things())
+    assert old.links == new.links
+    for index in old.addresses:
+        assert old.addresses[index] == new.addresses.get(index, {})
+
+
+def test_two_links_of_one_name_are_two_things() -> None:
+    inventory = Inventory()
+    for index in (1, 2):
+        list(inventory.apply(LinkSeen(index, "eth0", True)))
+    assert list(inventory.things()) == [Interface("eth0"), Interface("eth0")]

@@ -1,0 +1,61 @@
+"""Claims: counted as a Counter counts them, touched when one begins or ends."""
+
+import random
+from collections import Counter
+from typing import Set
+
+import pytest
+
+from netmgr.ledger import Ledger
+from netmgr.sets import SetName
+
+ONE, OTHER = SetName("inet", "filter", "one"), SetName("inet", "filter", "other")
+
+
+def test_an_element_is_wanted_until_its_last_claim_ends() -> None:
+    ledger = Ledger()
+    ledger.claim(ONE, b"a")
+    ledger.claim(ONE, b"a")
+    assert (set(ledger.wanted(ONE)), set(ledger.wanted(OTHER))) == ({b"a"}, set())
+    assert (ledger.take_touched(ONE), ledger.take_touched(ONE), ledger.take_touched(OTHER)) == ({b"a"}, set(), set())
+    ledger.release(ONE, b"a")
+    assert (set(ledger.wanted(ONE)), ledger.take_touched(ONE)) == ({b"a"}, set())
+    ledger.release(ONE, b"a")
+    assert (set(ledger.wanted(ONE)), ledger.take_touched(ONE)) == (set(), {b"a"})
+
+
+@pytest.mark.parametrize(("name", "element"), [(ONE, b"b"), (OTHER, b"a")])
+def test_releasing_what_nobody_claims_is_a_bug(name: SetName, element: bytes) -> None:
+    ledger = Ledger()
+    ledger.claim(ONE, b"a")
+    with pytest.raises(KeyError):
+        ledger.release(name, element)
+
+
+def test_a_set_started_anew() -> None:
+    ledger = Ledger()
+    ledger.claim(ONE, b"a")
+    ledger.replace(ONE, {b"b": 2})
+    assert (ledger.counts(ONE), ledger.take_touched(ONE)) == ({b"b": 2}, set())
+    ledger.release(ONE, b"b")
+    assert ledger.wanted(ONE) == {b"b"}
+
+
+def test_random_claims_against_a_counter() -> None:
+    source, ledger = random.Random(4), Ledger()
+    counter: Counter[bytes] = Counter()
+    crossed: Set[bytes] = set()
+    for _ in range(5000):
+        element = bytes((source.randrange(20),))
+        if source.random() < 0.5 or not counter[element]:
+            ledger.claim(ONE, element)
+            counter[element] += 1
+            crossed |= {element} if counter[element] == 1 else set()
+        else:
+            ledger.release(ONE, element)
+            counter[element] -= 1
+            crossed |= {element} if counter[element] == 0 else set()
+        assert ledger.counts(ONE) == +counter
+        if source.random() < 0.1:
+            assert ledger.take_touched(ONE) == crossed
+            crossed.clear()
