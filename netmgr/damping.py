@@ -1,7 +1,8 @@
 """How often to look at the ruleset, and how soon to repair it.
 
-Pace     a look that took d seconds is followed by a rest of `factor` times d: whatever others do to nf_tables, looking
-         takes a bounded share of a processor, and a look that costs nothing waits for nothing
+Pace     a look that took d seconds is followed by a rest of `factor` times d, a second at most (the kernel may have kept us
+         waiting): whatever others do to nf_tables, looking takes a bounded share of a processor, and a look that costs nothing
+         waits for nothing
 Damper   two programs that undo each other's work: beyond 20 repairs in a second each further one waits, longer and longer, a second
          at most.  Five seconds without a repair end the fight.
 """
@@ -9,6 +10,7 @@ Damper   two programs that undo each other's work: beyond 20 repairs in a second
 from collections import deque
 from typing import Deque
 
+REST_LONGEST = 1.0
 FIGHT_REPAIRS, FIGHT_SECONDS = 20, 1.0
 DELAY_FIRST, DELAY_LONGEST = 0.05, 1.0
 CALM_SECONDS = 5.0
@@ -23,7 +25,7 @@ class Pace:
 
     def spent(self, begin: float, end: float) -> None:
         """A piece of work took from begin to end."""
-        self.ready_at = end + self._factor * (end - begin)
+        self.ready_at = end + min(REST_LONGEST, self._factor * (end - begin))
 
 
 class Damper:

@@ -146,7 +146,8 @@ class Walk:
         try:
             eventually(right, 20)
         except AssertionError:
-            raise AssertionError("after %s:\n%s\n%s" % ("; ".join(self.log[-12:]), "\n".join(wrong), self.netmgr.log()[-3000:])) from None
+            raise AssertionError("after %s:\n%s\n%s\n%s" % (
+                "; ".join(self.log[-12:]), "\n".join(wrong), self.netmgr.ask("status json"), self.netmgr.log()[-3000:])) from None
 
 
 def test_random_walk(lab: Lab) -> None:
