@@ -175,10 +175,11 @@ def element_texts(form: Form, elements: Iterable[bytes]) -> List[str]:
 
 
 def element_text(form: Form, element: bytes) -> str:
-    """One element: 192.0.2.1, 192.0.2.0/24, 192.0.2.1-192.0.2.5, "eth0"."""
+    """One element: 192.0.2.1, 192.0.2.0/24, 192.0.2.1-192.0.2.5, "eth0", "ppp*"."""
     first, last = element[:form.width], element[form.width:]
     if form.type == IFNAME:
-        return '"%s"' % first.rstrip(b"\0").decode("utf-8", "replace")
+        name = first.rstrip(b"\0").decode("utf-8", "replace")
+        return '"%s*"' % name if last and first != last else '"%s"' % name
     if not last or first == last:
         return addresses.text(first)
     size = int.from_bytes(last, "big") - int.from_bytes(first, "big") + 1

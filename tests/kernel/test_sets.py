@@ -1,0 +1,48 @@
+"""The text form of a transaction does to the kernel what the transaction does: nft reads it, netmgr reads back what it names."""
+
+from typing import List
+
+from netmgr import sets
+from netmgr.io.nft import Nft
+from netmgr.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, Change, ChangeElements, CreateSet, CreateTable, Form, SetName
+from tests.kernel.lab import Lab
+from tests.kernel.nftables import make, named, ours, read
+from tests.nftables import PLAIN, RANGES, interface, ip, span
+
+V6 = (0x20010DB8 << 96).to_bytes(16, "big")
+
+
+def additions() -> List[ChangeElements]:
+    return [
+        ChangeElements(named("plain"), PLAIN, [], [ip(1), ip(2)]),
+        ChangeElements(named("ranges"), RANGES, [], [span(0, 255), span(300, 300), span(400, 402)]),
+        ChangeElements(named("names"), Form(IFNAME), [], [interface("eth0"), interface("wg-home.1")]),
+        ChangeElements(named("six"), Form(IPV6_ADDR), [], [V6]),
+    ]
+
+
+def test_what_is_added_and_removed(lab: Lab, nft: Nft) -> None:
+    make(lab, plain="type ipv4_addr;", ranges="type ipv4_addr; flags interval;", names="type ifname;", six="type ipv6_addr;")
+    lab.nft("\n".join(sets.text(additions())))
+    for change in additions():
+        assert read(nft, change.set.name) == ours(*change.add)
+    moved: List[Change] = [change._replace(delete=change.add[:1], add=[]) for change in additions()]
+    lab.nft("\n".join(sets.text(moved)))
+    for change in additions():
+        assert read(nft, change.set.name) == ours(*change.add[1:])
+
+
+def test_what_is_created(lab: Lab, nft: Nft) -> None:
+    name = SetName("ip6", "filter", "wan_ips6")
+    elements = ChangeElements(name, Form(IPV6_ADDR), [], [V6])
+    lab.nft("\n".join(sets.text([CreateTable("ip6", "filter"), CreateSet(name, IPV6_ADDR), elements])))
+    info = nft.inspect(name)
+    assert info is not None
+    assert nft.read(info) == ours(V6)
+
+
+def test_elements_for_a_set_with_timeouts(lab: Lab, nft: Nft) -> None:
+    """nft takes them; that they last is then up to netmgr, for not every nft says so to the kernel."""
+    make(lab, temporary="type ipv4_addr; flags timeout; timeout 1h;")
+    lab.nft("\n".join(sets.text([ChangeElements(named("temporary"), Form(IPV4_ADDR, timeout=True), [], [ip(1)])])))
+    assert read(nft, "temporary").contents.ours == {ip(1)}

@@ -1,0 +1,159 @@
+"""Sets as values: which form a set has, what it cannot hold, what brings it from here to there, and all of it as nft commands."""
+
+import random
+from typing import FrozenSet, List, Optional
+
+import pytest
+
+from netmgr.addresses import parse
+from netmgr.sets import (
+    IFNAME,
+    IPV4_ADDR,
+    IPV6_ADDR,
+    NFT_SET_CONCAT,
+    NFT_SET_CONSTANT,
+    NFT_SET_EVAL,
+    NFT_SET_EXPR,
+    NFT_SET_INTERVAL,
+    NFT_SET_MAP,
+    NFT_SET_OBJECT,
+    NFT_SET_TIMEOUT,
+    WIDTHS,
+    Change,
+    ChangeElements,
+    Contents,
+    CreateSet,
+    CreateTable,
+    Difference,
+    Form,
+    SetInfo,
+    SetName,
+    difference,
+    difference_at,
+    element_list,
+    element_text,
+    form_of,
+    misfit,
+    text,
+)
+
+NAME, OTHER = SetName("inet", "filter", "wan_ips"), SetName("ip6", "other", "lan_nets")
+
+
+def info(kind: str, flags: int = 0, key_length: Optional[int] = None) -> SetInfo:
+    return SetInfo(NAME, kind, WIDTHS.get(kind, 4) if key_length is None else key_length, flags, 0, 0, (1, 1), None)
+
+
+def key(address: str) -> bytes:
+    return parse(address)[0]
+
+
+def span(first: str, last: str) -> bytes:
+    return key(first) + key(last)
+
+
+def name(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape").ljust(16, b"\0")
+
+
+@pytest.mark.parametrize(("described", "form"), [
+    (info(IPV4_ADDR), Form(IPV4_ADDR)),
+    (info(IPV6_ADDR, NFT_SET_INTERVAL), Form(IPV6_ADDR, interval=True)),
+    (info(IPV4_ADDR, NFT_SET_TIMEOUT | NFT_SET_EVAL), Form(IPV4_ADDR, timeout=True)),
+    (info(IFNAME, NFT_SET_EXPR | NFT_SET_CONSTANT), Form(IFNAME)),
+    (info(IPV4_ADDR, NFT_SET_MAP), None),
+    (info(IPV4_ADDR, NFT_SET_OBJECT), None),
+    (info(IPV4_ADDR, NFT_SET_CONCAT), None),
+    (info("13"), None),
+    (info(IPV4_ADDR, key_length=16), None),
+    (info(IFNAME, key_length=5), None),
+])
+def test_form_of(described: SetInfo, form: Optional[Form]) -> None:
+    assert form_of(described) == form
+
+
+@pytest.mark.parametrize(("described", "holds", "reason"), [
+    (info(IPV4_ADDR), "addresses", None),
+    (info(IPV6_ADDR, NFT_SET_INTERVAL | NFT_SET_TIMEOUT), "addresses", None),
+    (info(IPV4_ADDR, NFT_SET_INTERVAL), "networks", None),
+    (info(IFNAME), "interfaces", None),
+    (info(IPV4_ADDR), "networks", "it has no ranges; networks need a set with flags interval"),
+    (info(IFNAME), "addresses", "its type is ifname; addresses need ipv4_addr or ipv6_addr"),
+    (info(IFNAME, NFT_SET_INTERVAL), "networks", "its type is ifname; networks need ipv4_addr or ipv6_addr"),
+    (info(IPV4_ADDR), "interfaces", "its type is ipv4_addr; interfaces need ifname"),
+    (info(IPV4_ADDR, NFT_SET_MAP), "addresses", "it is a map; expected a set of ipv4_addr or ipv6_addr"),
+    (info("13"), "interfaces", "its type is not one that netmgr fills; expected ifname"),
+    (info(IPV4_ADDR, NFT_SET_CONCAT), "addresses", "its type is not one that netmgr fills; expected ipv4_addr or ipv6_addr"),
+])
+def test_misfit(described: SetInfo, holds: str, reason: Optional[str]) -> None:
+    assert misfit(described, holds) == reason
+
+
+def some(letters: str) -> FrozenSet[bytes]:
+    return frozenset(letter.encode() for letter in letters)
+
+
+@pytest.mark.parametrize(("wanted", "ours", "expiring", "foreign", "exclusive", "delete", "add"), [
+    ("ab", "", "", "", False, "", "ab"),
+    ("ab", "bc", "", "", False, "c", "a"),
+    ("ab", "ab", "", "xy", False, "", ""),
+    ("ab", "", "", "bx", False, "", "a"),
+    ("ab", "a", "", "bx", True, "bx", "b"),
+    ("", "a", "", "x", False, "a", ""),
+    ("ab", "ab", "a", "", False, "a", "a"),
+    ("b", "ab", "a", "", False, "a", ""),
+])
+def test_difference(wanted: str, ours: str, expiring: str, foreign: str, exclusive: bool, delete: str, add: str) -> None:
+    held = Contents(some(ours), some(expiring), some(foreign))
+    assert difference(some(wanted), held, exclusive) == Difference(set(some(delete)), set(some(add)))
+
+
+def test_the_difference_at_what_was_touched_is_the_whole_when_the_rest_was_right() -> None:
+    source = random.Random(5)
+    for _ in range(300):
+        before, wanted, foreign = (frozenset(bytes((each,)) for each in range(12) if source.random() < 0.5) for _ in range(3))
+        held = Contents(before - foreign, frozenset(), foreign)
+        touched = before ^ wanted | some("z")
+        assert difference_at(touched, wanted, held) == difference(wanted, held, False)
+
+
+@pytest.mark.parametrize(("form", "element", "expected"), [
+    (Form(IPV4_ADDR), key("192.0.2.1"), "192.0.2.1"),
+    (Form(IPV6_ADDR), key("2001:db8::1"), "2001:db8::1"),
+    (Form(IPV4_ADDR, True), span("192.0.2.1", "192.0.2.1"), "192.0.2.1"),
+    (Form(IPV4_ADDR, True), span("192.0.2.0", "192.0.2.255"), "192.0.2.0/24"),
+    (Form(IPV4_ADDR, True), span("0.0.0.0", "255.255.255.255"), "0.0.0.0/0"),
+    (Form(IPV4_ADDR, True), span("192.0.2.1", "192.0.2.2"), "192.0.2.1-192.0.2.2"),
+    (Form(IPV4_ADDR, True), span("192.0.2.0", "192.0.2.2"), "192.0.2.0-192.0.2.2"),
+    (Form(IPV6_ADDR, True), span("2001:db8::", "2001:db8::ffff:ffff:ffff:ffff"), "2001:db8::/64"),
+    (Form(IFNAME), name("eth0"), '"eth0"'),
+    (Form(IFNAME), name("a" * 15), '"%s"' % ("a" * 15)),
+    (Form(IFNAME), name("w\udce9n"), '"w\ufffdn"'),
+    (Form(IFNAME, True), name("eth0") * 2, '"eth0"'),
+    (Form(IFNAME, True), name("ppp") + b"ppp".ljust(16, b"\xff"), '"ppp*"'),
+])
+def test_an_element_as_text(form: Form, element: bytes, expected: str) -> None:
+    assert element_text(form, element) == expected
+
+
+def test_element_lists() -> None:
+    two = [key("192.0.2.10"), key("192.0.2.9")]
+    assert element_list(Form(IPV4_ADDR), two) == '192.0.2.9 comment "netmgr", 192.0.2.10 comment "netmgr"'
+    assert element_list(Form(IPV4_ADDR, timeout=True), two[:1]) == '192.0.2.10 timeout 0s comment "netmgr"'
+
+
+def test_a_transaction_as_text() -> None:
+    """In the order in which it takes effect: creations, deletes, adds."""
+    changes: List[Change] = [
+        ChangeElements(NAME, Form(IPV4_ADDR), [key("192.0.2.1")], [key("192.0.2.3"), key("192.0.2.2")]),
+        CreateTable("ip6", "other"), CreateSet(OTHER, IPV6_ADDR),
+        ChangeElements(OTHER, Form(IPV6_ADDR), [key("2001:db8::1")], []),
+    ]
+    assert list(text(changes)) == [
+        "add table ip6 other",
+        "add set ip6 other lan_nets { type ipv6_addr; }",
+        "delete element inet filter wan_ips { 192.0.2.1 }",
+        "delete element ip6 other lan_nets { 2001:db8::1 }",
+        'add element inet filter wan_ips { 192.0.2.2 comment "netmgr", 192.0.2.3 comment "netmgr" }',
+    ]
+    assert list(text([])) == []
