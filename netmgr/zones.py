@@ -18,6 +18,8 @@ from netmgr.sets import IFNAME, Form, SetName
 CONVENTION = (("ips", "addresses"), ("ips6", "addresses"), ("ipv6", "addresses"),
               ("nets", "networks"), ("nets6", "networks"), ("ifs", "interfaces"))
 
+REMEMBERED = 4096       # interfaces whose zones are not worked out anew for each event; names may come and go without end
+
 Claim = Tuple[SetName, bytes]
 
 
@@ -91,6 +93,8 @@ class Policy:
     def _feeds(self, interface: str) -> List[Tuple[Feed, Form]]:
         feeds = self._by_interface.get(interface)
         if feeds is None:
+            if len(self._by_interface) >= REMEMBERED:
+                self._by_interface.clear()
             feeds = self._by_interface[interface] = self._bound(self.zones_of_interface(interface))
         return feeds
 

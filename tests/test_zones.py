@@ -1,0 +1,251 @@
+"""Policy: which sets are fed, by what, with which elements; every rule of the contract as a row of a table."""
+
+from typing import Dict, List, Optional, Set, Tuple
+
+import pytest
+
+from netmgr import addresses
+from netmgr.addresses import parse
+from netmgr.config import parse as configuration
+from netmgr.events import ContainerSeen, Endpoint
+from netmgr.inventory import Address, Interface, Thing, identity
+from netmgr.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, Form, SetName
+from netmgr.zones import REMEMBERED, Policy, feeds_of_zone, tally
+
+V4, V6, V4_RANGES, V6_RANGES = Form(IPV4_ADDR), Form(IPV6_ADDR), Form(IPV4_ADDR, True), Form(IPV6_ADDR, True)
+NAMES, NAME_RANGES = Form(IFNAME), Form(IFNAME, True)
+
+
+def policy(text: str, forms: Dict[str, Form]) -> Policy:
+    """Sets as "wan_ips" (in inet filter) or as "ip other wan_ips"."""
+    made = Policy(configuration(text, "test.yaml"))
+    made.bind({set_name(name): form for name, form in forms.items()})
+    return made
+
+
+def set_name(text: str) -> SetName:
+    family, table, name = ("inet filter " + text).split()[-3:]
+    return SetName(family, table, name)
+
+
+def address(notation: str, interface: str = "eth0", flags: int = addresses.IFA_F_PERMANENT, peer: str = "") -> Address:
+    local, prefixlen = parse(notation)
+    return Address(interface, identity(local, prefixlen, parse(peer)[0] if peer else local), flags)
+
+
+def claims(made: Policy, *things: Thing) -> Set[Tuple[str, str]]:
+    """(set, element as text); interval sets take key and prefix length."""
+    found = [(name.name, shown(element)) for thing in things for name, element in made.claims(thing)]
+    return set(found)
+
+
+def shown(element: bytes) -> str:
+    width = len(element) & ~1
+    key = element[:width]
+    text = '"%s"' % key.rstrip(b"\0").decode() if key[:3].isalpha() else addresses.text(key)
+    return text + "".join("/%d" % length for length in element[width:])
+
+
+WAN = "interfaces: [{name: eth0, nftables_zone: wan}]"
+
+
+@pytest.mark.parametrize(("name", "form", "expected"), [
+    ("wan_ips", V4, ["192.0.2.1"]),
+    ("wan_ips", V6, ["2001:db8::1"]),
+    ("wan_ips", V4_RANGES, ["192.0.2.1/32"]),
+    ("wan_ips", V6_RANGES, ["2001:db8::1/128"]),
+    ("wan_ips6", V6, ["2001:db8::1"]),
+    ("wan_ipv6", V6, ["2001:db8::1"]),
+    ("wan_ipv6", V4, ["192.0.2.1"]),
+    ("wan_ips", Form(IPV4_ADDR, timeout=True), ["192.0.2.1"]),
+    ("wan_nets", V4_RANGES, ["192.0.2.0/24"]),
+    ("wan_nets", V6_RANGES, ["2001:db8::/64"]),
+    ("wan_nets6", V6_RANGES, ["2001:db8::/64"]),
+    ("wan_ifs", NAMES, ['"eth0"']),
+    ("wan_ifs", NAME_RANGES, ['"eth0"/128']),
+    ("wan_ips", NAMES, []),
+    ("wan_nets", V4, []),
+    ("wan_nets", NAME_RANGES, []),
+    ("wan_ifs", V4, []),
+    ("wan_other", V4, []),
+    ("ip filter wan_ips", V4, []),
+    ("lan_ips", V4, []),
+])
+def test_what_a_set_of_each_name_and_form_takes(name: str, form: Form, expected: List[str]) -> None:
+    made = policy(WAN, {name: form})
+    things: List[Thing] = [
+        Interface("eth0"), address("192.0.2.1/24"), address("2001:db8::1/64"), Interface("eth1"), address("192.0.2.9/24", "eth1")]
+    assert claims(made, *things) == {(set_name(name).name, element) for element in expected}
+
+
+@pytest.mark.parametrize(("interfaces", "name", "expected"), [
+    ("[{name: eth0, nftables_zone: wan}]", "eth0", ("wan",)),
+    ("[{name: eth0, nftables_zone: wan}]", "eth00", ()),
+    ("[{name: eth0}]", "eth0", ()),
+    ("[{name: eth0, nftables_zone: [lan, trusted, lan]}]", "eth0", ("lan", "trusted")),
+    ("[{name: eth0, nftables_zone: wan}, {name: 'eth*', nftables_zone: [all, wan]}]", "eth0", ("wan", "all")),
+    ("[{name: 'wg[0-9]', nftables_zone: vpn}]", "wg7", ("vpn",)),
+    ("[{name: 'wg[0-9]', nftables_zone: vpn}]", "wg10", ()),
+    ("[{name: 'ppp?', nftables_zone: wan}]", "PPP0", ()),
+    ("[{name: '*', nftables_zone: any}]", "w\udce9", ("any",)),
+])
+def test_zones_of_an_interface(interfaces: str, name: str, expected: Tuple[str, ...]) -> None:
+    assert policy("interfaces: " + interfaces, {}).zones_of_interface(name) == expected
+
+
+def test_an_interface_in_two_zones_and_a_set_that_two_zones_feed() -> None:
+    made = policy("""
+        interfaces: [{name: eth0, nftables_zone: [wan, lan]}]
+        zones: {wan: {sets: {shared: addresses}}, lan: {sets: {shared: addresses, lan_ports: interfaces}}}""",
+        {"shared": V4, "lan_ports": NAMES})
+    things: List[Thing] = [address("192.0.2.1/24"), Interface("eth0")]
+    assert tally(things, made) == {set_name("shared"): {parse("192.0.2.1")[0]: 2}, set_name("lan_ports"): {b"eth0".ljust(16, b"\0"): 1}}
+
+
+def test_a_point_to_point_address_counts_by_its_local_end() -> None:
+    made = policy(WAN, {"wan_ips": V4, "wan_nets": V4_RANGES})
+    assert claims(made, address("10.0.0.1/30", peer="10.0.0.2")) == {("wan_ips", "10.0.0.1"), ("wan_nets", "10.0.0.0/30")}
+
+
+OF_KIND = {
+    "link_local": [address("169.254.7.7/16"), address("fe80::1/64")],
+    "private": [address("10.0.0.1/8"), address("100.64.0.1/10"), address("fd00::1/64")],
+    "loopback": [address("127.0.0.1/8"), address("::1/128")],
+    "temporary": [address("2001:db8::2/64", flags=0x81)],
+    "deprecated": [address("192.0.2.1/24", flags=0xA0), address("2001:db8::1/64", flags=0xA0)],
+    "dynamic": [address("192.0.2.1/24", flags=0), address("2001:db8::1/64", flags=0)],
+    "permanent": [address("192.0.2.1/24"), address("2001:db8::1/64")],
+    "secondary": [address("192.0.2.2/24", flags=0x81)],
+}
+
+
+@pytest.mark.parametrize("kind", sorted(addresses.KINDS))
+def test_kinds_are_left_out_of_sets_that_exclude_them(kind: str) -> None:
+    forms = {name: form for four, six, form, form6 in (("a", "a6", V4, V6), ("b", "b6", V4_RANGES, V6_RANGES))
+             for name, form in ((four, form), (six, form6))}
+    made = policy("""
+        interfaces: [{name: eth0, nftables_zone: [none, some]}]
+        zones:
+          none: {exclude: [], sets: {a: addresses, a6: addresses}}
+          some: {exclude: %s, sets: {b: networks, b6: networks}}""" % kind, forms)
+    for thing in OF_KIND[kind]:
+        assert {name[0] for name, _ in claims(made, thing)} == {"a"}, thing
+    others = [thing for other, things in OF_KIND.items() for thing in things
+              if not addresses.kinds(thing.identity[:len(thing.identity) >> 1], thing.flags) & addresses.KINDS[kind]]
+    for thing in others:
+        assert {name[0] for name, _ in claims(made, thing)} == {"a", "b"}, thing
+
+
+def test_an_address_of_any_excluded_kind_is_left_out_and_the_sets_own_list_replaces_the_zones() -> None:
+    made = policy("""
+        interfaces: [{name: eth0, nftables_zone: wan}]
+        zones:
+          wan:
+            exclude: [private, deprecated]
+            sets: {by_zone: addresses, public: {holds: addresses, exclude: [loopback]}, all: {holds: addresses, exclude: []}}""",
+        {"by_zone": V4, "public": V4, "all": V4})
+    every = {"by_zone", "public", "all"}
+    for thing, expected in (
+            (address("192.0.2.1/24"), every),
+            (address("192.0.2.1/24", flags=0xA0), {"public", "all"}),
+            (address("10.0.0.1/24", flags=0xA0), {"public", "all"}),
+            (address("127.0.0.1/8"), {"by_zone", "all"}),
+            (address("169.254.0.1/16"), every)):
+        assert {name for name, _ in claims(made, thing)} == expected, thing
+
+
+@pytest.mark.parametrize(("flags", "counts"), [
+    (0x80, True), (0xC0, False), (0xC4, True), (0x88, False), (0xC8, False), (0xCC, False), (0x84, True),
+])
+@pytest.mark.parametrize("exclude", ["[]", "[link_local]"])
+def test_addresses_under_or_after_failed_detection_count_nowhere(flags: int, counts: bool, exclude: str) -> None:
+    made = policy(WAN + "\nzones: {wan: {exclude: %s}}" % exclude, {"wan_ips6": V6})
+    assert bool(claims(made, address("2001:db8::1/64", flags=flags))) == counts
+
+
+def test_link_local_addresses_are_left_out_by_default() -> None:
+    assert claims(policy(WAN, {"wan_ips": V4}), address("169.254.0.1/16")) == set()
+
+
+def test_the_convention_and_a_zones_own_list() -> None:
+    zones = configuration(WAN + "\nzones: {lan: {table: ip6 other, sets: {ports: interfaces}}}", "test.yaml").zones
+    assert [(str(feed.set), feed.holds) for feed in feeds_of_zone(zones["wan"])] == [
+        ("inet filter wan_ips", "addresses"), ("inet filter wan_ips6", "addresses"), ("inet filter wan_ipv6", "addresses"),
+        ("inet filter wan_nets", "networks"), ("inet filter wan_nets6", "networks"), ("inet filter wan_ifs", "interfaces")]
+    assert [(str(feed.set), feed.holds) for feed in feeds_of_zone(zones["lan"])] == [("ip6 other ports", "interfaces")]
+
+
+# -- containers
+
+DOCKER = "docker: {networks: {frontend: web, 'back*': [db, web]}}"
+FRONT, BACK = Endpoint("frontend", *parse("172.18.0.2/16")), Endpoint("backend", *parse("172.19.0.2/24"))
+SIX = Endpoint("frontend", *parse("2001:db8:1::2/64"))
+
+
+def container(*endpoints: Endpoint, label: Optional[str] = None, healthy: Optional[bool] = None) -> ContainerSeen:
+    return ContainerSeen("8dfa", "web-1", () if label is None else (("netmgr.zone", label),), endpoints, healthy)
+
+
+@pytest.mark.parametrize(("text", "seen", "expected"), [
+    ("", container(), ("docker",)),
+    ("docker: {nftables_zone: null}", container(FRONT), ()),
+    ("docker: {nftables_zone: apps}", container(FRONT), ("apps",)),
+    (DOCKER, container(FRONT), ("docker", "web")),
+    (DOCKER, container(BACK), ("docker", "db", "web")),
+    (DOCKER, container(FRONT, BACK), ("docker", "web", "db")),
+    (DOCKER, container(), ("docker",)),
+    (WAN, container(FRONT, label="wan"), ("docker", "wan")),
+    (WAN, container(FRONT, label=" wan ,docker,wan"), ("docker", "wan")),
+    (WAN, container(FRONT, label="unknown,,wan"), ("docker", "wan")),
+    (WAN + "\ndocker: {label: com.example.zone}", container(FRONT, label="wan"), ("docker",)),
+])
+def test_zones_of_a_container(text: str, seen: ContainerSeen, expected: Tuple[str, ...]) -> None:
+    assert sorted(policy(text, {}).zones_of_container(seen)) == sorted(expected)
+
+
+def test_every_address_joins_the_zones_of_its_own_network() -> None:
+    forms = {"%s_%s" % (zone, suffix): form for zone in ("docker", "web", "db")
+             for suffix, form in (("ips", V4), ("ips6", V6), ("nets", V4_RANGES), ("ifs", NAMES))}
+    assert claims(policy(DOCKER, forms), container(FRONT, BACK, SIX)) == {
+        ("docker_ips", "172.18.0.2"), ("docker_ips", "172.19.0.2"), ("docker_ips6", "2001:db8:1::2"),
+        ("docker_nets", "172.18.0.0/16"), ("docker_nets", "172.19.0.0/24"),
+        ("web_ips", "172.18.0.2"), ("web_ips", "172.19.0.2"), ("web_ips6", "2001:db8:1::2"),
+        ("web_nets", "172.18.0.0/16"), ("web_nets", "172.19.0.0/24"),
+        ("db_ips", "172.19.0.2"), ("db_nets", "172.19.0.0/24")}
+
+
+@pytest.mark.parametrize(("required", "healthy", "counts"), [
+    (True, None, True), (True, True, True), (True, False, False), (False, None, True), (False, True, True), (False, False, True),
+])
+def test_health(required: bool, healthy: Optional[bool], counts: bool) -> None:
+    """A container without a health check counts; one with a check only while it is healthy, if that is required."""
+    made = policy("docker: {require_healthy: %s}" % str(required).lower(), {"docker_ips": V4})
+    assert bool(claims(made, container(FRONT, healthy=healthy))) == counts
+
+
+def test_container_addresses_are_permanent_and_excluded_by_their_kinds() -> None:
+    for exclude, expected in (("private", set()), ("permanent", set()), ("dynamic", {("docker_ips", "172.18.0.2")})):
+        assert claims(policy("zones: {docker: {exclude: %s}}" % exclude, {"docker_ips": V4}), container(FRONT)) == expected
+
+
+def test_zones_that_only_a_label_names() -> None:
+    made = policy(WAN, {"apps_ips": V4})
+    assert claims(made, container(FRONT, label="apps")) == set()
+    assert (made.add_zone("apps"), made.add_zone("apps"), made.add_zone("wan")) == (True, False, False)
+    assert claims(made, container(FRONT, label="apps")) == {("apps_ips", "172.18.0.2")}
+    for nonsense in ("", "a b", "-", "x" * 250):
+        with pytest.raises(ValueError, match=r"."):
+            made.add_zone(nonsense)
+
+
+def test_without_docker_there_is_no_zone_of_containers() -> None:
+    assert sorted(policy("docker: {enabled: false}", {}).zones) == []
+    assert sorted(policy("", {}).zones) == ["docker"]
+
+
+def test_names_without_end_do_not_fill_the_memory() -> None:
+    made = policy(WAN, {"wan_ifs": NAMES})
+    for number in range(3 * REMEMBERED):
+        assert claims(made, Interface("veth%d" % number)) == set()
+    assert claims(made, Interface("eth0")) == {("wan_ifs", '"eth0"')}
+    assert len(made._by_interface) <= REMEMBERED
