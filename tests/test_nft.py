@@ -20,8 +20,11 @@ def added(parts: Sequence[nft.Part], form: Form) -> Contents:
     return dumped(b"".join(part.data for part in parts), form).contents()
 
 
-def parts_of(*changes: Change, destroy: bool = True) -> List[nft.Part]:
-    return nft.parts_of(100, changes, destroy)
+NEW, OLD = nft.Ability(destroy=True, lasting_ends=False), nft.Ability(destroy=False, lasting_ends=True)
+
+
+def parts_of(*changes: Change, able: nft.Ability = NEW) -> List[nft.Part]:
+    return nft.parts_of(100, changes, able)
 
 
 def header(part: nft.Part) -> Tuple[int, ...]:
@@ -65,6 +68,9 @@ def test_adds_in_a_set_with_timeouts_never_expire() -> None:
     (part,) = parts_of(ChangeElements(NAME, Form(IPV4_ADDR, interval=True, timeout=True), (), [span(1, 1)]))
     start, end = (attributes(element) for element in _elements(part))
     assert 4 in start and 4 not in end and 6 not in end
+    (part,) = parts_of(ChangeElements(NAME, Form(IPV4_ADDR, interval=True, timeout=True), (), [span(1, 1)]), able=OLD)
+    start, end = (attributes(element) for element in _elements(part))
+    assert start[4] == end[4] == bytes(8) and 6 not in end
 
 
 def _elements(part: nft.Part) -> Iterator[memoryview]:
@@ -83,7 +89,7 @@ def test_deletes_carry_the_key_alone() -> None:
 def test_deletes_destroy_but_never_in_ranges() -> None:
     change, ranges = ChangeElements(NAME, PLAIN, [ip(1)], ()), ChangeElements(NAME, RANGES, [span(1, 2)], ())
     assert [header(part)[1] for part in parts_of(change, ranges)] == [DESTROY, DELETE]
-    assert [header(part)[1] for part in parts_of(change, ranges, destroy=False)] == [DELETE, DELETE]
+    assert [header(part)[1] for part in parts_of(change, ranges, able=OLD)] == [DELETE, DELETE]
 
 
 def test_creations_then_deletes_then_adds_of_all_sets() -> None:
@@ -197,6 +203,16 @@ def test_offsets_become_positions() -> None:
         assert fault.position == position
     third = parts_of(change)[2].first
     assert faults(change, (103, Ack(errno.ENFILE, "", first + stride)))[0].position == third + 1 > 4000
+
+
+def test_what_a_kernel_can_is_told_by_what_it_refuses() -> None:
+    sent = list(messages(nft.probe(100)))
+    assert [message.seq for message in sent] == [100, 101, 102, 103, 104]
+    assert sent[0].type == 16 and 17 not in {message.type for message in sent}
+    missing, nonsense = Ack(errno.ENOENT, "", 20), Ack(errno.EINVAL, "", 0)
+    assert nft.ability(100, [(101, missing), (104, nonsense)]) == nft.Ability(True, False)
+    assert nft.ability(100, [(101, nonsense)]) == nft.Ability(False, True)
+    assert nft.ability(100, [(101, nonsense), (102, nonsense)]) == nft.Ability(False, False)
 
 
 def test_both_halves_of_a_range_are_one_position() -> None:

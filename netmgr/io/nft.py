@@ -13,15 +13,13 @@ from netmgr.errors import ProtocolError
 from netmgr.events import RulesetChanged
 from netmgr.io.netfilter import Netfilter
 from netmgr.netlink import NLM_F_DUMP, NLMSG_DONE, NLMSG_ERROR, attribute, error, messages, request
-from netmgr.nft import Outcome, Part
+from netmgr.nft import Ability, Fault, Outcome, Part
 from netmgr.nftread import Reading
 from netmgr.sets import Change, Contents, SetInfo, SetName
 
 NFNLGRP_NFTABLES = 7
 
 PAUSES = (0.0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.1, 0.1)     # seconds before each attempt to read a set
-
-_NO_SET = SetName("inet", "netmgr-probe", "netmgr-probe")
 
 
 class Nft:
@@ -33,7 +31,7 @@ class Nft:
         self._seq = 1
         try:
             self._acknowledges = self._probe_acknowledgement()
-            self._destroys = self._probe_destroy()
+            self._able = self._probe_ability()
         except BaseException:
             self.close()
             raise
@@ -79,7 +77,7 @@ class Nft:
         form; OSError and ProtocolError from a socket or kernel that is out of order.
         """
         seq = self._reserve(0)
-        parts = nft.parts_of(seq, changes, self._destroys)
+        parts = nft.parts_of(seq, changes, self._able)
         self._reserve(len(parts) + 2)
         outcome = Outcome(True, True, ())
         if not parts:
@@ -101,11 +99,15 @@ class Nft:
         answers = nft.acks(found, seq, following)
         trouble = nft.faults(parts, seq, answers)
         if trouble:
-            return Outcome(False, not overrun, trouble)
+            return Outcome(False, not overrun, tuple(self._settled(fault) for fault in trouble))
         if any(number == following for number, _ack in answers):
             return Outcome(True, True, ())
         known = not overrun and not self._acknowledges and self._answers()
         return Outcome(known, known, ())
+
+    def _settled(self, fault: Fault) -> Fault:
+        missing = nft.unsettled(fault) and fault.set is not None and self.inspect(fault.set) is None
+        return nft.gone(fault) if missing else fault
 
     def _answers(self) -> bool:
         """Whether replies reach us: then the silence of a kernel that does not acknowledge means that all went well."""
@@ -176,12 +178,10 @@ class Nft:
             _raise_for(ack.errno)
         return any(number == seq + 1 for number, _ack in answers)
 
-    def _probe_destroy(self) -> bool:
-        """Whether the kernel knows NFT_MSG_DESTROYSETELEM: then what is wrong is that there is no such table, and not the message."""
-        seq = self._reserve(3)
-        part = Part(nft.about_set(seq + 1, _NO_SET, nft.NFT_MSG_DESTROYSETELEM, 0), None, "", 0)
-        found, _overrun = self._netfilter.exchange(nft.transaction(seq, [part], seq + 2))
-        return any(number == seq + 1 and ack.errno == errno.ENOENT for number, ack in nft.acks(found, seq, seq + 2))
+    def _probe_ability(self) -> Ability:
+        seq = self._reserve(8)
+        found, _overrun = self._netfilter.exchange(nft.probe(seq))
+        return nft.ability(seq, nft.acks(found, seq, seq + 8))
 
 
 class Watch:

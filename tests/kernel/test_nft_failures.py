@@ -4,6 +4,8 @@ import errno
 import os
 import socket
 import sys
+from contextlib import closing
+from pathlib import Path
 from typing import List, Tuple
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from netmgr.io.netfilter import Netfilter
 from netmgr.io.nft import Nft
 from netmgr.netlink import NLMSG_ERROR, Message, attribute, error, request
-from netmgr.nft import NFT_MSG_NEWSET, NFT_MSG_NEWTABLE, Outcome, Part, transaction
+from netmgr.nft import NFT_MSG_NEWSET, NFT_MSG_NEWTABLE, Ability, Outcome, Part, transaction
 from netmgr.sets import IPV4_ADDR, ChangeElements, CreateSet, SetName
 from tests.kernel.lab import Lab
 from tests.kernel.nftables import DONE, add, delete, make, named, ours, read
@@ -69,11 +71,11 @@ def test_the_table_of_another_program(lab: Lab, nft: Nft) -> None:
         messages = [(NFT_MSG_NEWTABLE, table + attribute(2, (2).to_bytes(4, "big"))), (NFT_MSG_NEWSET, table + described)]
         parts = [Part(request(10 << 8 | kind, 0x400, 5, payload), None, "", 0) for kind, payload in messages]
         owner.send(transaction(4, parts, 6))
-        assert nft.inspect(named("a")) is not None
+        known = nft.inspect(named("a")) is not None          # kernels before 5.12 know no such tables, and made none
+        number, reason = (errno.EPERM, "not permitted: the table belongs to another program") if known else (errno.ENOENT, "missing")
         for change in (add("a", ip(1)), CreateSet(named("b"), IPV4_ADDR)):
             (fault,) = nft.commit([change]).faults
-            assert (fault.errno, fault.reason) == (errno.EPERM, "not permitted: the table belongs to another program")
-            assert fault.set is not None
+            assert fault.errno == number and reason in fault.reason and fault.set is not None
 
 
 def test_answers_that_were_lost_leave_the_outcome_open(lab: Lab, nft: Nft) -> None:
@@ -89,7 +91,7 @@ def test_answers_that_were_lost_leave_the_outcome_open(lab: Lab, nft: Nft) -> No
 
 
 def test_a_user_namespace_may_not_force_buffers(lab: Lab) -> None:
-    limit = int(lab.run("cat /proc/sys/net/core/wmem_max")) * 2
+    limit = int(Path("/proc/sys/net/core/wmem_max").read_text()) * 2
     program = """
 from netmgr.io.netfilter import Netfilter
 from netmgr.io.nft import Nft
@@ -126,12 +128,10 @@ class Silent(Netfilter):
 def test_a_kernel_that_acknowledges_nothing_is_believed_when_it_answers(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     make(lab, a="type ipv4_addr;")
     monkeypatch.setattr("netmgr.io.nft.Netfilter", Silent)
-    with lab.inside():
-        nft = Nft()
-    assert nft.commit([add("a", ip(1))]) == DONE
-    assert nft.commit([add("none", ip(1))]).faults[0].gone
-    assert read(nft, "a") == ours(ip(1))
-    nft.close()
+    with lab.inside(), closing(Nft()) as nft:
+        assert nft.commit([add("a", ip(1))]) == DONE
+        assert nft.commit([add("none", ip(1))]).faults[0].gone
+        assert read(nft, "a") == ours(ip(1))
 
 
 def test_a_kernel_that_acknowledges_is_not_believed_when_it_does_not(lab: Lab, nft: Nft, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,8 +143,9 @@ def test_a_kernel_that_acknowledges_is_not_believed_when_it_does_not(lab: Lab, n
 
 def test_a_kernel_without_destroy_says_what_is_not_there(lab: Lab, nft: Nft, monkeypatch: pytest.MonkeyPatch) -> None:
     make(lab, a="type ipv4_addr; elements = { 10.0.0.1, 10.0.0.2 }")
-    monkeypatch.setattr(nft, "_destroys", False)
+    monkeypatch.setattr(nft, "_able", Ability(destroy=False, lasting_ends=False))
     (fault,) = nft.commit([delete("a", ip(1), ip(9))]).faults
-    assert (fault.errno, fault.operation, fault.position, fault.gone) == (errno.ENOENT, "delete", 1, False)
+    assert (fault.errno, fault.operation, fault.gone) == (errno.ENOENT, "delete", False)
+    assert fault.position in (1, None)          # None: before 5.19
     assert nft.commit([delete("a", ip(1), ip(2))]) == DONE
     assert lab.sets("inet t", "a") == set()

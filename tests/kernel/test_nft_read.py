@@ -21,7 +21,10 @@ def test_sets_that_netmgr_creates_are_what_nft_creates(lab: Lab, nft: Nft) -> No
     assert " ".join(lab.ruleset().split()) == (
         'table ip6 t { set six { type ipv6_addr } set names { type ifname elements = { "lo" comment "netmgr" } } }')
     assert nft.commit(creations) == DONE
-    assert nft.commit([CreateSet(six, IPV4_ADDR)]).faults[0].reason == "a set of this name and of another type exists"
+    refused = nft.commit([CreateSet(six, IPV4_ADDR)]).faults        # 5.10 takes it for the set that is there
+    assert [fault.reason for fault in refused] in ([], ["a set of this name and of another type exists"])
+    info = nft.inspect(six)
+    assert info is not None and info.type == IPV6_ADDR
 
 
 def test_a_set_of_the_same_name_is_another_set(lab: Lab, nft: Nft) -> None:
