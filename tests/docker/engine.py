@@ -169,7 +169,7 @@ class DockerEngine:
 
     def run_arguments(self, name: str, *options: str, command: Iterable[str] = SLEEP) -> List[str]:
         """What run() gives to docker."""
-        return ["run", "--detach", "--name", name, "--stop-signal", "KILL", *options, IMAGE, *command]
+        return _run_arguments(name, options, command)
 
     def inspect(self, *containers: str) -> List[Dict[str, Any]]:
         """docker inspect"""
@@ -248,7 +248,11 @@ class PodmanService:
 
     def run(self, name: str, *options: str, command: Iterable[str] = SLEEP) -> str:
         """Start a container; its id."""
-        return self.podman("run", "--detach", "--name", name, "--stop-signal", "KILL", *options, IMAGE, *command)
+        return self.podman(*self.run_arguments(name, *options, command=command))
+
+    def run_arguments(self, name: str, *options: str, command: Iterable[str] = SLEEP) -> List[str]:
+        """What run() gives to podman."""
+        return _run_arguments(name, options, command)
 
     def inspect(self, *containers: str) -> List[Dict[str, Any]]:
         """podman inspect"""
@@ -262,6 +266,7 @@ class PodmanService:
 
     def clear(self) -> None:
         """Remove all containers, and the networks that are not built in."""
+        self.podman("pod", "rm", "--all", "--force", "--time=0")
         self.podman("rm", "--all", "--force", "--time=0")
         self.podman("network", "prune", "--force")
 
@@ -274,6 +279,10 @@ class PodmanService:
         self.house.close()
         self.lab.close()
         shutil.rmtree(self.directory)
+
+
+def _run_arguments(name: str, options: Iterable[str], command: Iterable[str]) -> List[str]:
+    return ["run", "--detach", "--name", name, "--stop-signal", "KILL", *options, IMAGE, *command]
 
 
 def _output(command: List[str]) -> str:
@@ -298,7 +307,7 @@ def _addresses(inspected: Iterable[Dict[str, Any]]) -> Truth:
     found: Truth = set()
     for container in inspected:
         name = container["Name"].lstrip("/")
-        for network, settings in (container["NetworkSettings"]["Networks"] or {}).items():
+        for network, settings in (container["NetworkSettings"].get("Networks") or {}).items():
             pairs = ((settings["IPAddress"], settings["IPPrefixLen"]), (settings["GlobalIPv6Address"], settings["GlobalIPv6PrefixLen"]))
             found |= {(name, network, "%s/%d" % pair) for pair in pairs if pair[0]}
     return found

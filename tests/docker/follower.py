@@ -1,0 +1,87 @@
+"""A DockerSource that follows a real engine, and is compared with it."""
+
+import subprocess
+from typing import Any, Callable, List, Optional, Sequence, Tuple, Union
+
+from netmgr import addresses
+from netmgr.config import Docker
+from netmgr.events import ContainerSeen
+from netmgr.io.docker import DockerSource, Timing
+from netmgr.io.loop import Loop
+from tests.docker.engine import DockerEngine, PodmanService, Truth
+from tests.waiting import eventually
+
+QUICK = Timing(confirm=0.2)
+
+
+class Follower:
+    """A source on a loop of its own.  While this process waits for anything, the loop goes on."""
+
+    def __init__(self, engine: Union[DockerEngine, PodmanService], timing: Timing = QUICK, **settings: Any) -> None:
+        self.engine = engine
+        self.reports: List[Sequence[ContainerSeen]] = []
+        self.log: List[Tuple[str, str]] = []
+        self.loop = Loop()
+        self.source = DockerSource(self.loop, Docker(socket=engine.socket)._replace(**settings), self.reports.append,
+                                   lambda level, line: self.log.append((level, line)), timing)
+        self.source.start()
+
+    def __enter__(self) -> "Follower":
+        self.until(lambda: self.source.state == "ok")
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        self.source.stop()
+        self.loop.close()
+
+    def until(self, predicate: Callable[[], Any], seconds: float = 60) -> None:
+        """Turn the loop until the predicate holds."""
+        def turned() -> Any:
+            for _ in range(20):
+                self.loop.turn(0.05)
+                if predicate():
+                    return True
+            return False
+
+        eventually(turned, seconds)
+
+    def meanwhile(self, *commands: Sequence[str]) -> None:
+        """Run these commands beside each other, and follow what they do as it happens."""
+        with self.engine.lab.inside():
+            running = [subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                       for command in commands]
+        self.until(lambda: all(process.poll() is not None for process in running), 300)
+        for process in running:
+            assert process.stderr is not None
+            with process.stderr:
+                assert process.returncode == 0, process.stderr.read().decode()
+
+    def do(self, *arguments: str) -> None:
+        """Follow one command of the engine, to the end and beyond it."""
+        self.meanwhile(self.engine.command(*arguments))
+        self.agree()
+
+    def told(self) -> Truth:
+        """The last report, as the engine's truth() is told."""
+        return {(seen.name, each.network, "%s/%d" % (addresses.text(each.address), each.prefixlen))
+                for seen in self.reports[-1] for each in seen.endpoints}
+
+    def agree(self, names: Optional[Sequence[str]] = None) -> None:
+        """Wait until the source says what the engine says, then until it is quiet; it must still say that."""
+        truth = self.engine.truth()
+        try:
+            self.until(lambda: self.told() == truth)
+        finally:
+            print("told", sorted(self.told()), "truth", sorted(truth), *self.log, sep="\n  ")
+        self.until(lambda: not any(deadline.callback for deadline in self.loop._deadlines))
+        assert self.told() == self.engine.truth()
+        if names is not None:
+            assert self.names() == sorted(names)
+
+    def names(self) -> List[str]:
+        """The containers in the last report."""
+        return sorted(seen.name for seen in self.reports[-1])
+
+    def health(self, name: str) -> Optional[bool]:
+        """The health of one container in the last report."""
+        return next(seen.healthy for seen in self.reports[-1] if seen.name == name)
