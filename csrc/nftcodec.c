@@ -12,8 +12,7 @@
  *	}
  *
  * A range is an element with its first key and one with the key after the last and NFT_SET_ELEM_INTERVAL_END.  A range up to the
- * highest key has no end; nft marks such a start in its userdata, and so do we.  Only the start may carry anything but the key, yet
- * kernels before 6.1 let ends expire with the set's default timeout, and take a timeout of 0 for them.
+ * highest key has no end; nft marks such a start in its userdata, and so do we.  Only the start may carry anything but the key.
  *
  * Userdata are a string of { u8 type; u8 length; u8 data[length]; }.  The kernel does not look into them: whatever does not read
  * as our comment is somebody else's.
@@ -78,13 +77,13 @@ int nftcodec_new_table(void *buffer, size_t size, uint32_t seq, uint16_t family,
 	return message->nlmsg_len;
 }
 
-static bool describe_set(struct nftnl_set *set, const char *table, const char *name, uint32_t set_id, uint32_t set_flags,
-			 uint32_t key_type, uint32_t key_length, uint32_t byteorder)
+static bool describe_set(struct nftnl_set *set, const char *table, const char *name, uint32_t set_id, uint32_t key_type,
+			 uint32_t key_length, uint32_t byteorder)
 {
 	uint8_t userdata[2 + sizeof(byteorder)] = { UDATA_SET_KEYBYTEORDER, sizeof(byteorder) };
 
 	memcpy(userdata + 2, &byteorder, sizeof(byteorder));
-	nftnl_set_set_u32(set, NFTNL_SET_FLAGS, set_flags);
+	nftnl_set_set_u32(set, NFTNL_SET_FLAGS, 0);
 	nftnl_set_set_u32(set, NFTNL_SET_KEY_TYPE, key_type);
 	nftnl_set_set_u32(set, NFTNL_SET_KEY_LEN, key_length);
 	nftnl_set_set_u32(set, NFTNL_SET_ID, set_id);
@@ -93,7 +92,7 @@ static bool describe_set(struct nftnl_set *set, const char *table, const char *n
 }
 
 int nftcodec_new_set(void *buffer, size_t size, uint32_t seq, uint16_t family, const char *table, const char *name,
-		     uint32_t set_id, uint32_t set_flags, uint32_t key_type, uint32_t key_length, uint32_t byteorder)
+		     uint32_t set_id, uint32_t key_type, uint32_t key_length, uint32_t byteorder)
 {
 	struct nftnl_set *set;
 	struct nlmsghdr *message;
@@ -104,7 +103,7 @@ int nftcodec_new_set(void *buffer, size_t size, uint32_t seq, uint16_t family, c
 	set = nftnl_set_alloc();
 	if (set == NULL)
 		return NFTCODEC_REFUSED;
-	if (describe_set(set, table, name, set_id, set_flags, key_type, key_length, byteorder)) {
+	if (describe_set(set, table, name, set_id, key_type, key_length, byteorder)) {
 		message = nftnl_nlmsg_build_hdr(buffer, NFT_MSG_NEWSET, family, NLM_F_CREATE, seq);
 		nftnl_set_nlmsg_build_payload(message, set);
 		length = message->nlmsg_len;
@@ -193,14 +192,14 @@ static void predecessor(uint8_t *previous, const uint8_t *key, size_t width)
 			return;
 }
 
-static bool put_range(struct nlmsghdr *message, size_t size, const uint8_t *range, size_t width, uint32_t how, const char *comment)
+static bool put_range(struct nlmsghdr *message, size_t size, const uint8_t *range, size_t width, bool forever, const char *comment)
 {
 	uint8_t end[NFTCODEC_KEY_MAX], userdata[UDATA_MAX];
 	bool open = !successor(end, range + width, width);
 	size_t length = put_userdata(userdata, comment, open);
 
-	return put_element(message, size, range, width, 0, how & NFTCODEC_FOREVER, userdata, length) &&
-	       (open || put_element(message, size, end, width, NFT_SET_ELEM_INTERVAL_END, how & NFTCODEC_FOREVER_ENDS, NULL, 0));
+	return put_element(message, size, range, width, 0, forever, userdata, length) &&
+	       (open || put_element(message, size, end, width, NFT_SET_ELEM_INTERVAL_END, false, NULL, 0));
 }
 
 static bool ranges_ascend(const uint8_t *ranges, size_t count, size_t width)
@@ -218,7 +217,7 @@ int nftcodec_put_elements(void *buffer, size_t size, const uint8_t *elements, si
 {
 	struct nlmsghdr *message = buffer;
 	struct nlattr *list;
-	bool ranges = how & NFTCODEC_RANGES, fitted;
+	bool ranges = how & NFTCODEC_RANGES, forever = how & NFTCODEC_FOREVER, fitted;
 	size_t stride = ranges ? 2 * width : width, room, length, taken;
 	uint8_t userdata[UDATA_MAX];
 
@@ -236,8 +235,8 @@ int nftcodec_put_elements(void *buffer, size_t size, const uint8_t *elements, si
 	for (taken = 0; taken < count; taken++, elements += stride) {
 		uint32_t before = message->nlmsg_len;
 
-		fitted = ranges ? put_range(message, room, elements, width, how, comment)
-				: put_element(message, room, elements, width, 0, how & NFTCODEC_FOREVER, userdata, length);
+		fitted = ranges ? put_range(message, room, elements, width, forever, comment)
+				: put_element(message, room, elements, width, 0, forever, userdata, length);
 		if (!fitted) {
 			message->nlmsg_len = before;
 			break;
@@ -333,7 +332,8 @@ static int get_element(const struct nlattr *list_element, size_t width, const ch
 			return NFTCODEC_REFUSED;
 		}
 	}
-	element->flags = flags & NFT_SET_ELEM_INTERVAL_END ? 0 : element->flags | NFTCODEC_START;
+	if (!(flags & NFT_SET_ELEM_INTERVAL_END))
+		element->flags |= NFTCODEC_START;
 	if (bad || (!keyed && !(flags & NFT_SET_ELEM_CATCHALL)))
 		return NFTCODEC_REFUSED;
 	return keyed;
@@ -400,6 +400,13 @@ size_t nftcodec_sort(struct nftcodec_element *elements, size_t count)
 	return kept;
 }
 
+static uint8_t range_flags(const struct nftcodec_element *start, const struct nftcodec_element *next)
+{
+	bool ended = next != NULL && !(next->flags & NFTCODEC_START);
+
+	return start->flags | (ended ? next->flags & NFTCODEC_EXPIRES : 0);
+}
+
 int64_t nftcodec_pick(const struct nftcodec_element *elements, size_t count, size_t width, int ranges, uint8_t mask, uint8_t value,
 		      uint8_t *packed, size_t size)
 {
@@ -408,13 +415,16 @@ int64_t nftcodec_pick(const struct nftcodec_element *elements, size_t count, siz
 	if (width == 0 || width > NFTCODEC_KEY_MAX)
 		return NFTCODEC_REFUSED;
 	for (i = 0; i < count; i++) {
-		if ((elements[i].flags & mask) != value)
+		const struct nftcodec_element *next = i + 1 < count ? &elements[i + 1] : NULL;
+		uint8_t flags = ranges ? range_flags(&elements[i], next) : elements[i].flags;
+
+		if ((flags & mask) != value)
 			continue;
 		if (size - used < stride)
 			return NFTCODEC_REFUSED;
 		memcpy(packed + used, elements[i].key, width);
-		if (ranges && i + 1 < count)
-			predecessor(packed + used + width, elements[i + 1].key, width);
+		if (ranges && next != NULL)
+			predecessor(packed + used + width, next->key, width);
 		else if (ranges)
 			memset(packed + used + width, 0xff, width);
 		used += stride;

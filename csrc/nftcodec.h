@@ -23,7 +23,6 @@ enum {
 enum {
 	NFTCODEC_RANGES = 1,		/* an element is first key + last key */
 	NFTCODEC_FOREVER = 2,		/* with a timeout of 0: whatever the set's default is, it does not apply */
-	NFTCODEC_FOREVER_ENDS = 4,	/* the same for the ends of ranges */
 };
 
 /* What an element that was read is.  NFTCODEC_START makes an END sort before a start of the same key. */
@@ -43,7 +42,7 @@ int nftcodec_batch_begin(void *buffer, size_t size, uint32_t seq);
 int nftcodec_batch_end(void *buffer, size_t size, uint32_t seq);
 int nftcodec_new_table(void *buffer, size_t size, uint32_t seq, uint16_t family, const char *table);
 int nftcodec_new_set(void *buffer, size_t size, uint32_t seq, uint16_t family, const char *table, const char *set,
-		     uint32_t set_id, uint32_t set_flags, uint32_t key_type, uint32_t key_length, uint32_t byteorder);
+		     uint32_t set_id, uint32_t key_type, uint32_t key_length, uint32_t byteorder);
 int nftcodec_about_elements(void *buffer, size_t size, uint32_t seq, uint16_t family, uint16_t type, uint16_t flags,
 			    const char *table, const char *set);
 
@@ -58,7 +57,8 @@ int nftcodec_get_elements(const void *attributes, size_t length, size_t width, c
 /* Sorts, drops what is there twice, returns how many are left. */
 size_t nftcodec_sort(struct nftcodec_element *elements, size_t count);
 
-/* Packs the keys, or the ranges, of all sorted elements that have (flags & mask) == value; returns the bytes written. */
+/* Packs the keys, or the ranges, of all sorted elements that have (flags & mask) == value; returns the bytes written.  A range
+ * expires when its start or its end does. */
 int64_t nftcodec_pick(const struct nftcodec_element *elements, size_t count, size_t width, int ranges, uint8_t mask, uint8_t value,
 		      uint8_t *packed, size_t size);
 

@@ -6,9 +6,8 @@ creations come first, then all deletes, then all adds.  Sequence numbers: `seq` 
 seq + 1 + the number of messages for the END, which alone asks for an acknowledgement: only that one proves the commit, and kernels
 before 6.10 do not send it.
 
-Adds carry the comment COMMENT, and in a set with timeouts a timeout of 0, without which the set's default would apply (old kernels
-apply it to the ends of ranges too, new ones do not take it there).  An add of an element that is there changes nothing about it but,
-from 6.12 on, its timeout.
+Adds carry the comment COMMENT, and in a set with timeouts a timeout of 0, without which the set's default would apply.  An add of an
+element that is there changes nothing about it but, from 6.12 on, its timeout.
 
 Deletes in sets without ranges are NFT_MSG_DESTROYSETELEM where the kernel has it (6.3): a missing element is no error.  In sets with
 ranges they are always NFT_MSG_DELSETELEM: there the start and the end of a range are two elements, and destroying a range that is no
@@ -22,21 +21,7 @@ from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from netmgr._nftcodec import ffi, lib
 from netmgr.netlink import HEADER, NLM_F_CREATE, NLMSG_ERROR, Ack, Message, error
-from netmgr.sets import (
-    COMMENT,
-    IFNAME,
-    IPV4_ADDR,
-    IPV6_ADDR,
-    NFT_SET_INTERVAL,
-    NFT_SET_TIMEOUT,
-    WIDTHS,
-    Change,
-    ChangeElements,
-    CreateSet,
-    CreateTable,
-    Form,
-    SetName,
-)
+from netmgr.sets import COMMENT, IFNAME, IPV4_ADDR, IPV6_ADDR, WIDTHS, Change, ChangeElements, CreateSet, CreateTable, SetName
 
 NFNL_SUBSYS_NFTABLES = 10
 NFT_MSG_NEWTABLE = 0
@@ -97,13 +82,6 @@ class Part(NamedTuple):
     first: int
 
 
-class Ability(NamedTuple):
-    """What this kernel can.  `destroy`: NFT_MSG_DESTROYSETELEM; `lasting_ends`: ends of ranges may, and must, have a timeout of 0."""
-
-    destroy: bool
-    lasting_ends: bool
-
-
 def about_set(seq: int, name: SetName, message: int, flags: int) -> bytes:
     """A message that names a table and a set, such as the request to dump its elements (NFT_MSG_GETSETELEM)."""
     scratch = _scratch()
@@ -119,25 +97,19 @@ def transaction(seq: int, parts: Sequence[Part], following: int) -> bytes:
 
 
 def probe(seq: int) -> bytes:
-    """A batch without an end, which is never committed: the answers to it tell the Ability."""
+    """A batch without an end, which no kernel commits: is NFT_MSG_DESTROYSETELEM known?"""
     scratch = _scratch()
     begin = _taken(scratch, lib.nftcodec_batch_begin(scratch, len(scratch), seq))
-    ranges = ChangeElements(_NO_SET, Form(IPV4_ADDR, interval=True, timeout=True), (), [bytes(8)])
-    made: List[Change] = [CreateTable(_NO_SET.family, _NO_SET.table), CreateSet(_NO_SET, IPV4_ADDR)]
-    return b"".join([
-        begin, about_set(seq + 1, _NO_SET, NFT_MSG_DESTROYSETELEM, 0),
-        _create(scratch, seq + 2, made[0]).data, _create(scratch, seq + 3, made[1], NFT_SET_INTERVAL | NFT_SET_TIMEOUT).data,
-        *[part.data for part in parts_of(seq + 3, [ranges], Ability(False, True))]])
+    return begin + about_set(seq + 1, _NO_SET, NFT_MSG_DESTROYSETELEM, 0)
 
 
-def ability(seq: int, answers: Sequence[Tuple[int, Ack]]) -> Ability:
-    """What the answers to probe(seq) say: ENOENT to the first message means that only its table is missing."""
-    failed = {number - seq: ack.errno for number, ack in answers if ack.errno}
-    return Ability(failed.get(1) == errno.ENOENT, not failed.keys() - {1})
+def knows(seq: int, answers: Sequence[Tuple[int, Ack]]) -> bool:
+    """What the answers to probe(seq) say: if the message is known, what is wrong with it is that its table is missing."""
+    return any(number == seq + 1 and ack.errno == errno.ENOENT for number, ack in answers)
 
 
-def parts_of(seq: int, changes: Sequence[Change], able: Ability) -> List[Part]:
-    """The messages for these changes to such a kernel.
+def parts_of(seq: int, changes: Sequence[Change], destroy: bool) -> List[Part]:
+    """The messages for these changes; `destroy`: the kernel knows NFT_MSG_DESTROYSETELEM.
 
     ValueError for what is no element of its set's form, and for names that nf_tables does not allow.
     """
@@ -149,7 +121,7 @@ def parts_of(seq: int, changes: Sequence[Change], able: Ability) -> List[Part]:
     for operation in ("delete", "add"):
         for change in changes:
             if isinstance(change, ChangeElements):
-                _append(parts, scratch, seq + 1 + len(parts), change, operation, able)
+                _append(parts, scratch, seq + 1 + len(parts), change, operation, destroy)
     return parts
 
 
@@ -226,7 +198,7 @@ def name_bytes(name: str) -> bytes:
     return encoded
 
 
-def _create(scratch: "ffi.CData", seq: int, change: Change, flags: int = 0) -> Part:
+def _create(scratch: "ffi.CData", seq: int, change: Change) -> Part:
     if isinstance(change, CreateTable):
         length = lib.nftcodec_new_table(scratch, len(scratch), seq, FAMILIES[change.family], name_bytes(change.table))
         return Part(_taken(scratch, length), None, "create", 0)
@@ -234,18 +206,18 @@ def _create(scratch: "ffi.CData", seq: int, change: Change, flags: int = 0) -> P
     name = change.set
     byteorder = _BYTEORDER_HOST if change.type == IFNAME else _BYTEORDER_BIG
     length = lib.nftcodec_new_set(
-        scratch, len(scratch), seq, FAMILIES[name.family], name_bytes(name.table), name_bytes(name.name), seq, flags,
+        scratch, len(scratch), seq, FAMILIES[name.family], name_bytes(name.table), name_bytes(name.name), seq,
         KEY_TYPES[change.type], WIDTHS[change.type], byteorder)
     return Part(_taken(scratch, length), name, "create", 0)
 
 
-def _append(parts: List[Part], scratch: "ffi.CData", seq: int, change: ChangeElements, operation: str, able: Ability) -> None:
+def _append(parts: List[Part], scratch: "ffi.CData", seq: int, change: ChangeElements, operation: str, destroy: bool) -> None:
     elements = change.add if operation == "add" else change.delete
     form, count, first = change.form, len(elements), 0
     stride = form.width * (2 if form.interval else 1)
     if set(map(len, elements)) - {stride}:
         raise ValueError("elements of %s must have %d bytes" % (change.set, stride))
-    message, flags, how, comment = _manner(change, operation, able)
+    message, flags, how, comment = _manner(change, operation, destroy)
     keys = ffi.from_buffer("uint8_t[]", b"".join(elements))
     while first < count:
         _taken(scratch, _about_set(scratch, seq, change.set, message, flags))
@@ -257,13 +229,11 @@ def _append(parts: List[Part], scratch: "ffi.CData", seq: int, change: ChangeEle
         first, seq = first + taken, seq + 1
 
 
-def _manner(change: ChangeElements, operation: str, able: Ability) -> Tuple[int, int, int, "ffi.CData"]:
+def _manner(change: ChangeElements, operation: str, destroy: bool) -> Tuple[int, int, int, "ffi.CData"]:
     how = lib.NFTCODEC_RANGES if change.form.interval else 0
     if operation == "delete":
-        return NFT_MSG_DESTROYSETELEM if able.destroy and not how else NFT_MSG_DELSETELEM, 0, how, ffi.NULL
-    if change.form.timeout:
-        how |= lib.NFTCODEC_FOREVER | (lib.NFTCODEC_FOREVER_ENDS if able.lasting_ends else 0)
-    return NFT_MSG_NEWSETELEM, NLM_F_CREATE, how, _COMMENT
+        return NFT_MSG_DESTROYSETELEM if destroy and not how else NFT_MSG_DELSETELEM, 0, how, ffi.NULL
+    return NFT_MSG_NEWSETELEM, NLM_F_CREATE, how | (lib.NFTCODEC_FOREVER if change.form.timeout else 0), _COMMENT
 
 
 def _stray(ack: Ack) -> Fault:

@@ -130,6 +130,19 @@ def test_starts_without_ends_and_ends_without_starts() -> None:
     assert read_one(key(ip(5)), key(ip(5)) + end, key(ip(9)) + end, form=RANGES).foreign == {span(5, 8)}
 
 
+def test_a_range_expires_with_its_start_or_its_end() -> None:
+    end, expires = attribute(3, struct.pack(">I", 1)), attribute(5, bytes(8))
+    comment = attribute(6, b"\0\7netmgr\0")
+    elements = [
+        key(ip(1)) + comment, key(ip(2)) + end,
+        key(ip(2)) + comment + expires, key(ip(3)) + end,
+        key(ip(3)) + comment, key(ip(4)) + end + expires,
+        key(ip(4)) + comment]
+    contents = read_one(*elements, form=RANGES)
+    assert contents.ours == {span(1, 1), span(2, 2), span(3, 3), ip(4) + TOP}
+    assert contents.expiring == {span(2, 2), span(3, 3)}
+
+
 @pytest.mark.parametrize("element", [
     b"", key(b"abc"), key(b"abcde"), key(b""), attribute(1, b""), attribute(1, b"abcd"), key(ip(1)) + b"xy",
     key(ip(1)) + attribute(3, b"x"), key(ip(1)) + attribute(10, attribute(1, ip(2))), attribute(1, attribute(1, ip(1)) * 2),

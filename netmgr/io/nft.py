@@ -13,7 +13,7 @@ from netmgr.errors import ProtocolError
 from netmgr.events import RulesetChanged
 from netmgr.io.netfilter import Netfilter
 from netmgr.netlink import NLM_F_DUMP, NLMSG_DONE, NLMSG_ERROR, attribute, error, messages, request
-from netmgr.nft import Ability, Fault, Outcome, Part
+from netmgr.nft import Fault, Outcome, Part
 from netmgr.nftread import Reading
 from netmgr.sets import Change, Contents, SetInfo, SetName
 
@@ -31,7 +31,7 @@ class Nft:
         self._seq = 1
         try:
             self._acknowledges = self._probe_acknowledgement()
-            self._able = self._probe_ability()
+            self._destroys = self._probe_destroy()
         except BaseException:
             self.close()
             raise
@@ -77,7 +77,7 @@ class Nft:
         form; OSError and ProtocolError from a socket or kernel that is out of order.
         """
         seq = self._reserve(0)
-        parts = nft.parts_of(seq, changes, self._able)
+        parts = nft.parts_of(seq, changes, self._destroys)
         self._reserve(len(parts) + 2)
         outcome = Outcome(True, True, ())
         if not parts:
@@ -178,10 +178,10 @@ class Nft:
             _raise_for(ack.errno)
         return any(number == seq + 1 for number, _ack in answers)
 
-    def _probe_ability(self) -> Ability:
-        seq = self._reserve(8)
+    def _probe_destroy(self) -> bool:
+        seq = self._reserve(2)
         found, _overrun = self._netfilter.exchange(nft.probe(seq))
-        return nft.ability(seq, nft.acks(found, seq, seq + 8))
+        return nft.knows(seq, nft.acks(found, seq, seq + 1))
 
 
 class Watch:

@@ -13,7 +13,7 @@ import pytest
 from netmgr.io.netfilter import Netfilter
 from netmgr.io.nft import Nft
 from netmgr.netlink import NLMSG_ERROR, Message, attribute, error, request
-from netmgr.nft import NFT_MSG_NEWSET, NFT_MSG_NEWTABLE, Ability, Outcome, Part, transaction
+from netmgr.nft import NFT_MSG_NEWSET, NFT_MSG_NEWTABLE, Outcome, Part, transaction
 from netmgr.sets import IPV4_ADDR, ChangeElements, CreateSet, SetName
 from tests.kernel.lab import Lab
 from tests.kernel.nftables import DONE, add, delete, make, named, ours, read
@@ -71,11 +71,11 @@ def test_the_table_of_another_program(lab: Lab, nft: Nft) -> None:
         messages = [(NFT_MSG_NEWTABLE, table + attribute(2, (2).to_bytes(4, "big"))), (NFT_MSG_NEWSET, table + described)]
         parts = [Part(request(10 << 8 | kind, 0x400, 5, payload), None, "", 0) for kind, payload in messages]
         owner.send(transaction(4, parts, 6))
-        known = nft.inspect(named("a")) is not None          # kernels before 5.12 know no such tables, and made none
-        number, reason = (errno.EPERM, "not permitted: the table belongs to another program") if known else (errno.ENOENT, "missing")
+        known = nft.inspect(named("a")) is not None     # kernels before 5.12 know no such tables, and made none
+        refusal, reason = (errno.EPERM, "not permitted: the table belongs to another program") if known else (errno.ENOENT, "missing")
         for change in (add("a", ip(1)), CreateSet(named("b"), IPV4_ADDR)):
             (fault,) = nft.commit([change]).faults
-            assert fault.errno == number and reason in fault.reason and fault.set is not None
+            assert fault.errno == refusal and reason in fault.reason and fault.set is not None
 
 
 def test_answers_that_were_lost_leave_the_outcome_open(lab: Lab, nft: Nft) -> None:
@@ -143,7 +143,7 @@ def test_a_kernel_that_acknowledges_is_not_believed_when_it_does_not(lab: Lab, n
 
 def test_a_kernel_without_destroy_says_what_is_not_there(lab: Lab, nft: Nft, monkeypatch: pytest.MonkeyPatch) -> None:
     make(lab, a="type ipv4_addr; elements = { 10.0.0.1, 10.0.0.2 }")
-    monkeypatch.setattr(nft, "_able", Ability(destroy=False, lasting_ends=False))
+    monkeypatch.setattr(nft, "_destroys", False)
     (fault,) = nft.commit([delete("a", ip(1), ip(9))]).faults
     assert (fault.errno, fault.operation, fault.gone) == (errno.ENOENT, "delete", False)
     assert fault.position in (1, None)          # None: before 5.19
