@@ -118,6 +118,7 @@ class Daemon:
         self._guard.doubt()
         if self._docker is not None:
             self._docker.refresh()
+        self._links.catch_up()
         return "OK: resynced: %s" % _counted(self._settle())
 
     def shutdown(self) -> str:
@@ -158,6 +159,7 @@ class Daemon:
             self._log("warning", "reload: the control socket stays as it is until a restart")
         self._stop_sources(keep_docker=config.docker == before.docker)
         self._start_sources()
+        self._links.catch_up()
         return "OK: reloaded %s: %s; %s" % (self._options.config_path, _counted(self._settle()), self._summary())
 
     # -- sources
@@ -171,7 +173,9 @@ class Daemon:
             from netmgr.io.docker import DockerSource
             self._docker = DockerSource(self._loop, self._config.docker, self._on_containers, self._log)
             self._docker.start()
-            self._model.hold = self._docker.pending
+        self._model.hold = self._docker is not None and self._docker.pending
+        if self._inventory.containers and not self._model.hold and (self._docker is None or self._docker.state == "disabled"):
+            self._on_containers(())
 
     def _stop_sources(self, keep_docker: bool = False) -> None:
         self._ruleset.close()

@@ -33,6 +33,12 @@ class LinkSource:
         """Have everything read again by the next settle()."""
         self._snapshot_due = True
 
+    def catch_up(self) -> None:
+        """Read all events that are queued, however many: an answer is due that must reflect them."""
+        self._drain(0)
+        while self._more:
+            self._drain(0)
+
     def settle(self) -> bool:
         """Take the snapshot that is due, if any.  False while events are still queued: then nothing may be concluded yet."""
         if self._more:
