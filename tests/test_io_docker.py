@@ -103,7 +103,7 @@ def test_lists_at_the_start(world: World, api: str) -> None:
     assert one.labels == (("netmgr.zone", "web"),) and two.endpoints == ()
     assert [target.partition("?")[0] for target in world.engine.asked[:3]] == [
         "/version", "/v%s/events" % api, "/v%s/containers/json" % api]
-    assert world.log == [("info", "docker: Docker 20.10.24, API %s" % api)]
+    assert world.log == [("info", "docker: connected to Docker 20.10.24, API %s" % api)]
 
 
 @pytest.mark.parametrize("api", APIS)
@@ -670,7 +670,7 @@ def test_each_reason_is_told_once(world: World) -> None:
     world.engine.open()
     world.settle()
     assert [(level, line.rpartition(": ")[2]) for level, line in world.log] == [
-        ("warning", "HTTP 500 Oh"), ("warning", "Connection refused"), ("info", "Docker 20.10.24, API 1.41")]
+        ("warning", "HTTP 500 Oh"), ("warning", "Connection refused"), ("info", "connected to Docker 20.10.24, API 1.41")]
 
 
 # -- stopping

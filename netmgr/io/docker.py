@@ -208,7 +208,7 @@ class DockerSource:
             self._not_before = now + max(self._timing.pause, min(now - self._asked, 1.0))
             self._cancel("grace")
             self.state, self.error, self.pending, self._known = "ok", None, False, True
-            self._say("info", "%s, API %s" % (self._engine.name, self._engine.api))
+            self._say("info", "connected to %s, API %s" % (self._engine.name, self._engine.api))
             self._changed(containers)
         self._advance()
 
@@ -221,8 +221,8 @@ class DockerSource:
         self._failures = 0 if lasted else self._failures
         absent = isinstance(error, FileNotFoundError) and self._settings.enabled == "auto"
         if absent and not self._known:
-            self._rest()
             self._later("retry", self._timing.longest_retry, self._connect)
+            self._rest()
             return
         self.state, self.error = "connecting" if self._known else "error", _reason(error)
         self._say("warning", "%s: %s" % (self._settings.socket, self.error))

@@ -15,7 +15,7 @@ def follower(podman_service: PodmanService) -> Iterator[Follower]:
 
 
 def test_life_of_a_container(podman_service: PodmanService, follower: Follower) -> None:
-    assert follower.log[0][1].startswith("docker: Podman ")
+    assert follower.log[0][1].startswith("docker: connected to Podman ")
     run = podman_service.run_arguments
     follower.do(*run("one"))
     assert follower.names() == ["one"] and len(follower.told()) == 1
