@@ -11,6 +11,7 @@ from tests.kernels import archive, image, machine
 
 PROJECT = Path(__file__).resolve().parents[2]
 CACHE = PROJECT / ".cache" / "kernels"
+GRACE = 60      # seconds for booting, and for a report after an interruption
 
 
 def main(words: List[str]) -> int:
@@ -30,7 +31,7 @@ def _options(words: List[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.kernels", description=__doc__)
     parser.add_argument("versions", nargs="*", metavar="VERSION", help="of " + ", ".join(archive.SUITES) + "; default: all")
     parser.add_argument("--mirror", default=os.environ.get("DEBIAN_MIRROR"), help="a Debian archive; default: as this machine's apt has it")
-    parser.add_argument("--seconds", type=float, default=900, help="the limit for each kernel (%(default)g)")
+    parser.add_argument("--seconds", type=float, default=900, help="the limit for the tests on each kernel (%(default)g)")
     parser.add_argument("--quiet", action="store_true", help="print what the guest says only when it fails")
     found = parser.parse_args(words)
     unknown = [version for version in found.versions if version not in archive.SUITES]
@@ -48,9 +49,9 @@ def _attempt(version: str, command: List[str], options: argparse.Namespace) -> s
     with tempfile.TemporaryDirectory(prefix="netmgr-kernel-") as name:
         directory = Path(name)
         console = directory / "console"
-        initramfs = image.build(kernel, machine.init_script(command, PROJECT), directory, PROJECT)
+        initramfs = image.build(kernel, machine.init_script(command, PROJECT, options.seconds), directory, PROJECT)
         print("Linux %s: %d MB of files" % (kernel.release, initramfs.stat().st_size >> 20), flush=True)
-        report = machine.run(kernel.image, initramfs, console, options.seconds, echo=not options.quiet)
+        report = machine.run(kernel.image, initramfs, console, options.seconds + GRACE, echo=not options.quiet)
         if report.status != 0:
             print("\n".join(report.lines if options.quiet else []), console.read_text(errors="replace")[-4000:], sep="\n")
     verdict = {0: "passed", None: "NO RESULT"}.get(report.status, "FAILED")

@@ -34,7 +34,7 @@ ip link set lo up
 exec </dev/null >/dev/ttyS1 2>&1
 echo READY
 cd %(directory)s
-%(command)s
+busybox timeout -s INT %(seconds)d %(command)s
 echo EXIT $?
 poweroff -f
 """
@@ -49,9 +49,10 @@ class Report(NamedTuple):
     total: float
 
 
-def init_script(command: Sequence[str], directory: Path) -> str:
-    """What the kernel starts as its first process: prepare, run the command, say how it ended, switch off."""
-    return INIT % {"modules": " ".join(MODULES), "directory": shlex.quote(str(directory)), "command": shlex.join(command)}
+def init_script(command: Sequence[str], directory: Path, seconds: float) -> str:
+    """What the kernel starts as its first process: prepare, run the command, interrupted after `seconds`, say how it ended, switch off."""
+    words = {"modules": " ".join(MODULES), "directory": shlex.quote(str(directory)), "command": shlex.join(command), "seconds": seconds}
+    return INIT % words
 
 
 def run(kernel: Path, initramfs: Path, console: Path, seconds: float, echo: bool) -> Report:
