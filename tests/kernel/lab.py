@@ -23,6 +23,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set, 
 from netmgr.io.nft import Nft
 
 CLONE_NEWNET = 0x40000000
+PR_SET_PDEATHSIG = 1
 THREAD_NAMESPACE = "/proc/thread-self/ns/net"
 
 Command = Union[str, Sequence[str]]
@@ -109,8 +110,8 @@ class Lab:
         """A process that runs until close(), or until stop().  What it prints is in log(process)."""
         with self.inside(), open(self.directory / ("process-%d.log" % len(self.processes)), "wb") as log:
             process = subprocess.Popen(
-                _words(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=None if environment is None else dict(environment)
-            )
+                _words(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=None if environment is None else dict(environment), preexec_fn=_end_with_the_tests)  # noqa: PLW1509 (no threads here)
         self.processes.append(process)
         return process
 
@@ -198,6 +199,10 @@ class Lab:
             self._outside.close()
         os.close(self._descriptor)
         shutil.rmtree(self.directory)
+
+
+def _end_with_the_tests() -> None:
+    _checked(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
 
 
 def _words(command: Command) -> List[str]:
