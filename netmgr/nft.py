@@ -7,7 +7,8 @@ seq + 1 + the number of messages for the END, which alone asks for an acknowledg
 before 6.10 do not send it.
 
 Adds carry the comment COMMENT, and in a set with timeouts a timeout of 0, without which the set's default would apply.  An add of an
-element that is there changes nothing about it but, from 6.12 on, its timeout.
+element that is there changes nothing about it but, from 6.12 on, its timeout.  In a set with ranges it fails (NLM_F_EXCL): without that
+the kernel would also take a range around another one with the same end, and the two would share that end.
 
 Deletes in sets without ranges are NFT_MSG_DESTROYSETELEM where the kernel has it (6.3): a missing element is no error.  In sets with
 ranges they are always NFT_MSG_DELSETELEM: there the start and the end of a range are two elements, and destroying a range that is no
@@ -20,7 +21,7 @@ import struct
 from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from netmgr._nftcodec import ffi, lib
-from netmgr.netlink import HEADER, NLM_F_CREATE, NLMSG_ERROR, Ack, Message, error
+from netmgr.netlink import HEADER, NLM_F_CREATE, NLM_F_EXCL, NLMSG_ERROR, Ack, Message, error
 from netmgr.sets import COMMENT, IFNAME, IPV4_ADDR, IPV6_ADDR, WIDTHS, Change, ChangeElements, CreateSet, CreateTable, SetName
 
 NFNL_SUBSYS_NFTABLES = 10
@@ -233,7 +234,8 @@ def _manner(change: ChangeElements, operation: str, destroy: bool) -> Tuple[int,
     how = lib.NFTCODEC_RANGES if change.form.interval else 0
     if operation == "delete":
         return NFT_MSG_DESTROYSETELEM if destroy and not how else NFT_MSG_DELSETELEM, 0, how, ffi.NULL
-    return NFT_MSG_NEWSETELEM, NLM_F_CREATE, how | (lib.NFTCODEC_FOREVER if change.form.timeout else 0), _COMMENT
+    flags = NLM_F_CREATE | NLM_F_EXCL if how else NLM_F_CREATE
+    return NFT_MSG_NEWSETELEM, flags, how | (lib.NFTCODEC_FOREVER if change.form.timeout else 0), _COMMENT
 
 
 def _stray(ack: Ack) -> Fault:

@@ -84,7 +84,9 @@ def test_ranges_come_move_and_go(lab: Lab, nft: Nft) -> None:
     assert read(nft, "a") == ours(span(0, 255), span(256, 256), top)
     assert nft.commit([ChangeElements(named("a"), RANGES, [span(0, 255), top], [span(0, 99), b"\xf1\0\0\0" + TOP])]) == DONE
     assert lab.sets("inet t", "a") == {"10.0.0.0-10.0.0.99", "10.0.1.0", "241.0.0.0-255.255.255.255"}
-    assert nft.commit([add("a", span(0, 99), form=RANGES)]) == DONE
+    for there in (span(0, 99), span(0, 98), span(50, 99), span(200, 256)):
+        (fault,) = nft.commit([add("a", span(512, 512), there, form=RANGES)]).faults
+        assert (fault.errno, fault.position or 1) == (errno.EEXIST, 1), there
     assert nft.commit([delete("a", span(0, 99), b"\xf1\0\0\0" + TOP, span(256, 256), form=RANGES)]) == DONE
     assert read(nft, "a") == ours()
 
