@@ -174,7 +174,7 @@ class Daemon:
             self._docker = DockerSource(self._loop, self._config.docker, self._on_containers, self._log)
             self._docker.start()
         self._model.hold = self._docker is not None and self._docker.pending
-        if self._inventory.containers and not self._model.hold and (self._docker is None or self._docker.state == "disabled"):
+        if self._docker is None:
             self._on_containers(())
 
     def _stop_sources(self, keep_docker: bool = False) -> None:
