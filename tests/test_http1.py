@@ -156,6 +156,13 @@ def test_a_body_over_the_limit(data: bytes) -> None:
     Reply(10).feed(data)
 
 
+def test_trailers_have_a_limit_of_their_own() -> None:
+    header = b"A: x\r\n" * (HEAD_LIMIT // 8)
+    reply = Reply(9)
+    reply.feed(OK + header + b"Transfer-Encoding: chunked\r\n\r\n0\r\n")
+    assert reply.feed(header + b"\r\n") == [End()]
+
+
 def test_a_stream_gives_what_came_so_far() -> None:
     reply = Reply(None)
     assert reply.feed(CHUNKED + b"3\r\nab") == [Head(200, "OK", {"transfer-encoding": "chunked"}), Body(b"ab")]

@@ -227,6 +227,19 @@ def test_ten_thousand_events(world: World) -> None:
     assert world.engine.count("list") - lists <= 20
 
 
+def test_lists_keep_a_distance(world: World) -> None:
+    world.engine.open()
+    world.make(FAST._replace(pause=FOREVER)).start()
+    world.until(lambda: world.source.state == "ok")
+    for _ in range(3):
+        world.engine.emit(event(1, "start"))
+        world.until(lambda: "pause" in world.source._deadlines)
+    assert world.engine.count("list") == 1
+    world.engine.hang_up()
+    world.until(lambda: world.source.state != "ok")
+    assert "pause" not in world.source._deadlines
+
+
 def test_events_however_cut(world: World) -> None:
     world.engine.open()
     world.source.start()
@@ -378,6 +391,14 @@ def test_grace_time_is_over(world: World, remove: bool, enabled: str, state: str
         os.unlink(world.path)
     world.engine.open()
     world.settle("c1")
+
+
+def test_one_more_look_when_the_grace_time_is_over(world: World) -> None:
+    world.engine.open()
+    world.make(FAST._replace(first_retry=FOREVER, longest_retry=FOREVER), grace=0.05).start()
+    world.settle()
+    world.engine.remove()
+    world.until(lambda: world.source.state == "disabled")
 
 
 def test_no_grace_at_all(world: World) -> None:
@@ -584,6 +605,9 @@ def test_no_socket_where_there_must_be_one(world: World) -> None:
     assert "No such file" in str(world.source.error) and len(world.log) == 1 and not world.reports
     world.until(lambda: world.reports == [[]])
     assert (world.source.state, world.source.pending) == ("error", False)
+    failures = world.source._failures
+    world.until(lambda: world.source._failures >= failures + 3)
+    assert world.reports == [[]] and "grace" not in world.source._deadlines
     world.engine.open()
     world.settle()
 
@@ -678,6 +702,16 @@ def test_each_reason_is_told_once(world: World) -> None:
 
 def _descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
+
+
+def test_stop_from_within_a_report(world: World) -> None:
+    source = DockerSource(world.loop, Docker(socket=world.path), lambda _containers: source.stop(), lambda _level, _line: None, FAST)
+    source.start()
+    assert not source._deadlines and not source._exchanges
+    world.engine.open()
+    source.start()
+    world.until(lambda: source.state == "disabled")
+    assert not source._deadlines and not source._exchanges and world.engine.count("list") == 1
 
 
 @pytest.mark.parametrize("when", ["version", "events", "list", "inspect", "idle", "retry", "grace", "never started"])

@@ -32,7 +32,7 @@ Truth = Set[Tuple[str, str, str]]
 # The first process of a House: leaves no zombies, hides what engines keep outside of their own directories, and waits to be killed.
 _FIRST = """
 import os, signal, subprocess, sys
-for place in ("/run", "/var/lib/cni"):
+for place in ("/run", "/etc/docker", "/var/lib/cni"):
     os.makedirs(place, exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
