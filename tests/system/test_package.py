@@ -1,0 +1,109 @@
+"""The Debian package: built, linted, installed, upgraded, removed and purged, on Debian 12 and 13."""
+
+from pathlib import Path
+
+from tests.system import roots
+from tests.system.conftest import Build
+from tests.system.host import CONFIG, CONFIG_FILE, Host
+from tests.system.machine import Machine
+from tests.waiting import eventually
+
+REMOVING = CONFIG + "nftables:\n  on_stop: remove\n"
+
+
+def _install(machine: Machine, build: Build) -> str:
+    package = machine.put(build.package)
+    machine.run(["dpkg", "--install", package])
+    return package
+
+
+def _newer(machine: Machine, package: str) -> str:
+    """The same package with a higher version."""
+    machine.run("cd /root && dpkg-deb -R %s newer && sed -i 's/^Version: .*/&+1/' newer/DEBIAN/control && dpkg-deb -b newer newer.deb" % package)
+    return "/root/newer.deb"
+
+
+def _configured(machine: Machine, directory: Path, config: str) -> Host:
+    host = Host(machine, directory)
+    host.begin()
+    host.configure(config)
+    host.run("systemctl restart netmgr")
+    assert host.elements("wan_ips") == {"192.0.2.1"}
+    return host
+
+
+def test_lintian_finds_no_error(build: Build) -> None:
+    assert build.lintian == 0, build.complaints
+
+
+def test_manual_pages_and_completions(release: str) -> None:
+    with Machine(roots.root(release + "-build"), boot=False) as machine:
+        for page in ("netmgr.8", "netmgr.yaml.5"):
+            assert machine.run("mandoc -T lint -W warning /source/pkg-files/man/%s" % page) == ""
+        machine.run("bash -n /source/pkg-files/completions/netmgr.bash")
+        completed = machine.run(["bash", "-c", ". /source/pkg-files/completions/netmgr.bash; COMP_WORDS=(netmgr re); COMP_CWORD=1;"
+                                               " _netmgr netmgr re netmgr; echo ${COMPREPLY[@]}"])
+        assert completed.split() == ["reload", "resync"]
+
+
+def test_installed_it_runs_and_touches_nothing(fresh: Machine, build: Build) -> None:
+    fresh.run("nft 'add table inet filter; add set inet filter lan_ips { type ipv4_addr; elements = { 192.0.2.9 }; }'")
+    before = fresh.run("nft list ruleset")
+    _install(fresh, build)
+    assert fresh.run("netmgr status")
+    assert fresh.run("netmgr check").splitlines()[0] == CONFIG_FILE + " is valid"
+    assert fresh.run("netmgr diff") == ""
+    assert fresh.run("nft list ruleset") == before
+    assert fresh.run("systemctl is-enabled netmgr.service netmgr.socket").split() == ["enabled", "enabled"]
+    assert fresh.run("systemctl --failed --quiet") == ""
+    assert CONFIG_FILE in fresh.run("dpkg-query --show --showformat='${Conffiles}' netmgr")
+    assert fresh.run("ls /usr/share/man/man8/netmgr.8.gz /usr/share/man/man5/netmgr.yaml.5.gz")
+
+
+def test_an_upgrade_leaves_no_gap(fresh: Machine, build: Build, tmp_path: Path) -> None:
+    package = _install(fresh, build)
+    host = _configured(fresh, tmp_path, CONFIG)
+    newer = _newer(fresh, package)
+    changes, pid = host.changes(), host.pid()
+    host.run(["dpkg", "--install", newer])
+    assert host.state() == "active" and host.pid() != pid
+    assert host.run("netmgr ping") == "PONG"
+    assert changes.of("wan_ips") == []
+    assert host.run(["cat", CONFIG_FILE]) == CONFIG.rstrip("\n")
+
+
+def test_an_upgrade_that_removes_fills_again(fresh: Machine, build: Build, tmp_path: Path) -> None:
+    package = _install(fresh, build)
+    host = _configured(fresh, tmp_path, REMOVING)
+    changes = host.changes()
+    host.run(["dpkg", "--install", _newer(fresh, package)])
+    assert host.elements("wan_ips") == {"192.0.2.1"}
+    assert [line.split()[0] for line in changes.of("wan_ips")] == ["delete", "add"]
+
+
+def test_removed_and_purged_it_keeps_the_elements(fresh: Machine, build: Build, tmp_path: Path) -> None:
+    _install(fresh, build)
+    host = _configured(fresh, tmp_path, CONFIG)
+    fresh.run("dpkg --remove netmgr")
+    assert host.elements("wan_ips") == {"192.0.2.1"}
+    assert fresh.run("pgrep -x netmgr || echo none") == "none"
+    assert fresh.run("ls %s /run/netmgr" % CONFIG_FILE)
+    fresh.run("dpkg --purge netmgr")
+    assert host.elements("wan_ips") == {"192.0.2.1"}
+    assert fresh.run("ls -d /etc/netmgr /run/netmgr /run/netmgr.sock 2>/dev/null || echo none") == "none"
+    assert "netmgr" not in fresh.run("systemctl list-unit-files --no-legend; systemctl list-units --all --no-legend 'netmgr*'")
+
+
+def test_removed_it_takes_the_elements_along(fresh: Machine, build: Build, tmp_path: Path) -> None:
+    _install(fresh, build)
+    host = _configured(fresh, tmp_path, REMOVING)
+    fresh.run("dpkg --purge netmgr")
+    assert host.elements("wan_ips") == set()
+
+
+def test_installed_again_after_removal(fresh: Machine, build: Build, tmp_path: Path) -> None:
+    package = _install(fresh, build)
+    host = _configured(fresh, tmp_path, CONFIG)
+    fresh.run("dpkg --remove netmgr && ip address del 192.0.2.1/24 dev eth0 && ip address add 192.0.2.2/24 dev eth0")
+    fresh.run(["dpkg", "--install", package])
+    eventually(lambda: host.elements("wan_ips") == {"192.0.2.2"})

@@ -1,0 +1,196 @@
+"""netmgr.service and netmgr.socket on systemd 252 and 257: what an administrator does with a service, and what happens to one."""
+
+import json
+import re
+
+from tests.system.host import CONFIG, CONFIG_FILE, RULESET, Host
+from tests.waiting import eventually
+
+BROKEN = "interfaces:\n  - name: eth0\n    nftables_zone: 5\n"
+OTHER = CONFIG.replace("wan", "lan")
+REMOVING = CONFIG + "nftables:\n  on_stop: remove\n"
+CAP_NET_ADMIN = 1 << 12
+INFO, WARNING = 6, 4
+
+
+def test_the_units_are_in_order(host: Host) -> None:
+    status, output = host.machine.attempt("systemd-analyze verify --man=no netmgr.service netmgr.socket")
+    assert (status, output) == (0, "")
+    host.run("systemd-analyze security --offline=yes --threshold=15 netmgr.service")
+    assert "nftables.service" in host.show("After") and "nftables.service" not in host.show("Requires")
+    assert host.show("Type") == ("notify" if "252" in host.run("systemctl --version") else "notify-reload")
+
+
+def test_ready_means_that_the_sets_are_right(host: Host) -> None:
+    host.run("systemctl stop netmgr && nft flush set inet filter wan_ips && systemctl start netmgr")
+    assert host.elements("wan_ips") == {"192.0.2.1"}
+    assert host.status()["state"] == "ready"
+    assert "1 elements in 1 sets" in host.show("StatusText")
+    assert host.run("netmgr status").startswith("netmgr ")
+
+
+def test_it_is_nobody_with_one_capability(host: Host) -> None:
+    lines = dict(line.split(":\t", 1) for line in host.run("cat /proc/%d/status" % host.pid()).splitlines())
+    user, group, docker = host.run("id -u netmgr; getent group netmgr | cut -d: -f3; getent group docker | cut -d: -f3").split()
+    assert lines["Uid"].split() == [user] * 4 and user != "0"
+    assert lines["Gid"].split() == [group] * 4
+    assert set(lines["Groups"].split()) == {group, docker}
+    for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        assert int(lines[kind], 16) == CAP_NET_ADMIN, kind
+    assert lines["NoNewPrivs"] == "1" and lines["Seccomp"] == "2"
+
+
+def test_the_socket_is_for_the_group(host: Host) -> None:
+    assert host.run("stat -c '%a %U %G' /run/netmgr.sock") == "660 root netmgr"
+    assert host.run("runuser -u nobody -g netmgr -- netmgr ping") == "PONG"
+    status, output = host.machine.attempt("runuser -u nobody -- netmgr ping")
+    assert status == 1 and "permission" in output
+
+
+def test_reload_takes_a_good_file_and_refuses_a_broken_one(host: Host) -> None:
+    host.configure(OTHER)
+    host.run("systemctl reload netmgr")
+    assert (host.elements("wan_ips"), host.elements("lan_ips")) == (set(), {"192.0.2.1"})
+
+    pid = host.pid()
+    host.configure(BROKEN)
+    status, _output = host.machine.attempt("systemctl reload netmgr")
+    assert status != 0
+    assert (host.state(), host.pid()) == ("active", pid)
+    assert host.status()["state"] == "ready"
+    assert (host.elements("wan_ips"), host.elements("lan_ips")) == (set(), {"192.0.2.1"})
+    assert host.said(CONFIG_FILE + ":3: interfaces[0].nftables_zone") == {WARNING}
+
+    host.configure(CONFIG)
+    host.run("systemctl reload netmgr")
+    assert (host.elements("wan_ips"), host.elements("lan_ips")) == ({"192.0.2.1"}, set())
+
+
+def test_hangup_reloads_too(host: Host) -> None:
+    host.configure(OTHER)
+    host.run("systemctl kill --signal=HUP --kill-whom=main netmgr")
+    eventually(lambda: host.elements("lan_ips") == {"192.0.2.1"})
+    assert host.state() in ("active", "reloading")
+
+
+def test_a_restart_leaves_no_gap(host: Host) -> None:
+    host.run("ip address add 192.0.2.2/24 dev eth0")
+    eventually(lambda: host.elements("wan_ips") == {"192.0.2.1", "192.0.2.2"})
+    changes = host.changes()
+    pid = host.pid()
+    host.run("systemctl restart netmgr")
+    assert host.pid() not in (0, pid)
+    assert changes.of("wan_ips") == []
+    host.run("systemctl stop netmgr && ip address del 192.0.2.2/24 dev eth0 && ip address add 192.0.2.3/24 dev eth0 && systemctl start netmgr")
+    assert host.elements("wan_ips") == {"192.0.2.1", "192.0.2.3"}
+    assert not [line for line in changes.of("wan_ips") if "192.0.2.1 " in line]
+
+
+def test_killed_it_comes_back(host: Host) -> None:
+    changes = host.changes()
+    for count in range(1, 4):
+        pid = host.pid()
+        host.run("kill -KILL %d" % pid)
+        eventually(lambda count=count: host.restarts() == count and host.state() == "active", 30)  # type: ignore[misc]
+        assert host.pid() not in (0, pid)
+    assert host.status()["state"] == "ready"
+    assert changes.of("wan_ips") == []
+
+
+def test_frozen_it_is_replaced(host: Host) -> None:
+    host.drop_in("[Service]\nWatchdogSec=2s\n")
+    host.run("systemctl restart netmgr")
+    pid = host.pid()
+    eventually(lambda: host.status()["uptime_seconds"] > 5, 20, "it lives on while it sends its signs of life")
+    assert host.restarts() == 0
+    host.run("kill -STOP %d" % pid)
+    eventually(lambda: host.restarts() == 1 and host.state() == "active", 30)
+    assert host.pid() not in (0, pid)
+    assert "atchdog" in host.journal()
+    assert host.elements("wan_ips") == {"192.0.2.1"}
+
+
+def test_it_never_gives_up(host: Host) -> None:
+    host.drop_in("[Service]\nRestartSec=100ms\n")
+    host.configure(BROKEN)
+    assert host.machine.attempt("systemctl restart netmgr")[0] != 0
+    eventually(lambda: host.restarts() > 10, 60, "tried again, more often than systemd allows by itself")
+    assert 3 in host.said("interfaces[0].nftables_zone")
+    host.configure(CONFIG)
+    eventually(lambda: host.state() == "active", 30)
+    assert host.status()["state"] == "ready"
+
+
+def test_stop_keeps_or_removes(host: Host) -> None:
+    host.run("nft add element inet filter wan_ips { 198.51.100.7 }")
+    host.run("systemctl stop netmgr")
+    assert host.elements("wan_ips") == {"192.0.2.1", "198.51.100.7"}
+    assert host.run("ls /run/netmgr") == "inet.filter.wan_ips.nft"
+
+    host.configure(REMOVING)
+    host.run("systemctl start netmgr && systemctl stop netmgr")
+    assert host.elements("wan_ips") == {"198.51.100.7"}
+    assert host.state() == "inactive" and host.show("Result") == "success"
+
+
+def test_the_first_ping_starts_it(host: Host) -> None:
+    host.run("systemctl stop netmgr && nft flush set inet filter wan_ips")
+    assert (host.state(), host.state("netmgr.socket")) == ("inactive", "active")
+    assert host.run("echo ping | socat -t 10 - UNIX-CONNECT:/run/netmgr.sock") == "PONG"
+    assert host.state() == "active"
+    assert host.elements("wan_ips") == {"192.0.2.1"}
+
+
+def test_shutdown_is_meant(host: Host) -> None:
+    host.run("netmgr shutdown")
+    eventually(lambda: host.state() == "inactive")
+    assert host.restarts() == 0 and host.show("Result") == "success"
+    assert host.run("netmgr ping") == "PONG"
+    assert host.state() == "active"
+
+
+def test_the_journal_has_priorities(host: Host) -> None:
+    assert host.said("is ready") == {INFO}
+    assert host.said("added 192.0.2.1") == {INFO}
+    host.configure(BROKEN)
+    host.machine.attempt("systemctl reload netmgr")
+    assert host.said("ERROR") == {WARNING}
+    host.configure(CONFIG + "log_level: debug\n")
+    host.run("systemctl reload netmgr")
+    messages = [entry["MESSAGE"] for entry in host.daemon_entries()]
+    assert messages and not [message for message in messages if re.match(r"<\d>|\d\d:\d\d", message)]
+
+
+def test_the_firewall_restarts_beside_it(host: Host) -> None:
+    host.run("systemctl restart nftables")
+    eventually(lambda: host.elements("wan_ips") == {"192.0.2.1"})
+    repair = host.status()["sources"]["nftables"]["last_repair"]
+    assert repair["process"] == "nft" and repair["sets"] == ["inet filter wan_ips"]
+    assert host.state() == "active" and host.restarts() == 0
+
+
+def test_a_ruleset_is_loaded_with_its_sets_filled(host: Host) -> None:
+    include = 'set wan_ips { type ipv4_addr; include "/run/netmgr/inet.filter.wan_ips[.]nft"\n }'
+    host.rules(RULESET.replace("set wan_ips { type ipv4_addr; }", include))
+    host.run("systemctl stop netmgr && systemctl restart nftables")
+    assert host.elements("wan_ips") == {"192.0.2.1"}
+    host.run("systemctl start netmgr")
+    changes = host.changes()
+    host.run("systemctl restart nftables")
+    assert host.elements("wan_ips") == {"192.0.2.1"}
+    host.run("systemctl restart netmgr")
+    lines = changes.of("wan_ips")
+    assert len([line for line in lines if line.startswith("add element")]) == 1, lines
+    assert host.status()["sets"][0]["elements"] == 1
+
+
+def test_the_container_engine_is_within_reach(host: Host) -> None:
+    answer = "HTTP/1.1 503 Service Unavailable\\r\\nContent-Length: 0\\r\\nConnection: close\\r\\n\\r\\n"
+    host.machine.start("exec socat UNIX-LISTEN:/run/docker.sock,fork,mode=660,group=docker"
+                       " SYSTEM:'head -n 1 >>/run/asked; printf \"%s\"'" % answer, host.log_file("engine"))
+    eventually(lambda: host.machine.attempt("test -S /run/docker.sock")[0] == 0)
+    host.run("systemctl restart netmgr")
+    eventually(lambda: "GET /" in host.machine.attempt("cat /run/asked")[1], 40, "netmgr asks the engine")
+    docker = host.status()["sources"]["docker"]
+    assert "permission" not in json.dumps(docker).lower()
+    host.run("rm /run/docker.sock")
