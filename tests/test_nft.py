@@ -9,7 +9,7 @@ from typing import Iterator, List, Sequence, Tuple
 
 import pytest
 
-from netmgr import nft
+from netmgr import nft, nftwrite
 from netmgr.netlink import HEADER, NLM_F_ACK, NLMSG_ERROR, Ack, Message, attributes, messages
 from netmgr.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, Change, ChangeElements, Contents, CreateSet, CreateTable, Form, SetName
 from tests.nftables import ADD, DELETE, DESTROY, NAME, PLAIN, RANGES, TOP, dumped, ip, span
@@ -21,7 +21,7 @@ def added(parts: Sequence[nft.Part], form: Form) -> Contents:
 
 
 def parts_of(*changes: Change, destroy: bool = True) -> List[nft.Part]:
-    return nft.parts_of(100, changes, destroy)
+    return nftwrite.parts_of(100, changes, destroy)
 
 
 def header(part: nft.Part) -> Tuple[int, ...]:
@@ -113,10 +113,10 @@ def test_a_created_set_is_described_as_nft_does(kind: str, type_number: int, wid
 
 def test_a_transaction_asks_for_one_acknowledgement() -> None:
     parts = parts_of(ChangeElements(NAME, PLAIN, [ip(1)], [ip(2)]))
-    sent = list(messages(nft.transaction(100, parts, 103)))
+    sent = list(messages(nftwrite.transaction(100, parts, 103)))
     assert [(message.type, message.seq) for message in sent] == [(16, 100), (DESTROY, 101), (ADD, 102), (17, 103)]
     assert [bool(message.flags & NLM_F_ACK) for message in sent] == [False, False, False, True]
-    assert len(nft.transaction(100, parts, 103)) == nft.size_of(parts)
+    assert len(nftwrite.transaction(100, parts, 103)) == nftwrite.size_of(parts)
 
 
 @pytest.mark.parametrize("form", [
@@ -175,12 +175,12 @@ def test_the_longest_names_and_many_elements_fit() -> None:
 
 def test_transactions_are_split_only_where_they_must() -> None:
     parts = parts_of(ChangeElements(NAME, PLAIN, [ip(1)], [ip(number) for number in range(20000)]))
-    assert list(nft.split(parts, nft.size_of(parts))) == [parts]
-    pieces = list(nft.split(parts, nft.size_of(parts) - 1))
+    assert list(nftwrite.split(parts, nftwrite.size_of(parts))) == [parts]
+    pieces = list(nftwrite.split(parts, nftwrite.size_of(parts) - 1))
     assert [part for piece in pieces for part in piece] == parts and len(pieces) == 2
     assert pieces[0][0].operation == "delete" and pieces[0][1].operation == "add"
-    assert [len(piece) for piece in nft.split(parts, 1)] == [1] * len(parts)
-    assert list(nft.split([], 1000)) == []
+    assert [len(piece) for piece in nftwrite.split(parts, 1)] == [1] * len(parts)
+    assert list(nftwrite.split([], 1000)) == []
 
 
 def faults(change: Change, *answers: Tuple[int, Ack]) -> Tuple[nft.Fault, ...]:
@@ -200,7 +200,7 @@ def test_offsets_become_positions() -> None:
 
 
 def test_what_a_kernel_knows_is_told_by_what_it_refuses() -> None:
-    sent = list(messages(nft.probe(100)))
+    sent = list(messages(nftwrite.probe(100)))
     assert [(message.type, message.seq) for message in sent] == [(16, 100), (DESTROY, 101)]
     assert nft.knows(100, [(101, Ack(errno.ENOENT, "", 20))])
     assert not nft.knows(100, [(101, Ack(errno.EINVAL, "", 0))]) and not nft.knows(100, [])

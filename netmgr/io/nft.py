@@ -8,7 +8,7 @@ import errno
 import time
 from typing import List, Optional, Sequence, Tuple
 
-from netmgr import nft, nftread
+from netmgr import nft, nftread, nftwrite
 from netmgr.errors import ProtocolError
 from netmgr.events import RulesetChanged
 from netmgr.io.netfilter import Netfilter
@@ -48,7 +48,7 @@ class Nft:
         """The set as it is now; None if it or its table is missing.  OSError, ProtocolError."""
         family = nft.FAMILIES[name.family]
         try:
-            table, own = (attribute(kind, nft.name_bytes(text) + b"\0") for kind, text in ((1, name.table), (2, name.name)))
+            table, own = (attribute(kind, nftwrite.name_bytes(text) + b"\0") for kind, text in ((1, name.table), (2, name.name)))
             handle = nftread.table_handle(self._ask(nft.NFT_MSG_GETTABLE, nft.NFT_MSG_NEWTABLE, family, table))
             return nftread.set_info(self._ask(nft.NFT_MSG_GETSET, nft.NFT_MSG_NEWSET, family, table + own), name, handle)
         except (FileNotFoundError, ValueError):
@@ -77,12 +77,12 @@ class Nft:
         form; OSError and ProtocolError from a socket or kernel that is out of order.
         """
         seq = self._reserve(0)
-        parts = nft.parts_of(seq, changes, self._destroys)
+        parts = nftwrite.parts_of(seq, changes, self._destroys)
         self._reserve(len(parts) + 2)
         outcome = Outcome(True, True, ())
         if not parts:
             return outcome
-        for done, some in enumerate(nft.split(parts, self._netfilter.room(nft.size_of(parts)))):
+        for done, some in enumerate(nftwrite.split(parts, self._netfilter.room(nftwrite.size_of(parts)))):
             outcome = self._transact(seq, parts, some)
             if not outcome.committed:
                 return outcome._replace(known=outcome.known and done == 0)
@@ -91,7 +91,7 @@ class Nft:
     def _transact(self, seq: int, parts: Sequence[Part], some: Sequence[Part]) -> Outcome:
         following = seq + 1 + len(parts)
         try:
-            found, overrun = self._netfilter.exchange(nft.transaction(seq, some, following))
+            found, overrun = self._netfilter.exchange(nftwrite.transaction(seq, some, following))
         except OSError as problem:
             if problem.errno != errno.EMSGSIZE:
                 raise
@@ -123,7 +123,7 @@ class Nft:
             raise FileNotFoundError(errno.ENOENT, "nf_tables: this set is gone", str(info.name))
         elements = nftread.Elements(info)
         seq = self._reserve(1)
-        self._netfilter.send(nft.about_set(seq, info.name, nft.NFT_MSG_GETSETELEM, NLM_F_DUMP))
+        self._netfilter.send(nftwrite.about_set(seq, info.name, nft.NFT_MSG_GETSETELEM, NLM_F_DUMP))
         try:
             while not self._feed(elements, seq):
                 pass
@@ -172,7 +172,7 @@ class Nft:
     def _probe_acknowledgement(self) -> bool:
         """Whether the kernel acknowledges the end of a transaction; an empty one changes nothing, not even the generation."""
         seq = self._reserve(2)
-        found, _overrun = self._netfilter.exchange(nft.transaction(seq, (), seq + 1))
+        found, _overrun = self._netfilter.exchange(nftwrite.transaction(seq, (), seq + 1))
         answers = nft.acks(found, seq, seq + 1)
         for _number, ack in answers:
             _raise_for(ack.errno)
@@ -180,7 +180,7 @@ class Nft:
 
     def _probe_destroy(self) -> bool:
         seq = self._reserve(2)
-        found, _overrun = self._netfilter.exchange(nft.probe(seq))
+        found, _overrun = self._netfilter.exchange(nftwrite.probe(seq))
         return nft.knows(seq, nft.acks(found, seq, seq + 1))
 
 

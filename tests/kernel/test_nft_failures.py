@@ -13,7 +13,8 @@ import pytest
 from netmgr.io.netfilter import Netfilter
 from netmgr.io.nft import Nft
 from netmgr.netlink import NLMSG_ERROR, Message, attribute, error, request
-from netmgr.nft import NFT_MSG_NEWSET, NFT_MSG_NEWTABLE, Outcome, Part, transaction
+from netmgr.nft import NFT_MSG_NEWSET, NFT_MSG_NEWTABLE, Outcome, Part
+from netmgr.nftwrite import transaction
 from netmgr.sets import IPV4_ADDR, ChangeElements, CreateSet, SetName
 from tests.kernel.lab import Lab
 from tests.kernel.nftables import DONE, add, delete, make, named, ours, read
@@ -95,7 +96,7 @@ def test_a_user_namespace_may_not_force_buffers(lab: Lab) -> None:
     program = """
 from netmgr.io.netfilter import Netfilter
 from netmgr.io.nft import Nft
-from netmgr.nft import parts_of, size_of
+from netmgr.nftwrite import parts_of, size_of
 from netmgr.sets import *
 nft, name, form = Nft(), SetName("inet", "t", "a"), Form(IPV4_ADDR)
 elements = [number.to_bytes(4, "big") for number in range(%d)]

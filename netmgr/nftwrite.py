@@ -1,0 +1,151 @@
+"""Changes of sets as nf_tables messages.
+
+A transaction is NFNL_MSG_BATCH_BEGIN, any number of messages, NFNL_MSG_BATCH_END, in one send.  All creations come first, then all
+deletes, then all adds, of all sets.  For sequence numbers see nft.py.
+
+Adds carry the comment COMMENT, and in a set with timeouts a timeout of 0, without which the set's default would apply.  An add of an
+element that is there changes nothing about it but, from 6.12 on, its timeout.  In a set with ranges it fails (NLM_F_EXCL): without that
+the kernel would also take a range around another one with the same end, and the two would share that end.
+
+Deletes in sets without ranges are NFT_MSG_DESTROYSETELEM where the kernel has it (6.3): a missing element is no error.  In sets with
+ranges they are always NFT_MSG_DELSETELEM: there the start and the end of a range are two elements, and destroying a range that is no
+longer there as such would take away the start of one that begins alike.  Limit: older kernels (6.1) do not look whether the two belong
+together; a range that someone has split since it was read loses its first start and its last end.
+"""
+
+from typing import Iterator, List, Sequence, Tuple
+
+from netmgr._nftcodec import ffi, lib
+from netmgr.netlink import HEADER, NLM_F_CREATE, NLM_F_EXCL
+from netmgr.nft import (
+    ATTRIBUTES,
+    FAMILIES,
+    KEY_TYPES,
+    NFT_MSG_DELSETELEM,
+    NFT_MSG_DESTROYSETELEM,
+    NFT_MSG_NEWSETELEM,
+    Part,
+)
+from netmgr.sets import COMMENT, IFNAME, WIDTHS, Change, ChangeElements, CreateSet, CreateTable, SetName
+
+_BYTEORDER_HOST, _BYTEORDER_BIG = 1, 2
+_COMMENT = COMMENT.encode()
+_NO_SET = SetName("inet", "netmgr-probe", "netmgr-probe")
+
+
+def about_set(seq: int, name: SetName, message: int, flags: int) -> bytes:
+    """A message that names a table and a set, such as the request to dump its elements (NFT_MSG_GETSETELEM)."""
+    scratch = _scratch()
+    return _taken(scratch, _about_set(scratch, seq, name, message, flags))
+
+
+def transaction(seq: int, parts: Sequence[Part], following: int) -> bytes:
+    """One batch of these parts; `following` is the sequence number of its END."""
+    scratch = _scratch()
+    begin = _taken(scratch, lib.nftcodec_batch_begin(scratch, len(scratch), seq))
+    end = _taken(scratch, lib.nftcodec_batch_end(scratch, len(scratch), following))
+    return b"".join([begin, *[part.data for part in parts], end])
+
+
+def probe(seq: int) -> bytes:
+    """A batch without an end, which no kernel commits: is NFT_MSG_DESTROYSETELEM known?"""
+    scratch = _scratch()
+    begin = _taken(scratch, lib.nftcodec_batch_begin(scratch, len(scratch), seq))
+    return begin + about_set(seq + 1, _NO_SET, NFT_MSG_DESTROYSETELEM, 0)
+
+
+def parts_of(seq: int, changes: Sequence[Change], destroy: bool) -> List[Part]:
+    """The messages for these changes; `destroy`: the kernel knows NFT_MSG_DESTROYSETELEM.
+
+    ValueError for what is no element of its set's form, and for names that nf_tables does not allow.
+    """
+    scratch = _scratch()
+    parts: List[Part] = []
+    for change in changes:
+        if not isinstance(change, ChangeElements):
+            parts.append(_create(scratch, seq + 1 + len(parts), change))
+    for operation in ("delete", "add"):
+        for change in changes:
+            if isinstance(change, ChangeElements):
+                _append(parts, scratch, seq + 1 + len(parts), change, operation, destroy)
+    return parts
+
+
+def size_of(parts: Sequence[Part]) -> int:
+    """How many bytes the transaction of these parts has."""
+    return sum(len(part.data) for part in parts) + 2 * ATTRIBUTES
+
+
+def split(parts: Sequence[Part], limit: int) -> Iterator[Sequence[Part]]:
+    """The parts as transactions of at most `limit` bytes, or of one part; their order stays, so deletes go first."""
+    start, used = 0, size_of(())
+    for index, part in enumerate(parts):
+        if index > start and used + len(part.data) > limit:
+            yield parts[start:index]
+            start, used = index, size_of(())
+        used += len(part.data)
+    if start < len(parts):
+        yield parts[start:]
+
+
+def name_bytes(name: str) -> bytes:
+    """A name as the kernel has it.  ValueError if it can be none: empty, too long, or with a NUL."""
+    encoded = name.encode("utf-8", "surrogateescape")
+    if not encoded or len(encoded) > lib.NFTCODEC_NAME_MAX or b"\0" in encoded:
+        raise ValueError("not a name that nf_tables allows: %r" % name)
+    return encoded
+
+
+def _scratch() -> "ffi.CData":
+    return ffi.new("uint8_t[]", lib.NFTCODEC_MESSAGE_MAX)
+
+
+def _taken(scratch: "ffi.CData", length: int) -> bytes:
+    if length < 0:
+        raise ValueError("nf_tables cannot be told this")
+    return bytes(ffi.buffer(scratch, length))
+
+
+def _about_set(scratch: "ffi.CData", seq: int, name: SetName, message: int, flags: int) -> int:
+    length: int = lib.nftcodec_about_elements(
+        scratch, len(scratch), seq, FAMILIES[name.family], message, flags, name_bytes(name.table), name_bytes(name.name))
+    return length
+
+
+def _create(scratch: "ffi.CData", seq: int, change: Change) -> Part:
+    if isinstance(change, CreateTable):
+        length = lib.nftcodec_new_table(scratch, len(scratch), seq, FAMILIES[change.family], name_bytes(change.table))
+        return Part(_taken(scratch, length), None, "create", 0)
+    assert isinstance(change, CreateSet)
+    name = change.set
+    byteorder = _BYTEORDER_HOST if change.type == IFNAME else _BYTEORDER_BIG
+    length = lib.nftcodec_new_set(
+        scratch, len(scratch), seq, FAMILIES[name.family], name_bytes(name.table), name_bytes(name.name), seq,
+        KEY_TYPES[change.type], WIDTHS[change.type], byteorder)
+    return Part(_taken(scratch, length), name, "create", 0)
+
+
+def _append(parts: List[Part], scratch: "ffi.CData", seq: int, change: ChangeElements, operation: str, destroy: bool) -> None:
+    elements = change.add if operation == "add" else change.delete
+    form, count, first = change.form, len(elements), 0
+    stride = form.width * (2 if form.interval else 1)
+    if set(map(len, elements)) - {stride}:
+        raise ValueError("elements of %s must have %d bytes" % (change.set, stride))
+    message, flags, how, comment = _manner(change, operation, destroy)
+    keys = ffi.from_buffer("uint8_t[]", b"".join(elements))
+    while first < count:
+        _taken(scratch, _about_set(scratch, seq, change.set, message, flags))
+        taken = lib.nftcodec_put_elements(scratch, len(scratch), keys + first * stride, count - first, form.width, how, comment)
+        if taken < 0:
+            raise ValueError("elements of %s do not make sense" % (change.set,))
+        length = HEADER.unpack_from(ffi.buffer(scratch, HEADER.size))[0]
+        parts.append(Part(_taken(scratch, length), change.set, operation, first))
+        first, seq = first + taken, seq + 1
+
+
+def _manner(change: ChangeElements, operation: str, destroy: bool) -> Tuple[int, int, int, "ffi.CData"]:
+    how = lib.NFTCODEC_RANGES if change.form.interval else 0
+    if operation == "delete":
+        return NFT_MSG_DESTROYSETELEM if destroy and not how else NFT_MSG_DELSETELEM, 0, how, ffi.NULL
+    flags = NLM_F_CREATE | NLM_F_EXCL if how else NLM_F_CREATE
+    return NFT_MSG_NEWSETELEM, flags, how | (lib.NFTCODEC_FOREVER if change.form.timeout else 0), _COMMENT
