@@ -2,8 +2,9 @@
 
 ARGS =
 BUILT_FROM := $(wildcard setup.py pyproject.toml csrc/*.py csrc/*.c csrc/*.h .ci/setup)
+PEERS := $(patsubst benchmarks/peers/%.c,benchmarks/.peers/%,$(wildcard benchmarks/peers/*.c))
 
-.PHONY: demo test lint test-pythons wheel clean
+.PHONY: demo test lint test-pythons test-kernels wheel bench bench-quick clean
 
 demo: .venv/ready
 	.venv/bin/netmgr demo
@@ -18,12 +19,34 @@ lint: .venv/ready
 test-pythons: .venv/ready
 	.ci/pythons $(ARGS)
 
+test-kernels: .venv/kernels
+	.venv/bin/python -m tests.kernels $(ARGS)
+
 wheel: .venv/ready
 	.venv/bin/python -m build --outdir dist
 
+bench bench-quick: benchmarks/.venv/ready $(PEERS)
+	PATH="$$PATH:/usr/sbin:/sbin" .venv/bin/python -m benchmarks.report $(if $(filter bench-quick,$@),--quick)
+
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache netmgr/_nftcodec.c netmgr/_nftcodec*.so
+	rm -rf benchmarks/.venv benchmarks/.peers
+	rm -rf .venv .cache build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache netmgr/_nftcodec.c netmgr/_nftcodec*.so
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/ready: $(BUILT_FROM)
 	.ci/setup
+
+.venv/kernels: .venv/ready
+	.ci/setup kernels
+	touch $@
+
+# netmgr as a user installs it, not editable, and pyroute2 to compare it with.
+benchmarks/.venv/ready: .venv/ready $(wildcard netmgr/*.py netmgr/io/*.py)
+	test -x benchmarks/.venv/bin/python || .venv/bin/python -m venv benchmarks/.venv
+	benchmarks/.venv/bin/pip install --quiet --disable-pip-version-check cffi PyYAML pyroute2
+	benchmarks/.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
+	touch $@
+
+benchmarks/.peers/%: benchmarks/peers/%.c benchmarks/peers/common.h
+	mkdir -p benchmarks/.peers
+	$(CC) -O2 -Wall -Wextra -o $@ $< $$(pkg-config --cflags --libs libnftnl libmnl)

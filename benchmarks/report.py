@@ -1,0 +1,44 @@
+"""Runs all benchmarks and writes report.md, with its curves beside it: python -m benchmarks.report [--quick]"""
+
+import importlib
+import sys
+import time
+from typing import List
+
+from benchmarks.common import HERE, Section, machine, markdown, table, verdict_table
+
+NAMES = ("start", "latency", "parse", "batch", "repair", "storm", "footprint", "containers")
+TITLE = """# How fast netmgr is
+
+Written by `make bench`. Each figure is the median of turns in which netmgr and its peers ran side by side, in private network
+namespaces on one otherwise idle machine; look at the ratios, for the times are that machine's. The programs are in this directory.
+"""
+
+
+def main() -> None:
+    """Run, print what is found as it is found, write the report."""
+    quick = "--quick" in sys.argv[1:]
+    sections: List[Section] = []
+    for name in NAMES:
+        start = time.monotonic()
+        sections.append(importlib.import_module("benchmarks." + name).run(quick))
+        print("%s: %.0f s" % (name, time.monotonic() - start), flush=True)
+        print("\n".join(verdict_table(sections[-1].verdicts)[2:]), flush=True)
+    (HERE / ("quick.md" if quick else "report.md")).write_text(_report(sections, quick))
+    for section in sections:
+        for file, picture in section.curves.items():
+            (HERE / (("quick-" if quick else "") + file)).write_text(picture)
+
+
+def _report(sections: List[Section], quick: bool) -> str:
+    parts = [TITLE]
+    if quick:
+        parts.append("This is the short form of `make bench-quick`: fewer sizes, fewer turns, more noise.\n")
+    parts.append("\n".join(table(["machine", ""], machine())) + "\n")
+    parts.append("## Aims\n\n" + "\n".join(verdict_table([each for section in sections for each in section.verdicts])) + "\n")
+    parts += [markdown(section) for section in sections]
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    main()

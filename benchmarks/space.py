@@ -1,0 +1,158 @@
+"""A network namespace with many addresses, a set, and a netmgr that fills it.
+
+Interfaces are the two ends of veth pairs, all up, all in the zone, with IPv4 addresses 10.x.y.z/32 spread over them evenly: on one
+interface the kernel would take longer for each further address.  IPv6 is off, so that no link-local address comes by itself.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Sequence
+
+from benchmarks.common import NETMGR
+from tests.kernel.lab import Lab
+
+SET = ("inet", "filter", "wan_ips")
+PROBE = "probe0"
+CONFIGURATION = """\
+interfaces:
+  - name: "bench*"
+    nftables_zone: wan
+  - name: probe0
+    nftables_zone: wan
+nftables: {table: inet filter, include_dir: %(directory)s/include, audit_interval: %(audit)d}
+docker: {enabled: false}
+socket_path: %(directory)s/socket
+"""
+PATIENCE = 120
+
+
+class Space(Lab):
+    """The namespace: so many interfaces bench0, bench1, ..., so many addresses on them, probe0 without an address, and the empty set."""
+
+    def __init__(self, interfaces: int, addresses: int) -> None:
+        super().__init__(loopback=False)
+        self.interface_count, self.address_count = interfaces, addresses
+        self.configuration(audit=300)
+        try:
+            self.sysctl("net.ipv6.conf.default.disable_ipv6", 1)
+            self.run("ip -batch -", "".join(self._links()))
+            self.run("ip -batch -", "".join(self._addresses()))
+            self.nft("add table inet filter; add set inet filter wan_ips { type ipv4_addr; }")
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "Space":
+        return self
+
+    def configuration(self, audit: int) -> Path:
+        """Write the configuration for netmgr; `audit` as in `audit_interval`."""
+        path = self.directory / "config.yaml"
+        path.write_text(CONFIGURATION % {"directory": self.directory, "audit": audit})
+        return path
+
+    def flush(self) -> float:
+        """Empty the set; seconds."""
+        start = time.perf_counter()
+        self.nft("flush set inet filter wan_ips")
+        return time.perf_counter() - start
+
+    def filled(self) -> int:
+        """How many elements the set has."""
+        listed = self.run("nft -j list set inet filter wan_ips")
+        return sum(len(item["set"].get("elem", ())) for item in json.loads(listed)["nftables"] if "set" in item)
+
+    def index(self, interface: str) -> int:
+        """The interface's index."""
+        with self.inside():
+            return socket.if_nametoindex(interface)
+
+    def measure(self, command: Sequence[str], check: bool = True) -> float:
+        """Seconds from start to end of a program in the namespace."""
+        with self.inside():
+            start = time.perf_counter()
+            subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=check, timeout=PATIENCE)
+            return time.perf_counter() - start
+
+    def output(self, command: Sequence[str]) -> List[str]:
+        """The lines that a program in the namespace prints."""
+        with self.inside():
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE)
+        return done.stdout.splitlines()
+
+    @contextlib.contextmanager
+    def background(self, command: Sequence[str]) -> Iterator["subprocess.Popen[bytes]"]:
+        """A program in the namespace that says "ready" on its first line; killed at the end, with what it has started."""
+        with self.inside():
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True)
+        try:
+            assert process.stdout is not None
+            if process.stdout.readline() != b"ready\n":
+                raise RuntimeError("%s does not get ready" % command[0])
+            yield process
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+    def _links(self) -> Iterator[str]:
+        for number in range(0, self.interface_count, 2):
+            yield "link add bench%d type veth peer name bench%d\n" % (number, number + 1)
+        yield "link add %s type veth peer name other0\n" % PROBE
+        for number in range(self.interface_count + self.interface_count % 2):
+            yield "link set bench%d up\n" % number
+        yield "link set %s up\nlink set other0 up\n" % PROBE
+
+    def _addresses(self) -> Iterator[str]:
+        for number in range(self.address_count):
+            address = "10.%d.%d.%d" % (number >> 16, number >> 8 & 255, number & 255)
+            yield "addr add %s/32 dev bench%d\n" % (address, number * self.interface_count // self.address_count)
+
+
+class Netmgr:
+    """A netmgr in a namespace, from process start to READY; `seconds` is how long that took."""
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+        environment["NOTIFY_SOCKET"] = path = str(space.directory / ("notify-%d" % len(space.processes)))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(path)
+            manager.settimeout(PATIENCE)
+            start = time.perf_counter()
+            self.process = space.start([NETMGR, "run", "--config", str(space.directory / "config.yaml")], environment)
+            while b"READY=1" not in manager.recv(4096):
+                pass
+            self.seconds = time.perf_counter() - start
+
+    def __enter__(self) -> "Netmgr":
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        self._space.stop(self.process)
+
+    def status(self) -> Dict[str, Any]:
+        """What `netmgr status --json` says."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(PATIENCE)
+            connection.connect(str(self._space.directory / "socket"))
+            connection.sendall(b"status json\n")
+            connection.shutdown(socket.SHUT_WR)
+            answer: Dict[str, Any] = json.loads(b"".join(iter(lambda: connection.recv(65536), b"")))
+        return answer
+
+    def memory(self) -> Dict[str, int]:
+        """Bytes: resident (RSS), and private to the process."""
+        rollup = dict(line.split(":", 1) for line in Path("/proc/%d/smaps_rollup" % self.process.pid).read_text().splitlines()[1:])
+        size = {key: int(value.split()[0]) * 1024 for key, value in rollup.items() if value.strip().endswith("kB")}
+        return {"resident": size["Rss"], "private": size["Private_Clean"] + size["Private_Dirty"]}
+
+    def wakeups(self) -> int:
+        """How often the process has gone to sleep so far."""
+        status = Path("/proc/%d/status" % self.process.pid).read_text()
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("voluntary_ctxt_switches"))
