@@ -12,12 +12,11 @@ from typing import List, Optional, Tuple
 
 from netmgr._nftcodec import ffi
 from netmgr.errors import ProtocolError
+from netmgr.io.buffers import dropped, receive_buffer, send_buffer
 from netmgr.netlink import NETLINK_ADD_MEMBERSHIP, NETLINK_CAP_ACK, NETLINK_EXT_ACK, SOL_NETLINK, Message, messages
 
 NETLINK_NETFILTER = 12
 SO_ATTACH_FILTER = 26
-SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
-SO_MEMINFO, SK_MEMINFO_VARS, SK_MEMINFO_DROPS = 55, 9, 8
 
 RECEIVE_BUFFER = 1 << 20
 MESSAGE_BUFFER = 1 << 17        # the kernel fills at most 32 KiB in a dump; an error that echoes its request may take 64 KiB
@@ -33,7 +32,7 @@ class Netfilter:
         self.portid: int = self._socket.getsockname()[0]
         self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         self._socket.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
-        self._set_buffer(SO_RCVBUFFORCE, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        receive_buffer(self._socket, RECEIVE_BUFFER)
         self._buffer = bytearray(MESSAGE_BUFFER)
 
     def fileno(self) -> int:
@@ -93,7 +92,7 @@ class Netfilter:
         """How much one send takes, after making room for `size` bytes as far as that is allowed."""
         limit = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - SEND_OVERHEAD
         if size > limit:
-            self._set_buffer(SO_SNDBUFFORCE, socket.SO_SNDBUF, size + SEND_OVERHEAD)
+            send_buffer(self._socket, size + SEND_OVERHEAD)
             limit = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - SEND_OVERHEAD
         return limit
 
@@ -110,16 +109,5 @@ class Netfilter:
         self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
 
     def drops(self) -> int:
-        """How many datagrams the kernel could not queue so far; 0 from kernels before 4.12, which do not tell."""
-        try:
-            counters = self._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 4 * SK_MEMINFO_VARS)
-        except OSError:
-            return 0
-        number: int = struct.unpack_from("=I", counters, 4 * SK_MEMINFO_DROPS)[0]
-        return number
-
-    def _set_buffer(self, force: int, plain: int, size: int) -> None:
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, force, size)
-        except PermissionError:
-            self._socket.setsockopt(socket.SOL_SOCKET, plain, size)
+        """How many datagrams the kernel could not queue so far."""
+        return dropped(self._socket)

@@ -10,11 +10,11 @@ A dump that the kernel marks as interrupted (NLM_F_DUMP_INTR on any of its messa
 import errno
 import os
 import socket
-import struct
 from typing import Callable, List, NamedTuple, Tuple
 
 from netmgr import rtnetlink
 from netmgr.errors import ProtocolError
+from netmgr.io.buffers import dropped, receive_buffer
 from netmgr.netlink import (
     NETLINK_ADD_MEMBERSHIP,
     NETLINK_EXT_ACK,
@@ -26,10 +26,6 @@ from netmgr.netlink import (
     error,
     messages,
 )
-
-SO_RCVBUFFORCE = 33
-SO_MEMINFO = 55
-MEMINFO_DROPS = 8
 
 EVENT_BUFFER = 64 << 20
 RECEIVE_SIZE = 128 << 10
@@ -51,21 +47,6 @@ class Drained(NamedTuple):
     events: List[rtnetlink.Event]
     lost: str
     more: bool
-
-
-def receive_buffer(sock: socket.socket, size: int) -> None:
-    """Ask for `size` bytes of queue: beyond rmem_max where the kernel lets us, else as much as it gives."""
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, size)
-    except PermissionError:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
-
-
-def dropped(sock: socket.socket) -> int:
-    """How many messages the kernel could not queue on this socket so far (32 bits, wraps)."""
-    counters = sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 4 * (MEMINFO_DROPS + 1))
-    drops: int = struct.unpack_from("=I", counters, 4 * MEMINFO_DROPS)[0]
-    return drops
 
 
 class EventSocket:

@@ -11,7 +11,7 @@ import pytest
 
 from netmgr import rtnetlink
 from netmgr.errors import ProtocolError
-from netmgr.io.rtnetlink import dropped
+from netmgr.io.buffers import dropped
 from netmgr.netlink import NLM_F_DUMP, request
 from tests.kernel.observer import Observer, of_link
 
