@@ -35,10 +35,9 @@ class Damper:
         self._times: Deque[float] = deque(maxlen=FIGHT_REPAIRS)
         self._delay = 0.0
 
-    @property
-    def fighting(self) -> bool:
+    def fighting(self, now: float) -> bool:
         """Whether repairs are being delayed."""
-        return self._delay > 0
+        return self._delay > 0 and now - self._times[-1] < CALM_SECONDS
 
     @property
     def ready_at(self) -> float:

@@ -2,11 +2,11 @@
 
 Foreign transactions (`changed`) make a look due.  A quick look passes over sets whose identity and number of elements are as they
 should be; since one element may have been exchanged for another, a thorough look follows as soon as its cost allows.  With small
-sets both fall together.  Whatever then must be added to a set that had been filled before is a repair, and is put down to the
-process that the kernel named.
+sets both fall together.  Putting back what was ours and had been taken away is a repair, and is put down to the process that the
+kernel named.
 """
 
-from typing import Callable, List, Optional, Set
+from typing import Callable, List, Optional
 
 from netmgr.damping import Damper, Pace
 from netmgr.events import RulesetChanged
@@ -50,64 +50,64 @@ class Guard:
 
     def settle(self) -> List[Change]:
         """Look if a look is due, then reconcile.  Returns what was committed."""
-        looked = self._look() if self._due(self._clock()) else frozenset()
-        filled = {name for name in looked if self.reconciler.model.sets[name].filled}
+        now = self._clock()
+        self.reconciler.quiet = self._damper.fighting(now)
+        when = self._next_look()
+        if when is not None and when <= now:
+            self._look()
         changes = self.reconciler.reconcile(self._clock())
-        repaired = sorted({change.set for change in changes if isinstance(change, ChangeElements) and change.add} & filled)
+        repaired = sorted(self.reconciler.model.repaired)
+        self.reconciler.model.repaired.clear()
         if repaired:
             self._account(repaired)
+        if self._next_look() is None:
+            self._culprit = None
         return changes
 
     def audit(self) -> List[Change]:
-        """A full comparison with the kernel; what it finds is a drift."""
+        """A full comparison with the kernel; what it finds is a drift.  Returns what was committed."""
+        changes = self.settle()
         now = self._clock()
         self.reconciler.survey(list(self.reconciler.model.sets), now)
-        changes = self.reconciler.reconcile(now)
-        drift = [change for change in changes if isinstance(change, ChangeElements)]
+        found = self.reconciler.reconcile(now)
+        self.reconciler.model.repaired.clear()
+        drift = [change for change in found if isinstance(change, ChangeElements)]
         if drift:
             size = sum(len(change.add) + len(change.delete) for change in drift)
             self._log("warning", "audit: repaired a drift of %d elements in %s" % (size, ", ".join(str(each.set) for each in drift)))
-        return changes
+        return changes + found
 
     def deadline(self) -> Optional[float]:
         """When settle() has something to do even if nothing happens until then."""
-        now = self._clock()
-        times = [time for time in (self.reconciler.model.next_retry(now), self._next_look()) if time is not None]
+        times = [time for time in (self.reconciler.model.next_retry(self._clock()), self._next_look()) if time is not None]
         return min(times, default=None)
 
     def _next_look(self) -> Optional[float]:
         if self._suspicious:
             return max(self._quick.ready_at, self._damper.ready_at)
-        return self._thorough.ready_at if self._doubtful else None
+        return max(self._thorough.ready_at, self._damper.ready_at) if self._doubtful else None
 
-    def _due(self, now: float) -> bool:
-        when = self._next_look()
-        return when is not None and when <= now
-
-    def _look(self) -> Set[SetName]:
+    def _look(self) -> None:
         model = self.reconciler.model
         begin = self._clock()
         thorough = begin >= self._thorough.ready_at
-        names = set(model.sets)
-        self.reconciler.survey(sorted(names), begin, thorough)
+        self.reconciler.survey(sorted(model.sets), begin, thorough)
         self._suspicious = False
         self._doubtful = not thorough or any(not managed.verified for managed in model.sets.values())
         end = self._clock()
         self._quick.spent(begin, end)
         if thorough:
             self._thorough.spent(begin, end)
-        return names
 
     def _account(self, repaired: List[SetName]) -> None:
-        now = self._clock()
+        now, by = self._clock(), self._culprit
         self.repairs += 1
-        self.last_repair = Repair(self._culprit, self._utc(), tuple(repaired))
-        before = self._damper.fighting
+        self.last_repair = Repair(by, self._utc(), tuple(repaired))
+        before = self._damper.fighting(now)
         self._damper.repaired(now)
-        self.reconciler.quiet = self._damper.fighting
-        who = "another program" if self._culprit is None else "%s (pid %d)" % (self._culprit.process, self._culprit.pid)
-        if not self._damper.fighting:
-            self._log("warning", "repaired %s, which %s had changed" % (", ".join(map(str, repaired)), who))
+        names, who = ", ".join(map(str, repaired)), "another program" if by is None else "%s (pid %d)" % (by.process, by.pid)
+        if not self._damper.fighting(now):
+            self._log("warning", "repaired %s, which %s had changed" % (names, who))
         elif not before:
             self._log("warning", "%s and netmgr keep undoing each other's work in %s: repairs are slowed down, and no longer logged"
-                      % (who, ", ".join(map(str, repaired))))
+                      % (who, names))

@@ -9,7 +9,8 @@ from functools import partial
 from typing import Callable, Iterable, Optional, Protocol, Set
 
 from netmgr.damping import Pace
-from netmgr.model import ManagedSet, Model
+from netmgr.managed import ManagedSet
+from netmgr.model import Model
 from netmgr.reconciler import Log
 from netmgr.sets import SetName, element_list
 

@@ -5,7 +5,8 @@ from typing import Callable, Iterator, List, Optional
 from netmgr import sets
 from netmgr.config import Config
 from netmgr.inventory import Inventory
-from netmgr.model import ManagedSet, Model
+from netmgr.managed import ManagedSet
+from netmgr.model import Model
 from netmgr.reconciler import Kernel, Reconciler
 from netmgr.rtnetlink import Event
 from netmgr.sets import SetInfo, SetName

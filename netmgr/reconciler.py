@@ -3,11 +3,11 @@
 The kernel is anything with inspect(), read() and commit() (netmgr.io.nft.Nft, or a fake that fails on purpose).  A transaction
 is all or nothing, so one set that the kernel refuses would keep back all others.  Therefore the blame is found from the errors of
 the single messages, the set is set aside with the reason, and the rest is committed in the same breath.  When an error names no
-set, each set is tried by itself.  Every round commits, sets something aside, or has another look at a set, and a second look
-at the same set counts as a failure; so the rounds are bounded.
+set, each set is tried by itself.  When the outcome is unknown, because the answer was lost or only a part was applied, the sets are
+read again.  A second failure of that kind, or a second look at the same set, counts as a failure of the set; so the rounds are
+bounded.
 """
 
-import os
 from typing import Callable, Dict, Iterable, List, Optional, Protocol, Sequence, Set, Tuple
 
 from netmgr import sets
@@ -15,11 +15,14 @@ from netmgr.errors import ProtocolError
 from netmgr.model import Model
 from netmgr.nft import Fault, Outcome
 from netmgr.nftread import Reading
-from netmgr.sets import Change, ChangeElements, CreateSet, SetInfo, SetName
+from netmgr.sets import Change, ChangeElements, CreateTable, SetInfo, SetName
 
 NAMED_AT_MOST = 8
+LOOKS_AT_MOST = 3
+TELL_AGAIN = 60.0       # seconds that a set must have been well before an error it had is told again
 
 Log = Callable[[str, str], None]
+Finding = Tuple[Optional[SetInfo], Optional[Reading]]
 
 
 class Kernel(Protocol):
@@ -29,49 +32,43 @@ class Kernel(Protocol):
         """The set as it is now; None when it or its table is missing."""
 
     def read(self, info: SetInfo) -> Reading:
-        """Its elements."""
+        """Its elements; FileNotFoundError when this very set is gone."""
 
     def commit(self, changes: Sequence[Change]) -> Outcome:
         """One transaction."""
 
 
 class Reconciler:
-    """Keeps the kernel's sets equal to a model."""
+    """Keeps the kernel's sets equal to a model.  `quiet`: what is done as usual is no news."""
 
     def __init__(self, kernel: Kernel, model: Model, log: Log, dry_run: bool = False) -> None:
         self.model = model
+        self.dry_run = dry_run
+        self.quiet = False
         self._kernel = kernel
         self._log = log
-        self._dry_run = dry_run
-        self.quiet = False
+        self._told: Dict[SetName, Tuple[str, Optional[float]]] = {}
 
-    def survey(self, names: Iterable[SetName], now: float, thorough: bool = True) -> List[SetName]:
-        """Read sets and tell the model; returns those that lost elements of ours.
+    def survey(self, names: Iterable[SetName], now: float, thorough: bool = True) -> None:
+        """Read sets and tell the model.
 
         Not thorough: a set of which nothing seems to have changed is not read again.  A set that cannot be read is set aside; the
         others are not affected.
         """
-        damaged: List[SetName] = []
-        findings: Dict[SetName, Tuple[Optional[SetInfo], Optional[Reading]]] = {}
+        findings: Dict[SetName, Finding] = {}
         for name in names:
-            managed = self.model.sets[name]
             try:
-                info = self._kernel.inspect(name)
-                if not thorough and info is not None and self._seems_same(name, info):
-                    continue
-                reading = None if info is None or sets.form_of(info) is None else self._kernel.read(info)
+                finding = self._look_at(name, thorough)
             except (OSError, ProtocolError) as problem:
-                self._set_aside(name, "it cannot be read: %s" % reason(problem), now)
+                self.model.sets[name].set_aside("it cannot be read: %s" % reason(problem), now)
+                self.model.unsurveyed.add(name)
                 continue
-            there = frozenset() if reading is None else reading.contents.ours
-            if managed.ours and not managed.ours <= there:
-                damaged.append(name)
-            findings[name] = (info, reading)
+            if finding is not None:
+                findings[name] = finding
         self.model.observe(findings)
-        return damaged
 
     def reconcile(self, now: float) -> List[Change]:
-        """Make every set true that can be; returns what was committed."""
+        """Make every set true that can be; returns what was committed (in a dry run: what would have been)."""
         done: List[Change] = []
         suspects: Set[SetName] = set()
         for _round in range(3 * len(self.model.sets) + 3):
@@ -80,50 +77,67 @@ class Reconciler:
             if not changes:
                 break
             done.extend(self._commit(changes, now, suspects))
+        self._tell_errors(now)
         return done
 
+    def _look_at(self, name: SetName, thorough: bool) -> Optional[Finding]:
+        """None when nothing seems to have changed.  A set that is replaced just now is looked at again."""
+        for attempt in range(LOOKS_AT_MOST):
+            info = self._kernel.inspect(name)
+            if info is None or sets.form_of(info) is None:
+                return info, None
+            if not thorough and self._seems_same(name, info):
+                return None
+            try:
+                return info, self._kernel.read(info)
+            except FileNotFoundError:
+                if attempt == LOOKS_AT_MOST - 1:
+                    raise
+        return None
+
+    def _seems_same(self, name: SetName, info: SetInfo) -> bool:
+        managed = self.model.sets[name]
+        if managed.info is None or info.elements is None or managed.fault is not None or not managed.verified:
+            return False
+        return managed.info._replace(elements=info.elements) == info and info.elements == managed.count
+
     def _commit(self, changes: List[Change], now: float, suspects: Set[SetName]) -> List[Change]:
-        outcome = Outcome(True, True, ()) if self._dry_run else self._kernel.commit(changes)
+        outcome = self._outcome(changes)
         if outcome.committed:
             self._committed(changes)
             return changes
-        names = {change.set for change in changes if isinstance(change, (ChangeElements, CreateSet))}
+        names = sets.names_of(changes)
+        faults = _first_of_each(fault for fault in outcome.faults if fault.set in names)
         if not outcome.known:
-            self.model.refused(changes, (), now, False)
             self.model.unsurveyed.update(names)
-            for name in names & suspects:
-                self.model.sets[name].set_aside("the kernel's answer was lost", now)
-            suspects |= names
-            return []
-        faults = [fault for fault in outcome.faults if fault.set is not None]
-        if not faults and len(names) > 1:
-            return [change for name in sorted(names) for change in self._commit(_only(changes, name), now, suspects)]
         if not faults:
-            faults = [fault._replace(set=name) for fault in outcome.faults[:1] or (UNEXPLAINED,) for name in names]
-        for fault in _first_of_each(faults):
+            if outcome.known and len(names) > 1:
+                return [change for name in sorted(names) for change in self._commit(_only(changes, name), now, suspects)]
+            faults = _without_a_name(outcome, names, suspects)
+        self.model.refused(changes, (), now, False)
+        for fault in faults:
             self._refused(changes, fault, now, suspects)
         return []
+
+    def _outcome(self, changes: Sequence[Change]) -> Outcome:
+        if self.dry_run:
+            return Outcome(True, True, ())
+        try:
+            return self._kernel.commit(changes)
+        except (OSError, ProtocolError) as problem:
+            return Outcome(False, False, (LOST._replace(reason="it cannot be written: %s" % reason(problem)),))
 
     def _refused(self, changes: List[Change], fault: Fault, now: float, suspects: Set[SetName]) -> None:
         assert fault.set is not None
         again = fault.set in suspects
         suspects.add(fault.set)
-        before = self.model.sets[fault.set].error
         self.model.refused(changes, [fault], now, again)
-        after = self.model.sets[fault.set].error
-        if after is not None and after != before:
-            self._log("error", "%s: %s" % (fault.set, after))
-
-    def _set_aside(self, name: SetName, why: str, now: float) -> None:
-        managed = self.model.sets[name]
-        if managed.fault != why:
-            self._log("error", "%s: %s" % (name, why))
-        managed.set_aside(why, now)
-        self.model.unsurveyed.add(name)
 
     def _committed(self, changes: Sequence[Change]) -> None:
         self.model.committed(changes)
-        if self._dry_run:
+        if self.dry_run:
+            self.model.unsurveyed.difference_update(sets.names_of(changes))
+            self.model.repaired.clear()
             for line in sets.text(changes):
                 self._log("info", "would send: " + line)
             return
@@ -131,22 +145,24 @@ class Reconciler:
             if isinstance(change, ChangeElements):
                 self._log("debug" if self.quiet else "info", summary(change))
 
-    def _seems_same(self, name: SetName, info: SetInfo) -> bool:
-        managed = self.model.sets[name]
-        if managed.info is None or info.elements is None or managed.fault is not None or not managed.verified:
-            return False
-        known = managed.info._replace(elements=info.elements)
-        return known == info and info.elements == managed.count
+    def _tell_errors(self, now: float) -> None:
+        for name, managed in self.model.sets.items():
+            text, well_since = self._told.get(name, ("", None))
+            if managed.error is None:
+                self._told[name] = text, now if well_since is None else well_since
+            else:
+                if managed.error != text or (well_since is not None and now - well_since > TELL_AGAIN):
+                    self._log("error", "%s: %s" % (name, managed.error))
+                self._told[name] = managed.error, None
 
 
 UNEXPLAINED = Fault(None, 0, "the kernel refused without a reason", "", None, False)
+LOST = Fault(None, 0, "the kernel's answer was lost", "", None, False)
 
 
 def reason(problem: Exception) -> str:
     """An error in a few words for the user."""
-    if isinstance(problem, OSError) and problem.errno:
-        return os.strerror(problem.errno)
-    return str(problem)
+    return problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
 
 
 def summary(change: ChangeElements) -> str:
@@ -162,7 +178,17 @@ def summary(change: ChangeElements) -> str:
 
 def _only(changes: Sequence[Change], name: SetName) -> List[Change]:
     """The part of a transaction that concerns one set."""
-    return [change for change in changes if change == (name.family, name.table) or getattr(change, "set", None) == name]
+    return [change for change in changes
+            if (change == (name.family, name.table) if isinstance(change, CreateTable) else change.set == name)]
+
+
+def _without_a_name(outcome: Outcome, names: Set[SetName], suspects: Set[SetName]) -> List[Fault]:
+    """Whom to blame when no fault names a set: all of them; for a lost answer only those that have lost one before."""
+    fault = outcome.faults[0] if outcome.faults else UNEXPLAINED if outcome.known else LOST
+    to_blame = sorted(names if outcome.known else names & suspects)
+    if not outcome.known:
+        suspects.update(names)
+    return [fault._replace(set=name) for name in to_blame]
 
 
 def _first_of_each(faults: Iterable[Fault]) -> List[Fault]:

@@ -7,7 +7,8 @@ from netmgr import __version__, addresses, inventory, sets
 from netmgr.config import InterfaceRule
 from netmgr.events import RulesetChanged
 from netmgr.inventory import Link
-from netmgr.model import ManagedSet, Model
+from netmgr.managed import ManagedSet
+from netmgr.model import Model
 from netmgr.sets import SetName
 
 FLAG_NAMES = (

@@ -107,6 +107,11 @@ class Difference(NamedTuple):
     add: Set[bytes]
 
 
+def names_of(changes: Iterable[Change]) -> Set[SetName]:
+    """The sets that a transaction is about."""
+    return {change.set for change in changes if not isinstance(change, CreateTable)}
+
+
 def form_of(info: SetInfo) -> Optional[Form]:
     """The form of the elements that a set takes; None when netmgr can fill no set of this kind."""
     if info.type not in WIDTHS or info.key_length != WIDTHS[info.type] or info.flags & (NFT_SET_MAP | NFT_SET_OBJECT | NFT_SET_CONCAT):

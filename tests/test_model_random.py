@@ -1,0 +1,202 @@
+"""The property that matters: whatever happens, the ledger is what a plain recomputation says, and each plan makes the sets true.
+
+Everything is random: events of links, addresses and containers in any order, sets that appear, vanish and change their form, foreign
+elements that come and go, netmgr killed and started again.  After each of them, with the transaction of the plan applied to a kernel
+with the real one's semantics:
+
+  - every set holds what it should, worked out anew from the inventory and what was foreign in the set;
+  - no foreign element was touched, but in sets that are netmgr's alone;
+  - no address that is still there was ever absent, and one transaction was enough;
+  - there is nothing more to do.
+"""
+
+import random
+from typing import AbstractSet, Callable, List, Mapping, Tuple
+
+import pytest
+
+from netmgr import ranges
+from netmgr.inventory import Inventory
+from netmgr.managed import ManagedSet
+from netmgr.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, NFT_SET_MAP, NFT_SET_TIMEOUT, ChangeElements, SetName
+from netmgr.zones import tally
+from tests.fakekernel import FakeKernel, FakeSet, overlap
+from tests.happenings import ADDRESSES, ENDPOINTS, NAMES, random_containers, random_event, random_snapshot
+from tests.workbench import Bench, named
+
+CONFIGURATIONS = ("""
+interfaces:
+  - {name: eth0, nftables_zone: [wan, all]}
+  - {name: 'ppp*', nftables_zone: wan}
+  - {name: eth1, nftables_zone: lan}
+  - {name: lan0, nftables_zone: [lan, strict]}
+zones:
+  strict: {table: ip other, exclusive: true, exclude: [], sets: {only_ips: addresses, only_nets: networks, only_ifs: interfaces}}
+  all: {exclude: [], sets: {all4: addresses, all6: addresses, nets4: networks, ports: interfaces, wan_ips: addresses}}
+docker: {networks: {frontend: web, 'back*': [web, lan]}, require_healthy: true}
+""", """
+interfaces: [{name: '*', nftables_zone: lan}]
+zones: {lan: {exclude: [private, deprecated]}, wan: {sets: {wan_ips: addresses, wan_nets: networks}}}
+docker: {nftables_zone: null, networks: {bridge: wan}}
+nftables: {create: true}
+""")
+
+FORMS = ((IPV4_ADDR, 0), (IPV4_ADDR, 0), (IPV6_ADDR, 0), (IPV4_ADDR, NFT_SET_INTERVAL), (IPV6_ADDR, NFT_SET_INTERVAL),
+         (IPV4_ADDR, NFT_SET_TIMEOUT), (IFNAME, 0), (IFNAME, NFT_SET_INTERVAL), (IPV4_ADDR, NFT_SET_MAP))
+SIZES = (0, 0, 0, 2, 5)
+
+
+class Life:
+    """A bench that random things happen to."""
+
+    def __init__(self, seed: int) -> None:
+        self.source = random.Random(seed)
+        self.kernel, self.inventory = FakeKernel(), Inventory()
+        self.start()
+        self.names = sorted({*self.bench.model.sets, *map(named, ("web_ips", "apps_ips", "unrelated"))})
+
+    def start(self) -> None:
+        """netmgr as it begins, with what the kernel held before."""
+        self.bench = Bench(self.source.choice(CONFIGURATIONS), self.kernel, self.inventory)
+
+    # -- what may happen
+
+    def events(self) -> None:
+        self.bench.happen(*(random_event(self.source) for _ in range(self.source.choice((1, 1, 5)))))
+
+    def snapshot(self) -> None:
+        self.bench.model.apply(self.inventory.replace_interfaces(*random_snapshot(self.source)))
+
+    def containers(self) -> None:
+        self.bench.containers(*random_containers(self.source))
+
+    def set_made(self) -> None:
+        kind, flags = self.source.choice(FORMS)
+        flags |= self.source.choice((0, 0, NFT_SET_TIMEOUT))
+        made = self.kernel.make(self.source.choice(self.names), kind, flags, 0 if flags & NFT_SET_INTERVAL else self.source.choice(SIZES))
+        for mine in (False, True):
+            self.put(made, mine)
+        made.expiring = {each for each in made.ours if made.info.flags & NFT_SET_TIMEOUT and self.source.random() < 0.5}
+        self.bench.look()
+
+    def sets_dropped(self) -> None:
+        self.kernel.drop_table(*self.source.choice((("inet", "filter"), ("ip", "other"))))
+        self.bench.look()
+
+    def foreign_hand(self) -> None:
+        """Others add, remove and flush."""
+        if self.kernel.sets:
+            found = self.kernel.sets[self.source.choice(sorted(self.kernel.sets))]
+            for element in [each for each in found.elements if self.source.random() < self.source.choice((0.2, 1.0))]:
+                found.elements.pop(element)
+                found.expiring.discard(element)
+            self.put(found, False)
+        self.bench.look()
+
+    def killed(self) -> None:
+        self.start()
+
+    def reload(self) -> None:
+        before = self.bench.model.sets
+        self.start()
+        self.bench.model.retire(before)
+
+    def put(self, found: FakeSet, mine: bool) -> None:
+        for _ in range(self.source.randrange(4)):
+            element = self.element(found)
+            room = not found.info.size or len(found.elements) < found.info.size
+            clash = found.info.flags & NFT_SET_INTERVAL and any(overlap(element, each) for each in found.elements)
+            if room and not clash:
+                found.elements.setdefault(element, mine)
+
+    def element(self, found: FakeSet) -> bytes:
+        """One that netmgr could want, too."""
+        width = found.info.key_length
+        if found.info.type == IFNAME:
+            element = self.source.choice(NAMES).encode().ljust(16, b"\0")
+            return element * 2 if found.info.flags & NFT_SET_INTERVAL else element
+        known = [*ADDRESSES, *(endpoint[1:] for endpoint in ENDPOINTS)]
+        address, length = self.source.choice([each for each in known if len(each[0]) == width])
+        if not found.info.flags & NFT_SET_INTERVAL:
+            return address
+        host = (1 << width * 8 - self.source.choice((length, width * 8, width * 8 - 9))) - 1
+        first = int.from_bytes(address, "big") & ~host
+        return ranges.pack(first, first | host, width)
+
+
+HAPPENINGS: Tuple[Tuple[Callable[[Life], None], int], ...] = (
+    (Life.events, 60), (Life.snapshot, 3), (Life.containers, 8), (Life.set_made, 10), (Life.sets_dropped, 1), (Life.foreign_hand, 10),
+    (Life.killed, 2), (Life.reload, 3))
+
+
+def wanted(managed: ManagedSet, claimed: AbstractSet[bytes], foreign: AbstractSet[bytes]) -> AbstractSet[bytes]:
+    """What the set should hold, from nothing but the claims, counted anew, and the foreign elements."""
+    if managed.form is not None and managed.form.interval:
+        return ranges.minimal(claimed, () if managed.exclusive else foreign, managed.form.width)
+    return set(claimed) if managed.exclusive else claimed - foreign
+
+
+def check(life: Life, foreign: Mapping[SetName, AbstractSet[bytes]], commits: int) -> None:
+    model, kernel = life.bench.model, life.kernel
+    counted = tally(model.inventory.things(), model.policy)
+    assert {name: model.ledger.counts(name) for name in model.sets if model.ledger.counts(name)} == counted
+    for name, found in kernel.sets.items():
+        if name not in model.sets or model.sets[name].form is None:
+            assert found.foreign == foreign[name]
+            continue
+        managed = model.sets[name]
+        expected = wanted(managed, counted.get(name, {}).keys(), foreign.get(name, set()))
+        assert (managed.ours, managed.foreign, managed.expiring) == (found.ours, found.foreign, set())
+        assert found.foreign == (set() if managed.exclusive else foreign.get(name, set()))
+        if found.info.size and len(expected) > found.info.size - len(found.foreign):
+            assert found.ours < expected
+            assert (len(found.elements), bool(managed.full)) == (found.info.size, True)
+        else:
+            assert found.ours == expected
+            assert not found.expiring - found.foreign
+    assert len(kernel.commits) <= commits + 1, "one transaction is enough"
+    for change in (change for changes in kernel.commits[commits:] for change in changes):
+        if isinstance(change, ChangeElements) and not change.form.interval:
+            assert set(change.delete) & counted.get(change.set, {}).keys() <= set(change.add), "nothing leaves that is still there"
+    assert model.plan(0.0) == []
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_happens_the_sets_become_true(seed: int) -> None:
+    life = Life(seed)
+    kinds: List[Callable[[Life], None]] = [kind for kind, _ in HAPPENINGS]
+    for _ in range(250):
+        for kind in life.source.choices(kinds, [weight for _, weight in HAPPENINGS], k=life.source.choice((1, 1, 2, 6))):
+            kind(life)
+        foreign = {name: found.foreign for name, found in life.kernel.sets.items()}
+        commits = len(life.kernel.commits)
+        life.bench.settle()
+        check(life, foreign, commits)
+    assert len(life.kernel.commits) > 50
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_start_that_does_not_know_the_containers_yet_takes_nothing_away(seed: int) -> None:
+    """Killed, and started while the engine is silent; then it answers."""
+    life = Life(seed)
+    for _ in range(60):
+        for kind in (Life.events, Life.containers, Life.set_made, Life.events):
+            kind(life)
+        life.bench.settle()
+        before = {name: set(found.elements) for name, found in life.kernel.sets.items()}
+        running, life.inventory = life.inventory, Inventory()
+        life.inventory.links, life.inventory.addresses = running.links, running.addresses
+        life.start()
+        life.bench.model.hold = True
+        life.bench.settle()
+        life.bench.look()
+        life.bench.settle()
+        for name, managed in life.bench.model.sets.items():
+            if name in before and not managed.exclusive:
+                assert before[name] <= set(life.kernel.sets[name].elements), name
+        life.bench.containers(*running.containers.values())
+        life.bench.model.release_held()
+        commits = len(life.kernel.commits)
+        foreign = {name: found.foreign for name, found in life.kernel.sets.items()}
+        life.bench.settle()
+        check(life, foreign, commits)
