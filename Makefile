@@ -4,7 +4,7 @@ ARGS =
 BUILT_FROM := $(wildcard setup.py pyproject.toml csrc/*.py csrc/*.c csrc/*.h .ci/setup)
 PEERS := $(patsubst benchmarks/peers/%.c,benchmarks/.peers/%,$(wildcard benchmarks/peers/*.c))
 
-.PHONY: demo test lint test-pythons test-kernels wheel bench bench-quick clean
+.PHONY: demo test lint test-pythons test-kernels test-system wheel deb bench bench-quick clean
 
 demo: .venv/ready
 	.venv/bin/netmgr demo
@@ -22,8 +22,15 @@ test-pythons: .venv/ready
 test-kernels: .venv/kernels
 	.venv/bin/python -m tests.kernels $(ARGS)
 
+# Boots Debian 12 and 13, and takes root.
+test-system: .venv/system
+	.venv/bin/python -m pytest tests/system $(ARGS)
+
 wheel: .venv/ready
-	.venv/bin/python -m build --outdir dist
+	pkg-files/build-wheel
+
+deb:
+	pkg-files/build-deb
 
 bench bench-quick: benchmarks/.venv/ready $(PEERS)
 	PATH="$$PATH:/usr/sbin:/sbin" .venv/bin/python -m benchmarks.report $(if $(filter bench-quick,$@),--quick)
@@ -36,8 +43,8 @@ clean:
 .venv/ready: $(BUILT_FROM)
 	.ci/setup
 
-.venv/kernels: .venv/ready
-	.ci/setup kernels
+.venv/kernels .venv/system: .venv/ready
+	.ci/setup $(@F)
 	touch $@
 
 # netmgr as a user installs it, not editable, and pyroute2 to compare it with.

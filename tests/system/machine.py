@@ -28,7 +28,7 @@ class Machine:
     def __init__(self, root: Path, boot: bool = True) -> None:
         """Without `boot` nothing runs inside but a placeholder.  The project is there as /source, not to be written to."""
         self.directory = Path(tempfile.mkdtemp(prefix="netmgr-machine-"))
-        self._console: IO[bytes] = open(self.directory / "console", "wb")  # noqa: SIM115: it stays open as long as the machine
+        self._console: IO[bytes] = open(self.directory / "console", "wb")  # noqa: SIM115
         self.leader = 0
         self._started: List[subprocess.Popen[bytes]] = []
         command = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network", "--capability=CAP_NET_ADMIN",

@@ -1,4 +1,4 @@
-"""Debian root directories to boot, made by debootstrap and kept under build/roots.
+"""Debian root directories to boot, made by debootstrap and kept under .cache/roots.
 
 A root is made once and then only read: machines run on top of it, with a layer of their own that goes with them.  It is named after
 its recipe, so another recipe makes another root.  `python -m tests.system.roots` makes all of them.
@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import NamedTuple, Optional, Tuple
 
 PROJECT = Path(__file__).resolve().parents[2]
-ROOTS = PROJECT / "build" / "roots"
+ROOTS = PROJECT / ".cache" / "roots"
 PROGRAMS = ("debootstrap", "systemd-nspawn", "nsenter", "nft", "ip")
 
 PYTHON = ("python3", "python3-yaml", "python3-cffi-backend")
 SYSTEM = (*PYTHON, "systemd-sysv", "dbus", "nftables", "iproute2", "libmnl0", "libnftnl11", "socat", "procps")
 BUILD = ("build-essential", "debhelper", "dh-python", "pybuild-plugin-pyproject", "python3-dev", "python3-cffi", "python3-setuptools",
-         "python3-yaml", "python3-pytest", "libmnl-dev", "libnftnl-dev", "nftables", "iproute2", "procps", "socat", "systemd", "lintian", "mandoc")
+         "python3-yaml", "python3-pytest", "libmnl-dev", "libnftnl-dev", "nftables", "iproute2", "procps", "socat", "systemd", "lintian",
+         "mandoc")
 
 
 class Recipe(NamedTuple):

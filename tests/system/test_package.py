@@ -19,7 +19,8 @@ def _install(machine: Machine, build: Build) -> str:
 
 def _newer(machine: Machine, package: str) -> str:
     """The same package with a higher version."""
-    machine.run("cd /root && dpkg-deb -R %s newer && sed -i 's/^Version: .*/&+1/' newer/DEBIAN/control && dpkg-deb -b newer newer.deb" % package)
+    machine.run(["dpkg-deb", "-R", package, "/root/newer"])
+    machine.run("cd /root && sed -i 's/^Version: .*/&+1/' newer/DEBIAN/control && dpkg-deb -b newer newer.deb")
     return "/root/newer.deb"
 
 
