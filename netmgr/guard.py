@@ -2,7 +2,8 @@
 
 Foreign transactions (`changed`) make a look due.  A quick look passes over sets whose identity and number of elements are as they
 should be; since one element may have been exchanged for another, a thorough look follows as soon as its cost allows.  With small
-sets both fall together.  Putting back what was ours and had been taken away is a repair, and is put down to the process that the
+sets both fall together.  While something wanted is there only as a foreign element that will expire, which makes no event, there is
+a look every second.  Putting back what was ours and had been taken away is a repair, and is put down to the process that the
 kernel named.
 """
 
@@ -14,6 +15,7 @@ from netmgr.reconciler import Log, Reconciler
 from netmgr.report import Repair
 from netmgr.sets import Change, ChangeElements, SetName
 
+FLEETING_REST = 1.0
 QUICK_REST, THOROUGH_REST = 10, 20
 
 
@@ -30,6 +32,7 @@ class Guard:
         self._culprit: Optional[RulesetChanged] = None
         self._suspicious = False
         self._doubtful = False
+        self._looked_at = 0.0
         self._quick = Pace(QUICK_REST)
         self._thorough = Pace(THOROUGH_REST)
         self._damper = Damper()
@@ -85,7 +88,9 @@ class Guard:
     def _next_look(self) -> Optional[float]:
         if self._suspicious:
             return max(self._quick.ready_at, self._damper.ready_at)
-        return max(self._thorough.ready_at, self._damper.ready_at) if self._doubtful else None
+        if self._doubtful:
+            return max(self._thorough.ready_at, self._damper.ready_at)
+        return self._looked_at + FLEETING_REST if self.reconciler.model.relies_on_fleeting() else None
 
     def _look(self) -> None:
         model = self.reconciler.model
@@ -94,7 +99,7 @@ class Guard:
         self.reconciler.survey(sorted(model.sets), begin, thorough)
         self._suspicious = False
         self._doubtful = not thorough or any(not managed.verified for managed in model.sets.values())
-        end = self._clock()
+        self._looked_at = end = self._clock()
         self._quick.spent(begin, end)
         if thorough:
             self._thorough.spent(begin, end)

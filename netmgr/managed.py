@@ -104,6 +104,13 @@ class ManagedSet:
         room = len(change.add) // 2 if position is None else position
         self.capacity = max(0, len(self.ours) + len(self.foreign) - len(change.delete) + room)
 
+    def relies_on_fleeting(self, claimed: AbstractSet[bytes]) -> bool:
+        """Whether something wanted is there only as a foreign element that will expire, which no event will tell."""
+        fleeting = self.expiring & self.foreign if self.expiring else _NOTHING
+        if not fleeting or self.form is None or self.exclusive:
+            return False
+        return self.form.interval or not claimed.isdisjoint(fleeting)
+
     def apply(self, change: ChangeElements) -> bool:
         """The change took effect.  Whether it mended what somebody else had damaged."""
         repaired = not self.lost.isdisjoint(change.add)

@@ -140,6 +140,10 @@ class Model:
         """When the first set that was set aside is due, if any is."""
         return min((managed.retry_at for managed in self.sets.values() if managed.retry_at > now), default=None)
 
+    def relies_on_fleeting(self) -> bool:
+        """Whether a set is right only until somebody else's element in it expires."""
+        return any(managed.relies_on_fleeting(self.ledger.wanted(name)) for name, managed in self.sets.items())
+
     def active(self, zone: str) -> bool:
         """Whether a zone is worth a word when it has no set: the configuration names it, or a container is in it."""
         return zone in self.config.zones or any(zone in self.policy.zones_of_container(container)

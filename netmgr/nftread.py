@@ -71,7 +71,7 @@ class Elements:
         start, ours, expires = lib.NFTCODEC_START, lib.NFTCODEC_OURS, lib.NFTCODEC_EXPIRES
         return Contents(
             ours=self._pick(records, start | ours, start | ours),
-            expiring=self._pick(records, start | ours | expires, start | ours | expires),
+            expiring=self._pick(records, start | expires, start | expires),
             foreign=self._pick(records, start | ours, start))
 
     def _pick(self, records: "ffi.CData", mask: int, value: int) -> FrozenSet[bytes]:

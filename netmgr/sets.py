@@ -67,7 +67,7 @@ class SetInfo(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What a set holds: elements with netmgr's comment, those of them that will expire, and everybody else's."""
+    """What a set holds: elements with netmgr's comment, everybody else's, and those of both that will expire."""
 
     ours: AbstractSet[bytes]
     expiring: AbstractSet[bytes]
@@ -141,7 +141,7 @@ def difference(wanted: AbstractSet[bytes], held: Contents, exclusive: bool) -> D
         delete |= held.foreign
     else:
         add -= held.foreign
-    renew = held.expiring & wanted
+    renew = held.expiring & held.ours & wanted
     return Difference(delete | renew, add | renew)
 
 

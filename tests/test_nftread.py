@@ -29,7 +29,7 @@ DUMPS: Dict[str, Tuple[Form, Contents]] = {
     "names": (Form(IFNAME, True), Contents(
         frozenset([interface("eth0") * 2]), frozenset(), frozenset([interface("ppp") + b"ppp" + b"\xff" * 13]))),
     "timeouts": (Form(IPV4_ADDR, timeout=True), Contents(
-        ranges_of("c0000201", "c0000202"), ranges_of("c0000201", "c0000202"), ranges_of("c0000203"))),
+        ranges_of("c0000201", "c0000202"), ranges_of("c0000201", "c0000202", "c0000203"), ranges_of("c0000203"))),
     "catchall": (PLAIN, Contents(ranges_of("c0000201"), frozenset(), frozenset())),
     "counters": (PLAIN, Contents(ranges_of("c0000201"), frozenset(), frozenset())),
     "empty": (Form(IPV6_ADDR), Contents(frozenset(), frozenset(), frozenset())),

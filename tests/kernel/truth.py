@@ -1,15 +1,16 @@
 """What the sets should hold, worked out from `ip -j addr` and nft's own listing, with none of netmgr's code.
 
-Coverage is compared as sets of numbers, so the networks that tests use in interval sets are small.
+What elements cover is compared, not how they are cut.
 """
 
 import fnmatch
 import ipaddress
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from tests.kernel.lab import Lab
 
 Rules = Sequence[Tuple[str, str]]
+Span = Tuple[int, int]
 
 
 class Held(NamedTuple):
@@ -52,18 +53,37 @@ def wanted(lab: Lab, rules: Rules, name: str, held: Held) -> Optional[Set[str]]:
     return {address for address, _length in addresses}
 
 
-def covered(elements: Set[str]) -> Set[Any]:
-    """Every single address (as a number) or name that is in these elements."""
-    found: Set[Any] = set()
-    for element in elements:
-        first, dash, last = element.partition("-")
-        try:
-            network = ipaddress.ip_network(first)
-            end = int(ipaddress.ip_address(last)) if dash else int(network.broadcast_address)
-            found.update(range(int(network.network_address), end + 1))
-        except ValueError:
-            found.add(element)
-    return found
+def covered(elements: Iterable[str]) -> List[Span]:
+    """What these elements cover, as disjoint spans of numbers in order, none of which touch; a name is a span of its own."""
+    return _joined(_span(element) for element in elements)
+
+
+def without(spans: List[Span], holes: List[Span]) -> List[Span]:
+    """The parts of the spans that are in no hole."""
+    for begin, end in holes:
+        pieces = [piece for first, last in spans for piece in ((first, min(last, begin - 1)), (max(first, end + 1), last))]
+        spans = [(first, last) for first, last in pieces if first <= last]
+    return spans
+
+
+def _span(element: str) -> Span:
+    first, dash, last = element.partition("-")
+    try:
+        network = ipaddress.ip_network(first)
+    except ValueError:
+        number = int.from_bytes(b"name " + element.encode(), "big") << 130
+        return number, number
+    return int(network.network_address), int(ipaddress.ip_address(last)) if dash else int(network.broadcast_address)
+
+
+def _joined(spans: Iterable[Span]) -> List[Span]:
+    joined: List[Span] = []
+    for first, last in sorted(spans):
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], last))
+        else:
+            joined.append((first, last))
+    return joined
 
 
 def differences(lab: Lab, rules: Rules, sets: Mapping[str, Held]) -> List[str]:
@@ -74,7 +94,7 @@ def differences(lab: Lab, rules: Rules, sets: Mapping[str, Held]) -> List[str]:
         if right is None:
             continue
         own, foreign = covered(held.own), covered(held.foreign)
-        if own != covered(right) - foreign:
+        if own != _joined(without(covered(right), foreign)):
             wrong.append("%s: own %s, foreign %s, wanted %s" % (name, sorted(held.own), sorted(held.foreign), sorted(right)))
         if "interval" not in held.flags and held.own & held.foreign:
             wrong.append("%s: %s twice" % (name, held.own & held.foreign))
