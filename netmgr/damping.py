@@ -3,8 +3,8 @@
 Pace     a look that took d seconds is followed by a rest of `factor` times d, a second at most (the kernel may have kept us
          waiting): whatever others do to nf_tables, looking takes a bounded share of a processor, and a look that costs nothing
          waits for nothing
-Damper   two programs that undo each other's work: beyond 20 repairs in a second each further one waits, longer and longer, a second
-         at most.  Five seconds without a repair end the fight.
+Damper   two programs that undo each other's work: while there are more than 20 repairs in a second, each waits twice as long as the
+         one before, a second at most; then the waits shrink again.  Five seconds without any end the fight.
 """
 
 from collections import deque
@@ -34,10 +34,11 @@ class Damper:
     def __init__(self) -> None:
         self._times: Deque[float] = deque(maxlen=FIGHT_REPAIRS)
         self._delay = 0.0
+        self._calm_at = 0.0
 
     def fighting(self, now: float) -> bool:
-        """Whether repairs are being delayed."""
-        return self._delay > 0 and now - self._times[-1] < CALM_SECONDS
+        """Whether a repair had to wait within the last five seconds."""
+        return now < self._calm_at
 
     @property
     def ready_at(self) -> float:
@@ -46,9 +47,10 @@ class Damper:
 
     def repaired(self, now: float) -> None:
         """A repair was made."""
-        if self._times and now - self._times[-1] >= CALM_SECONDS:
-            self._delay = 0.0
-            self._times.clear()
         if len(self._times) == FIGHT_REPAIRS and now - self._times[0] < FIGHT_SECONDS:
             self._delay = min(DELAY_LONGEST, self._delay * 2) or DELAY_FIRST
+        else:
+            self._delay = self._delay / 2 if self._delay > DELAY_FIRST else 0.0
+        if self._delay:
+            self._calm_at = now + CALM_SECONDS
         self._times.append(now)
