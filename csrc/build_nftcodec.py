@@ -1,4 +1,4 @@
-"""Builds netmgr._nftcodec: nftcodec.c, declared to cffi by the same header that the compiler reads.
+"""Builds netmgr._nftcodec: nftcodec.c and rtcodec.c, declared to cffi by the same headers that the compiler reads.
 
 Paths are relative to the project's root, where setuptools runs this from, also when it builds from a source distribution.
 By hand: python setup.py build_ext --inplace
@@ -16,13 +16,13 @@ def declarations(header: str) -> str:
     return "".join(line for line in header.splitlines(True) if not line.startswith("#"))
 
 
-with open(os.path.join(_HERE, "nftcodec.h"), encoding="utf-8") as _header:
-    _declarations = declarations(_header.read())
-
 ffibuilder = FFI()
-ffibuilder.cdef(_declarations)
+for _name in ("nftcodec.h", "rtcodec.h"):
+    with open(os.path.join(_HERE, _name), encoding="utf-8") as _header:
+        ffibuilder.cdef(declarations(_header.read()))
 ffibuilder.set_source(
-    "netmgr._nftcodec", '#include "nftcodec.h"',
-    sources=["csrc/nftcodec.c"], include_dirs=["csrc"], depends=["csrc/nftcodec.h"], libraries=["nftnl", "mnl"],
+    "netmgr._nftcodec", '#include "nftcodec.h"\n#include "rtcodec.h"',
+    sources=["csrc/nftcodec.c", "csrc/rtcodec.c"], include_dirs=["csrc"], depends=["csrc/nftcodec.h", "csrc/rtcodec.h"],
+    libraries=["nftnl", "mnl"],
     extra_compile_args=["-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-missing-field-initializers"],
 )

@@ -189,7 +189,8 @@ class Daemon:
             self._model.apply(self._inventory.apply(event))
 
     def _on_snapshot(self, snapshot: Snapshot) -> None:
-        self._model.apply(self._inventory.replace_interfaces(snapshot.links, snapshot.addresses))
+        self._inventory.replace_interfaces(snapshot.links, snapshot.addresses)
+        self._model.recount()
 
     def _on_containers(self, containers: Sequence[ContainerSeen]) -> None:
         self._model.apply(self._inventory.replace_containers(containers))

@@ -4,7 +4,9 @@ Addresses are bytes in network order, 4 long for IPv4 and 16 for IPv6.  An event
 removal (…Gone): applying one twice changes nothing, so a snapshot may overlap with the events that follow it.
 """
 
-from typing import NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
+
+GONE = -1
 
 
 class LinkSeen(NamedTuple):
@@ -41,6 +43,13 @@ class AddressGone(NamedTuple):
     local: bytes
     prefixlen: int
     peer: bytes
+
+
+class AddressesSeen(NamedTuple):
+    """The last word on each of these addresses of one link: its flags, or GONE.  For the bytes see inventory.identity()."""
+
+    ifindex: int
+    flags: Dict[bytes, int]
 
 
 class Endpoint(NamedTuple):

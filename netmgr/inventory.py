@@ -10,7 +10,7 @@ hash.  Addresses may come before their link is known; they count from the moment
 
 from typing import Dict, Iterable, Iterator, NamedTuple, Union
 
-from netmgr.events import AddressGone, AddressSeen, ContainerSeen, LinkGone, LinkSeen
+from netmgr.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, LinkGone, LinkSeen
 
 
 class Link(NamedTuple):
@@ -44,7 +44,7 @@ class Change(NamedTuple):
     thing: Thing
 
 
-Event = Union[LinkSeen, LinkGone, AddressSeen, AddressGone]
+Event = Union[LinkSeen, LinkGone, AddressSeen, AddressGone, AddressesSeen]
 
 
 def identity(local: bytes, prefixlen: int, peer: bytes) -> bytes:
@@ -80,30 +80,22 @@ class Inventory:
 
     def apply(self, event: Event) -> Iterator[Change]:
         """Take in one event of a link or address.  The tables have changed only when the iterator has been read to its end."""
-        if isinstance(event, AddressSeen):
-            yield from self._address_seen(event)
+        if isinstance(event, AddressesSeen):
+            for key, flags in event.flags.items():
+                yield from self._address_changed(event.ifindex, key, flags)
+        elif isinstance(event, AddressSeen):
+            yield from self._address_changed(event.ifindex, identity(event.local, event.prefixlen, event.peer), event.flags)
         elif isinstance(event, AddressGone):
-            yield from self._address_gone(event.ifindex, identity(event.local, event.prefixlen, event.peer))
+            yield from self._address_changed(event.ifindex, identity(event.local, event.prefixlen, event.peer), GONE)
         elif isinstance(event, LinkSeen):
             yield from self._link_seen(event)
         else:
             yield from self._link_gone(event.ifindex)
 
-    def replace_interfaces(self, links: Iterable[Event], addresses: Iterable[Event]) -> Iterator[Change]:
-        """Make links and addresses equal to a snapshot (of LinkSeen and AddressSeen)."""
-        events = [*links, *addresses]
-        seen_links = {event.ifindex for event in events if isinstance(event, LinkSeen)}
-        seen: Dict[int, set[bytes]] = {}
-        for event in events:
-            if isinstance(event, AddressSeen):
-                seen.setdefault(event.ifindex, set()).add(identity(event.local, event.prefixlen, event.peer))
-        for ifindex, known in list(self.addresses.items()):
-            for key in known.keys() - seen.get(ifindex, set()):
-                yield from self._address_gone(ifindex, key)
-        for ifindex in self.links.keys() - seen_links:
-            yield from self._link_gone(ifindex)
-        for event in events:
-            yield from self.apply(event)
+    def replace_interfaces(self, links: Iterable[Event], addresses: Dict[int, Dict[bytes, int]]) -> None:
+        """Make links and addresses equal to a snapshot.  That is not told change by change: count anew what there is."""
+        self.links = {link.ifindex: Link(link.name, link.up) for link in links if isinstance(link, LinkSeen)}
+        self.addresses = addresses
 
     def replace_containers(self, containers: Iterable[ContainerSeen]) -> Iterator[Change]:
         """Make the containers equal to a list of all of them."""
@@ -113,24 +105,19 @@ class Inventory:
         for event in events:
             yield from self._container_seen(event)
 
-    def _address_seen(self, event: AddressSeen) -> Iterator[Change]:
-        known = self.addresses.setdefault(event.ifindex, {})
-        key = identity(event.local, event.prefixlen, event.peer)
-        before = known.get(key)
-        if before == event.flags:
+    def _address_changed(self, ifindex: int, key: bytes, flags: int) -> Iterator[Change]:
+        known = self.addresses.setdefault(ifindex, {})
+        before = known.pop(key, GONE) if flags == GONE else known.get(key, GONE)
+        if before == flags:
             return
-        known[key] = event.flags
-        link = self.links.get(event.ifindex)
-        if link is not None:
-            if before is not None:
-                yield Change(False, Address(link.name, key, before))
-            yield Change(True, Address(link.name, key, event.flags))
-
-    def _address_gone(self, ifindex: int, key: bytes) -> Iterator[Change]:
-        flags = self.addresses.get(ifindex, {}).pop(key, None)
+        if flags != GONE:
+            known[key] = flags
         link = self.links.get(ifindex)
-        if link is not None and flags is not None:
-            yield Change(False, Address(link.name, key, flags))
+        if link is not None:
+            if before != GONE:
+                yield Change(False, Address(link.name, key, before))
+            if flags != GONE:
+                yield Change(True, Address(link.name, key, flags))
 
     def _link_seen(self, event: LinkSeen) -> Iterator[Change]:
         before = self.links.get(event.ifindex)

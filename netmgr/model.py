@@ -20,7 +20,7 @@ from netmgr.managed import ManagedSet
 from netmgr.nft import Fault
 from netmgr.nftread import Reading
 from netmgr.sets import Change, ChangeElements, CreateSet, CreateTable, Form, SetInfo, SetName
-from netmgr.zones import Feed, Policy, feeds_of_zone, tally
+from netmgr.zones import Feed, Policy, feeds_of_zone
 
 CREATED = {"_ips": sets.IPV4_ADDR, "_ips6": sets.IPV6_ADDR}
 LOOK_AGAIN = (errno.ENOENT, errno.EEXIST)
@@ -95,6 +95,13 @@ class Model:
         """Nothing is wanted any more, in any set."""
         for managed in self.sets.values():
             managed.retire()
+
+    def recount(self) -> None:
+        """Links and addresses were replaced: count every claim anew, and compare every set as a whole."""
+        counts = self.policy.count(self.inventory)
+        for name, managed in self.sets.items():
+            self.ledger.replace(name, counts.get(name, {}))
+            managed.whole = True
 
     # -- what to do about it
 
@@ -203,10 +210,7 @@ class Model:
     def _rebind(self) -> None:
         """Forms have changed: count every claim anew."""
         self.policy.bind({name: managed.form for name, managed in self.sets.items() if managed.form is not None})
-        counts = tally(self.inventory.things(), self.policy)
-        for name, managed in self.sets.items():
-            self.ledger.replace(name, counts.get(name, {}))
-            managed.whole = True
+        self.recount()
 
     def _created_type(self, managed: ManagedSet) -> Optional[str]:
         """The type of the set that netmgr makes when this one is missing; None when it makes none."""

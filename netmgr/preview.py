@@ -1,6 +1,6 @@
 """What netmgr would do, without doing it: the texts of `netmgr check` and `netmgr diff`."""
 
-from typing import Callable, Iterator, List, Optional
+from typing import Callable, Dict, Iterator, List, Optional
 
 from netmgr import sets
 from netmgr.config import Config
@@ -24,11 +24,13 @@ def check_text(config: Config, inspect: Optional[Inspect]) -> str:
     return "".join("%s\n" % line for line in _aligned(rows))
 
 
-def diff_text(config: Config, kernel: Kernel, links: List[Event], addresses: List[Event], containers_unknown: bool) -> str:
+def diff_text(config: Config, kernel: Kernel, links: List[Event], addresses: Dict[int, Dict[bytes, int]],
+              containers_unknown: bool) -> str:
     """What a start would send, as nft commands; sets that cannot be filled as comments."""
     model = Model(config, Inventory())
     model.hold = containers_unknown
-    model.apply(model.inventory.replace_interfaces(links, addresses))
+    model.inventory.replace_interfaces(links, addresses)
+    model.recount()
     changes = Reconciler(kernel, model, lambda _level, _line: None, dry_run=True).reconcile(0.0)
     wrong = ["# %s: %s" % (managed.name, managed.error) for managed in model.sets.values() if managed.error]
     return "".join("%s\n" % line for line in [*wrong, *sets.text(changes)])

@@ -17,8 +17,8 @@ import struct
 from typing import Callable, Dict, Iterator, NamedTuple, Optional, Union
 
 from netmgr.errors import ProtocolError
-from netmgr.events import AddressGone, AddressSeen, LinkGone, LinkSeen
-from netmgr.netlink import NLM_F_DUMP, Buffer, attribute, attributes, messages, request
+from netmgr.events import AddressesSeen, AddressGone, AddressSeen, LinkGone, LinkSeen
+from netmgr.netlink import NLM_F_DUMP, Buffer, Message, attribute, attributes, messages, request
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
@@ -38,7 +38,7 @@ _UINT = struct.Struct("=I")
 
 _WIDTHS = {2: 4, 10: 16}
 
-Event = Union[LinkSeen, LinkGone, AddressSeen, AddressGone]
+Event = Union[LinkSeen, LinkGone, AddressSeen, AddressGone, AddressesSeen]
 
 
 class _Address(NamedTuple):
@@ -52,11 +52,15 @@ class _Address(NamedTuple):
 def events(buffer: Buffer) -> Iterator[Event]:
     """Every link and address event in one receive; other messages are passed over.  ProtocolError on nonsense."""
     for message in messages(buffer):
-        parse = _PARSERS.get(message.type)
-        if parse is not None:
-            event = parse(message.payload)
-            if event is not None:
-                yield event
+        found = event(message)
+        if found is not None:
+            yield found
+
+
+def event(message: Message) -> Optional[Event]:
+    """What the message says, if it is about a link or an address."""
+    parse = _PARSERS.get(message.type)
+    return None if parse is None else parse(message.payload)
 
 
 def dump_links(seq: int) -> bytes:

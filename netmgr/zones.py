@@ -12,7 +12,7 @@ from netmgr import inventory
 from netmgr.addresses import IFA_F_PERMANENT, UNUSABLE, kinds, network
 from netmgr.config import Config, SetRule, Zone, default_zone
 from netmgr.events import ContainerSeen
-from netmgr.inventory import Address, Interface, Thing
+from netmgr.inventory import Address, Interface, Inventory, Thing
 from netmgr.sets import IFNAME, Form, SetName
 
 CONVENTION = (("ips", "addresses"), ("ips6", "addresses"), ("ipv6", "addresses"),
@@ -90,6 +90,18 @@ class Policy:
                 feeds = self._bound(self.zones_of_container(thing, endpoint.network))
                 yield from _of_address(feeds, endpoint.address, endpoint.prefixlen, IFA_F_PERMANENT)
 
+    def count(self, there: Inventory) -> Dict[SetName, Dict[bytes, int]]:
+        """Every claim of everything that is there, counted from nothing: what tally() gives, but all addresses of a link at a time."""
+        counts: Dict[SetName, Dict[bytes, int]] = {}
+        for ifindex, link in there.links.items():
+            feeds = self._feeds(link.name)
+            _add_one_by_one(counts, _of_interface(feeds, link.name))
+            for name, elements in _of_addresses(feeds, there.addresses.get(ifindex, {})):
+                _add(counts.setdefault(name, {}), elements)
+        for container in there.containers.values():
+            _add_one_by_one(counts, self.claims(container))
+        return counts
+
     def _feeds(self, interface: str) -> List[Tuple[Feed, Form]]:
         feeds = self._by_interface.get(interface)
         if feeds is None:
@@ -107,10 +119,19 @@ def tally(things: Iterable[Thing], policy: Policy) -> Dict[SetName, Dict[bytes, 
     """Every claim of everything, counted from nothing: what the ledger must be equal to at all times."""
     counts: Dict[SetName, Dict[bytes, int]] = {}
     for thing in things:
-        for name, element in policy.claims(thing):
-            elements = counts.setdefault(name, {})
-            elements[element] = elements.get(element, 0) + 1
+        _add_one_by_one(counts, policy.claims(thing))
     return counts
+
+
+def _add_one_by_one(counts: Dict[SetName, Dict[bytes, int]], claims: Iterable[Claim]) -> None:
+    for name, element in claims:
+        _add(counts.setdefault(name, {}), (element,))
+
+
+def _add(counts: Dict[bytes, int], elements: Iterable[bytes]) -> None:
+    get = counts.get
+    for element in elements:
+        counts[element] = get(element, 0) + 1
 
 
 def _of_address(feeds: Iterable[Tuple[Feed, Form]], local: bytes, prefixlen: int, flags: int) -> Iterator[Claim]:
@@ -122,6 +143,33 @@ def _of_address(feeds: Iterable[Tuple[Feed, Form]], local: bytes, prefixlen: int
             yield feed.set, local + bytes((form.width * 8,)) if form.interval else local
         elif feed.holds == "networks" and form.interval:
             yield feed.set, network(local, prefixlen) + bytes((prefixlen,))
+
+
+def _of_addresses(feeds: Iterable[Tuple[Feed, Form]], addresses: Dict[bytes, int]) -> Iterator[Tuple[SetName, List[bytes]]]:
+    """_of_address() for all addresses of one link, by identity, with their flags."""
+    for feed, form in feeds:
+        if form.type == IFNAME:
+            continue
+        width, bits = form.width, bytes((form.width * 8,))
+        kept = _kept(addresses, width, feed.exclude)
+        if feed.holds == "addresses":
+            yield feed.set, [each[:width] + bits for each in kept] if form.interval else [each[:width] for each in kept]
+        elif feed.holds == "networks" and form.interval:
+            yield feed.set, [network(each[:width], each[-1]) + each[-1:] for each in kept]
+
+
+def _kept(addresses: Dict[bytes, int], width: int, exclude: int) -> List[bytes]:
+    """The identities of this family that are of no excluded kind.
+
+    The first two bytes and the flags tell the kind of nearly all addresses (::1 stands for all that begin as it does), and among many
+    there are few different ones: mostly they say already that nothing is excluded.
+    """
+    found = [identity for identity in addresses if len(identity) == 2 * width + 1]
+    beginnings, flags = {identity[:2] for identity in found}, set(addresses.values())
+    rest = bytes(width - 3) + b"\1"
+    if any(kinds(beginning + rest, each) & exclude for beginning in beginnings for each in flags):
+        return [identity for identity in found if not kinds(identity[:width], addresses[identity]) & exclude]
+    return found
 
 
 def _of_interface(feeds: Iterable[Tuple[Feed, Form]], name: str) -> Iterator[Claim]:

@@ -1,10 +1,11 @@
 """Random lives of links, addresses and containers: every event that a source may send, in every order."""
 
 import random
-from typing import List, Optional, Tuple, Union
+from typing import Dict, Iterable, List, Optional, Tuple, Union
 
 from netmgr.addresses import parse
 from netmgr.events import AddressGone, AddressSeen, ContainerSeen, Endpoint, LinkGone, LinkSeen
+from netmgr.inventory import identity
 
 Event = Union[LinkSeen, LinkGone, AddressSeen, AddressGone]
 
@@ -38,11 +39,18 @@ def random_event(source: random.Random) -> Event:
     return AddressGone(index, local, prefixlen, peer)
 
 
-def random_snapshot(source: random.Random) -> Tuple[List[Event], List[Event]]:
+def random_snapshot(source: random.Random) -> Tuple[List[LinkSeen], Dict[int, Dict[bytes, int]]]:
     """Links and addresses as a dump could tell them, perhaps with addresses of links that it has not."""
     links = [LinkSeen(index, source.choice(NAMES), True) for index in INDEXES if source.random() < 0.7]
-    addresses = [event for event in (random_event(source) for _ in range(20)) if isinstance(event, AddressSeen)]
-    return [*links], [*addresses]
+    return links, tables(event for event in (random_event(source) for _ in range(20)) if isinstance(event, AddressSeen))
+
+
+def tables(addresses: Iterable[AddressSeen]) -> Dict[int, Dict[bytes, int]]:
+    """Addresses as a snapshot has them."""
+    found: Dict[int, Dict[bytes, int]] = {}
+    for event in addresses:
+        found.setdefault(event.ifindex, {})[identity(event.local, event.prefixlen, event.peer)] = event.flags
+    return found
 
 
 def random_containers(source: random.Random) -> List[ContainerSeen]:

@@ -65,7 +65,8 @@ class Life:
         self.bench.happen(*(random_event(self.source) for _ in range(self.source.choice((1, 1, 5)))))
 
     def snapshot(self) -> None:
-        self.bench.model.apply(self.inventory.replace_interfaces(*random_snapshot(self.source)))
+        self.inventory.replace_interfaces(*random_snapshot(self.source))
+        self.bench.model.recount()
 
     def containers(self) -> None:
         self.bench.containers(*random_containers(self.source))

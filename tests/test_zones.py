@@ -8,7 +8,7 @@ from netmgr import addresses
 from netmgr.addresses import parse
 from netmgr.config import parse as configuration
 from netmgr.events import ContainerSeen, Endpoint
-from netmgr.inventory import Address, Interface, Thing, identity
+from netmgr.inventory import Address, Interface, Inventory, Link, Thing, identity
 from netmgr.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, Form, SetName
 from netmgr.zones import REMEMBERED, Policy, feeds_of_zone, tally
 
@@ -249,3 +249,19 @@ def test_names_without_end_do_not_fill_the_memory() -> None:
         assert claims(made, Interface("veth%d" % number)) == set()
     assert claims(made, Interface("eth0")) == {("wan_ifs", '"eth0"')}
     assert len(made._by_interface) <= REMEMBERED
+
+
+KINDS_OF_ALL_SORTS = ("192.0.2.1/24", "10.0.0.1/8", "169.254.0.1/16", "127.0.0.1/8", "100.64.0.1/10", "0.0.0.1/8", "2001:db8::1/64",
+                      "fe80::1/64", "fd00::1/128", "::1/128", "::2/128", "::/0", "febf::1/64")
+
+
+@pytest.mark.parametrize("exclude", ["[]", *("[%s]" % kind for kind in addresses.KINDS), "[link_local, private, dynamic]"])
+def test_counting_link_by_link_is_counting_one_by_one(exclude: str) -> None:
+    made = policy("%s\nzones: {wan: {exclude: %s}}" % (WAN, exclude),
+                  {"wan_ips": V4, "wan_ips6": V6, "wan_ipv6": V6_RANGES, "wan_nets": V4_RANGES, "wan_nets6": V6_RANGES, "wan_ifs": NAMES})
+    there = Inventory()
+    there.links = {1: Link("eth0", True), 2: Link("eth1", True), 3: Link("eth0", True), 4: Link("eth0", False)}
+    keys = [address(each).identity for each in KINDS_OF_ALL_SORTS]
+    there.addresses = {1: dict.fromkeys(keys, addresses.IFA_F_PERMANENT), 2: dict.fromkeys(keys, 0), 5: dict.fromkeys(keys, 0),
+                       3: {key: flags for key, flags in zip(keys, (0x80, 0, 0x81, 0xA0, 0xC0, 0x01, 0x80, 0x80, 0x40, 0x80, 0x48))}}
+    assert made.count(there) == tally(there.things(), made)

@@ -26,18 +26,19 @@ from netmgr.netlink import (
     error,
     messages,
 )
+from netmgr.rtread import AddressReader, Tables
 
 EVENT_BUFFER = 64 << 20
 RECEIVE_SIZE = 128 << 10
+BYTES_AT_A_TIME = 256 << 10
 DUMP_ATTEMPTS = 5
-EVENTS_AT_A_TIME = 4096
 
 
 class Snapshot(NamedTuple):
     """All links and all addresses at one time; `consistent` is False when they changed under every attempt to read them."""
 
     links: List[rtnetlink.Event]
-    addresses: List[rtnetlink.Event]
+    addresses: Tables
     consistent: bool
 
 
@@ -59,7 +60,8 @@ class EventSocket:
         self._socket.bind((0, 0))
         for group in rtnetlink.GROUPS:
             self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
-        self._buffer = bytearray(RECEIVE_SIZE)
+        self._view = memoryview(bytearray(BYTES_AT_A_TIME + RECEIVE_SIZE))
+        self._reader = AddressReader()
         self._drops = dropped(self._socket)
 
     def fileno(self) -> int:
@@ -72,35 +74,35 @@ class EventSocket:
         Once something is lost, what is queued is only thrown away, all of it: the snapshot will tell, and the kernel queues
         nothing new before the queue has been empty.
         """
-        found: List[rtnetlink.Event] = []
-        lost = ""
-        view = memoryview(self._buffer)
+        lost, filled = "", 0
         while True:
             try:
-                if len(found) >= EVENTS_AT_A_TIME and not lost:
+                if filled > BYTES_AT_A_TIME:
                     self._socket.recv(1, socket.MSG_PEEK)
-                    return Drained(found, "", True)
-                size = self._socket.recv_into(self._buffer)
-                if not lost:
-                    found.extend(rtnetlink.events(view[:size]))
+                    return Drained(self._reader.events(self._view[:filled]), "", True)
+                size = self._socket.recv_into(self._view[filled:])
+                filled = 0 if lost else filled + (size + 3 & ~3)
             except BlockingIOError:
-                return self._drained(found, lost)
+                return self._drained(filled, lost)
             except ProtocolError as problem:
-                lost = str(problem)
+                lost, filled = str(problem), 0
             except OSError as problem:
                 if problem.errno != errno.ENOBUFS:
                     raise
-                lost = "the queue of events overran"
+                lost, filled = "the queue of events overran", 0
 
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
 
-    def _drained(self, found: List[rtnetlink.Event], lost: str) -> Drained:
+    def _drained(self, filled: int, lost: str) -> Drained:
         before, self._drops = self._drops, dropped(self._socket)
         if before != self._drops and not lost:
             lost = "the kernel dropped %d events" % (self._drops - before & 0xFFFFFFFF)
-        return Drained([] if lost else found, lost, False)
+        try:
+            return Drained([] if lost else self._reader.events(self._view[:filled]), lost, False)
+        except ProtocolError as problem:
+            return Drained([], str(problem), False)
 
 
 class RequestSocket:
@@ -112,14 +114,16 @@ class RequestSocket:
         self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         self._socket.setsockopt(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
         self._seq = 0
+        self._reader = AddressReader()
         self._buffer = bytearray(RECEIVE_SIZE)
 
     def snapshot(self) -> Snapshot:
         """Every link and address.  OSError when the kernel refuses, ProtocolError when its reply makes no sense."""
         for _attempt in range(DUMP_ATTEMPTS):
-            links, links_whole = self._dump(rtnetlink.dump_links)
-            addresses, addresses_whole = self._dump(rtnetlink.dump_addresses)
-            if links_whole and addresses_whole:
+            addresses: Tables = {}
+            links, whole = self._dump(rtnetlink.dump_links, {})
+            _others, also_whole = self._dump(rtnetlink.dump_addresses, addresses)
+            if whole and also_whole:
                 return Snapshot(links, addresses, True)
         return Snapshot(links, addresses, False)
 
@@ -127,31 +131,34 @@ class RequestSocket:
         """Close the socket."""
         self._socket.close()
 
-    def _dump(self, make_request: Callable[[int], bytes]) -> Tuple[List[rtnetlink.Event], bool]:
+    def _dump(self, make_request: Callable[[int], bytes], addresses: Tables) -> Tuple[List[rtnetlink.Event], bool]:
         self._seq += 1
+        self._reader.message_flags = 0
         self._socket.send(make_request(self._seq))
         try:
-            return self._reply()
+            return self._reply(addresses)
         except (OSError, ProtocolError):
             self._discard()
             raise
 
-    def _reply(self) -> Tuple[List[rtnetlink.Event], bool]:
-        found: List[rtnetlink.Event] = []
-        whole = True
+    def _reply(self, addresses: Tables) -> Tuple[List[rtnetlink.Event], bool]:
+        """Addresses go into the tables, what else was dumped is returned; False when the dump was interrupted."""
+        others: List[rtnetlink.Event] = []
+        flags = 0
         while True:
             part = self._receive()
-            ours = [message for message in messages(part) if message.seq == self._seq]
-            if not ours:
+            if next(messages(part)).seq != self._seq:
                 continue
-            found.extend(rtnetlink.events(part))
-            if any(message.flags & NLM_F_DUMP_INTR for message in ours):
-                whole = False
-            if ours[-1].type in (NLMSG_DONE, NLMSG_ERROR):
-                ack = error(ours[-1])
-                if ack.errno:
-                    raise OSError(ack.errno, "rtnetlink dump: %s" % (ack.text or os.strerror(ack.errno)))
-                return found, whole
+            for message in self._reader.read(part, addresses):
+                flags |= message.flags
+                if message.type in (NLMSG_DONE, NLMSG_ERROR):
+                    ack = error(message)
+                    if ack.errno:
+                        raise OSError(ack.errno, "rtnetlink dump: %s" % (ack.text or os.strerror(ack.errno)))
+                    return others, not (flags | self._reader.message_flags) & NLM_F_DUMP_INTR
+                event = rtnetlink.event(message)
+                if event is not None:
+                    others.append(event)
 
     def _receive(self) -> memoryview:
         size, _ancillary, flags, _address = self._socket.recvmsg_into([self._buffer])

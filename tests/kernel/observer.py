@@ -43,7 +43,7 @@ class Observer:
     def resync(self) -> None:
         snapshot = self.requests.snapshot()
         assert snapshot.consistent
-        assert list(self.inventory.replace_interfaces(snapshot.links, snapshot.addresses)) is not None
+        self.inventory.replace_interfaces(snapshot.links, snapshot.addresses)
 
     def follow(self) -> Tables:
         """The tables after all that is queued."""
@@ -58,7 +58,7 @@ class Observer:
         found = self.requests.snapshot()
         assert found.consistent
         inventory = Inventory()
-        list(inventory.replace_interfaces(found.links, found.addresses))
+        inventory.replace_interfaces(found.links, found.addresses)
         return tables(inventory)
 
     def index_of(self, name: str) -> int:

@@ -8,7 +8,7 @@ from typing import Dict, Set, Tuple
 
 import pytest
 
-from netmgr.events import AddressGone, AddressSeen, LinkGone, LinkSeen
+from netmgr.events import GONE, AddressesSeen, LinkGone, LinkSeen
 from tests.kernel.lab import Lab
 from tests.kernel.observer import Observer, listed, of_link
 from tests.waiting import eventually
@@ -86,7 +86,7 @@ def test_admin_down_is_told_and_ipv4_addresses_stay_without_an_event(observer: O
     observer.lab.run("ip link set eth0 down")
     observer.follow()
     assert LinkSeen(observer.index_of("eth0"), "eth0", False) in observer.heard
-    assert not [event for event in observer.heard if isinstance(event, (AddressSeen, AddressGone))]
+    assert not [event for event in observer.heard if isinstance(event, AddressesSeen)]
 
 
 def test_a_rename_keeps_index_and_addresses(observer: Observer) -> None:
@@ -115,6 +115,8 @@ def test_a_link_goes_after_its_addresses(observer: Observer, how: str) -> None:
     with Lab() as other:
         observer.lab.run(how.format(other.path))
         observer.follow()
-        about = [type(event) for event in observer.heard if event.ifindex == index and not isinstance(event, LinkSeen)]
-        assert about == [AddressGone, AddressGone, LinkGone]
+        *before, last = [event for event in observer.heard if event.ifindex == index and not isinstance(event, LinkSeen)]
+        last_words = {key: flags for event in before if isinstance(event, AddressesSeen) for key, flags in event.flags.items()}
+        assert list(last_words.values()) == [GONE, GONE]
+        assert last == LinkGone(index)
         assert observer.agrees()

@@ -5,12 +5,12 @@ import os
 import re
 import socket
 import struct
-from typing import List
 
 import pytest
 
 from netmgr import rtnetlink
 from netmgr.errors import ProtocolError
+from netmgr.events import GONE, AddressesSeen
 from netmgr.io.buffers import dropped
 from netmgr.netlink import NLM_F_DUMP, request
 from tests.kernel.observer import Observer, of_link
@@ -55,14 +55,19 @@ def test_what_is_dropped_without_an_error_is_found_by_the_counter(observer: Obse
     assert re.fullmatch("the kernel dropped 59[0-9] events", observer.events.drain().lost)
 
 
-@pytest.mark.parametrize(("count", "at_a_time"), [(99, [99]), (100, [100]), (101, [100, 1]), (200, [100, 100])])
+@pytest.mark.parametrize(("count", "last_words"), [(99, "+"), (100, "-"), (101, "-+"), (200, "--"), (201, "--+")])
 def test_more_is_said_only_when_there_is_more(
-        observer: Observer, monkeypatch: pytest.MonkeyPatch, count: int, at_a_time: List[int]) -> None:
-    monkeypatch.setattr("netmgr.io.rtnetlink.EVENTS_AT_A_TIME", 100)
+        observer: Observer, monkeypatch: pytest.MonkeyPatch, count: int, last_words: str) -> None:
+    """A hundred events at a time, of which each adds (+) or deletes (-) the same address; and then there are no more."""
     observer.churn(count)
-    for index, expected in enumerate(at_a_time, 1):
+    with socket.socket(fileno=os.dup(observer.events.fileno())) as raw:
+        size = raw.recv_into(bytearray(1), 0, socket.MSG_PEEK | socket.MSG_TRUNC)
+    monkeypatch.setattr("netmgr.io.rtnetlink.BYTES_AT_A_TIME", 100 * size - 1)
+    for index, last_word in enumerate(last_words, 1):
         drained = observer.events.drain()
-        assert (len(drained.events), drained.lost, drained.more) == (expected, "", index < len(at_a_time))
+        assert (len(drained.events), drained.lost, drained.more) == (1, "", index < len(last_words))
+        assert isinstance(drained.events[0], AddressesSeen)
+        assert [flags == GONE for flags in drained.events[0].flags.values()] == [last_word == "-"]
 
 
 @pytest.mark.parametrize("garbage", [b"x", bytes(15), bytes(16), os.urandom(4000), request(rtnetlink.RTM_NEWLINK, 0, 0, b"no link")])
@@ -119,7 +124,7 @@ def test_a_refused_dump_is_an_oserror_and_the_next_one_works(observer: Observer)
 
     for make_request, number in ((unknown_interface, errno.ENODEV), (no_message, errno.EINVAL)):
         with pytest.raises(OSError, match="rtnetlink dump") as caught:
-            observer.requests._dump(make_request)
+            observer.requests._dump(make_request, {})
         assert caught.value.errno == number
         assert observer.agrees()
 

@@ -1,0 +1,88 @@
+"""Very many addresses at a time: rtnetlink's messages about them, read by csrc/rtcodec.c.
+
+What a message means is said in rtnetlink.py, whose events() reads the same bytes one message at a time.  Here, addresses become tables,
+link by link, in which only the last word on an address stays; a storm of changes is worth no more than what it left behind.
+Messages about anything else are handed back, each at its place between the others.
+"""
+
+from itertools import chain
+from struct import Struct
+from typing import Dict, Iterator, List
+
+from netmgr import rtnetlink
+from netmgr._nftcodec import ffi, lib
+from netmgr.errors import ProtocolError
+from netmgr.events import AddressesSeen
+from netmgr.netlink import Message, messages
+
+ROOM = 4096
+
+Tables = Dict[int, Dict[bytes, int]]    # ifindex -> identity -> IFA_FLAGS, or GONE
+
+_IDENTITIES = {length: Struct("%ds" % length) for length in (9, 33)}
+
+
+class AddressReader:
+    """Buffers for reading; `interrupted` once a message about an address said that its dump was (NLM_F_DUMP_INTR)."""
+
+    def __init__(self) -> None:
+        self.message_flags = 0
+        self._identities = bytearray(ROOM * lib.RTCODEC_IDENTITY_MAX)
+        self._flags = bytearray(ROOM * 8)
+        self._views = memoryview(self._identities), memoryview(self._flags).cast("q")
+        self._runs = ffi.new("struct rtcodec_run[]", ROOM)
+        self._found = ffi.new("struct rtcodec_found *")
+        self._into = ffi.from_buffer("uint8_t[]", self._identities), ffi.from_buffer("int64_t[]", self._flags), self._runs, self._found
+
+    def read(self, buffer: memoryview, tables: Tables) -> Iterator[Message]:
+        """Enter the addresses of one receive into the tables; give every other message when all before it is in.  ProtocolError."""
+        data, position, end = ffi.from_buffer("uint8_t[]", buffer), 0, len(buffer)
+        while position < end:
+            taken = lib.rtcodec_addresses(data + position, end - position, ROOM, *self._into)
+            if taken < 0:
+                raise _complaint(buffer[position:])
+            self._enter(tables)
+            position += taken
+            if not taken:
+                message = next(messages(buffer[position:]))
+                yield message
+                position += 16 + (len(message.payload) + 3 & ~3)
+
+    def events(self, buffer: memoryview) -> List[rtnetlink.Event]:
+        """Every event of one receive."""
+        found: List[rtnetlink.Event] = []
+        tables: Tables = {}
+        for message in self.read(buffer, tables):
+            event = rtnetlink.event(message)
+            if event is not None:
+                found += _seen(tables)
+                found.append(event)
+        return found + _seen(tables)
+
+    def _enter(self, tables: Tables) -> None:
+        identities, flags = self._views
+        place = number = 0
+        self.message_flags |= self._found.message_flags
+        for run in self._runs[0:self._found.runs]:
+            length, count = run.identity_length, run.count
+            packed = identities[place:place + length * count]
+            keys = chain.from_iterable(_IDENTITIES[length].iter_unpack(packed))
+            tables.setdefault(run.ifindex, {}).update(zip(keys, flags[number:number + count]))
+            place, number = place + length * count, number + count
+
+
+def _seen(tables: Tables) -> List[rtnetlink.Event]:
+    """The tables as events; they are empty then."""
+    found: List[rtnetlink.Event] = [AddressesSeen(*each) for each in tables.items()]
+    tables.clear()
+    return found
+
+
+def _complaint(buffer: memoryview) -> ProtocolError:
+    """What is wrong with these bytes, in rtnetlink's words."""
+    try:
+        for _event in rtnetlink.events(buffer):
+            pass
+    except ProtocolError as problem:
+        return problem
+    return ProtocolError("rtnetlink: a message makes no sense")
