@@ -163,6 +163,6 @@ def test_our_ranges_outlive_the_sets_timeout_or_are_told_to_expire(lab: Lab, nft
 def test_an_element_of_ours_that_would_expire_is_told_and_can_be_mended(lab: Lab, nft: Nft) -> None:
     elements = '10.0.0.1 timeout 1h comment "netmgr", 10.0.0.2 timeout 1h, 10.0.0.3 comment "netmgr"'
     make(lab, a="type ipv4_addr; flags timeout; elements = { %s }" % elements)
-    assert read(nft, "a") == Reading(Contents(frozenset([ip(1), ip(3)]), frozenset([ip(1)]), frozenset([ip(2)])), True)
+    assert read(nft, "a") == Reading(Contents(frozenset([ip(1), ip(3)]), frozenset([ip(1), ip(2)]), frozenset([ip(2)])), True)
     assert nft.commit([ChangeElements(named("a"), TIMEOUT, [ip(1)], [ip(1)])]) == DONE
     assert read(nft, "a").contents.expiring == NOTHING
