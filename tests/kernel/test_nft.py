@@ -165,4 +165,4 @@ def test_an_element_of_ours_that_would_expire_is_told_and_can_be_mended(lab: Lab
     make(lab, a="type ipv4_addr; flags timeout; elements = { %s }" % elements)
     assert read(nft, "a") == Reading(Contents(frozenset([ip(1), ip(3)]), frozenset([ip(1), ip(2)]), frozenset([ip(2)])), True)
     assert nft.commit([ChangeElements(named("a"), TIMEOUT, [ip(1)], [ip(1)])]) == DONE
-    assert read(nft, "a").contents.expiring == NOTHING
+    assert read(nft, "a").contents.expiring == {ip(2)}

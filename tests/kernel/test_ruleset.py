@@ -125,17 +125,20 @@ def test_a_foreign_element_that_expires_is_replaced_while_it_is_wanted(lab: Lab)
 
 def test_owner_tables_and_constant_sets_are_reported_and_do_not_hold_up_others(lab: Lab) -> None:
     lab.nft(RULESET)
-    lab.nft("table inet filter { set wan_ips6 { type ipv6_addr; flags constant; elements = { ::1 }; };"
+    lab.nft("table inet filter { set wan_ips6 { type ipv6_addr; flags constant; size 9; elements = { ::1 }; };"
             " chain c { ip6 saddr @wan_ips6 counter; }; }")
-    owner = lab.start("nft -i")
-    assert owner.pid
+    lab.start(["sh", "-c", "mkfifo {0} && exec 3<>{0} && echo 'add table inet owned {{ flags owner; }}' >&3"
+               " && echo 'add set inet owned lan_ips {{ type ipv4_addr; }}' >&3 && exec nft -i <&3".format(lab.directory / "commands")])
+    eventually(lambda: "lan_ips" in lab.run("nft list ruleset"))
     lab.link("eth0")
     lab.run("ip addr add 192.0.2.1/24 dev eth0")
     lab.run("ip addr add 2001:db8::1/64 dev eth0 nodad")
-    netmgr = Netmgr(lab)
+    both = CONFIG.replace("eth0, nftables_zone: wan", "eth0, nftables_zone: [wan, lan]")
+    netmgr = Netmgr(lab, both + "zones: {lan: {table: inet owned}}")
     netmgr.holds("wan_ips", "192.0.2.1")
-    row = eventually(lambda: netmgr.state("wan_ips6") if netmgr.state("wan_ips6")["error"] else None)
-    assert row["state"] == "error"
+    eventually(lambda: netmgr.state("wan_ips6")["error"] and netmgr.state("lan_ips")["error"])
+    assert netmgr.state("wan_ips6")["state"] == netmgr.state("lan_ips")["state"] == "error"
+    assert "another program" in netmgr.state("lan_ips")["error"] and "constant" in netmgr.state("wan_ips6")["error"]
     lab.run("ip addr add 192.0.2.2/24 dev eth0")
     netmgr.holds("wan_ips", "192.0.2.1", "192.0.2.2")
 
