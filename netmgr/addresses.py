@@ -30,14 +30,21 @@ KINDS: Dict[str, int] = {
 }
 
 _LOOPBACK6 = bytes(15) + b"\x01"
+_BEGINNINGS = {LINK_LOCAL: b"\xa9\xfe", PRIVATE: b"\x0a\x64\xac\xc0\xfc\xfd", LOOPBACK: b"\x7f\x00"}
 
 
 def kinds(local: bytes, flags: int) -> int:
     """Every kind that an address with these IFA_FLAGS is of, as a mask."""
-    return _kinds_by_flags(len(local) == 16, flags) | _kinds_by_value(local)
+    return kinds_by_flags(len(local) == 16, flags) | _kinds_by_value(local)
 
 
-def _kinds_by_flags(six: bool, flags: int) -> int:
+def suspicious(first_bytes: bytes, kinds: int) -> bool:
+    """Whether an address that begins with one of these bytes may be of one of these kinds, whatever its flags are."""
+    return any(first in first_bytes for kind, firsts in _BEGINNINGS.items() if kind & kinds for first in firsts)
+
+
+def kinds_by_flags(six: bool, flags: int) -> int:
+    """The kinds that the IFA_FLAGS alone make."""
     mask = PERMANENT if flags & IFA_F_PERMANENT else DYNAMIC
     if flags & IFA_F_DEPRECATED:
         mask |= DEPRECATED

@@ -12,7 +12,7 @@ from typing import AbstractSet, List, Optional, Sequence, Set, Tuple
 
 from netmgr import ranges, sets
 from netmgr.nftread import Reading
-from netmgr.sets import ChangeElements, Contents, Difference, Form, SetInfo, SetName
+from netmgr.sets import ChangeElements, Contents, Form, SetInfo, SetName
 from netmgr.zones import Feed
 
 RETRY_FIRST, RETRY_LONGEST = 1.0, 60.0
@@ -148,20 +148,20 @@ class ManagedSet:
         if self.spared and not self.form.interval:
             self.spared = {each for each in self.spared if each not in wanted}
             found.delete.difference_update(self.spared)
-        add = self._fitting(found)
+        delete = sorted(found.delete | found.renew)
+        add = self._fitting(sorted(found.renew) + sorted(found.add), len(delete))
         self.whole = False
-        if found.delete or add:
-            return ChangeElements(self.name, self.form, sorted(found.delete), add)
+        if delete or add:
+            return ChangeElements(self.name, self.form, delete, add)
         if self.info is not None:
             self._settled()
         return None
 
-    def _fitting(self, found: Difference) -> List[bytes]:
-        """As many of the new elements as there is room for; the rest makes it an error.  What is only renewed comes first."""
-        add = sorted(found.add & found.delete) + sorted(found.add - found.delete)
+    def _fitting(self, add: List[bytes], deleted: int) -> List[bytes]:
+        """As many of the new elements as there is room for, the first ones; the rest makes it an error."""
         self.full = None
         if self.capacity is not None:
-            room = max(0, self.capacity - len(self.ours) - len(self.foreign) + len(found.delete))
+            room = max(0, self.capacity - len(self.ours) - len(self.foreign) + deleted)
             if len(add) > room:
                 self.full = "the set is full: it takes %d elements, and %d more are wanted" % (self.capacity, len(add) - room)
             del add[room:]

@@ -101,10 +101,11 @@ Change = Union[CreateTable, CreateSet, ChangeElements]
 
 
 class Difference(NamedTuple):
-    """What brings a set from what it holds to what it should hold."""
+    """What brings a set from what it holds to what it should hold; `renew` goes and comes again."""
 
     delete: Set[bytes]
-    add: Set[bytes]
+    renew: Set[bytes]
+    add: List[bytes]
 
 
 def names_of(changes: Iterable[Change]) -> Set[SetName]:
@@ -135,21 +136,19 @@ def misfit(info: SetInfo, holds: str) -> Optional[str]:
 
 def difference(wanted: AbstractSet[bytes], held: Contents, exclusive: bool) -> Difference:
     """Compare the whole of a set.  Foreign elements count as present, unless the set is netmgr's alone: then they go."""
-    delete = set(held.ours - wanted)
-    add = set(wanted - held.ours)
+    delete = {element for element in held.ours if element not in wanted}
+    renew = {element for element in held.expiring if element in held.ours and element in wanted}
     if exclusive:
-        delete |= held.foreign
-    else:
-        add -= held.foreign
-    renew = held.expiring & held.ours & wanted
-    return Difference(delete | renew, add | renew)
+        delete.update(element for element in held.foreign if element not in wanted)
+        renew.update(element for element in held.foreign if element in wanted)
+    return Difference(delete, renew, [element for element in wanted if element not in held.ours and element not in held.foreign])
 
 
 def difference_at(touched: AbstractSet[bytes], wanted: AbstractSet[bytes], held: Contents) -> Difference:
     """The same for a few elements of a large set that is not exclusive and was right otherwise."""
     delete = {element for element in touched if element in held.ours and element not in wanted}
-    add = {element for element in touched if element in wanted and element not in held.ours and element not in held.foreign}
-    return Difference(delete, add)
+    add = [element for element in touched if element in wanted and element not in held.ours and element not in held.foreign]
+    return Difference(delete, set(), add)
 
 
 def text(changes: Sequence[Change]) -> Iterator[str]:

@@ -5,11 +5,12 @@ kernel's set decides the family and whether elements are ranges.  The elements h
 kernel's key in a plain set, key + prefix length in an interval set (see ranges.py for what becomes of them).
 """
 
+from collections import Counter
 from fnmatch import fnmatchcase
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from netmgr import inventory
-from netmgr.addresses import IFA_F_PERMANENT, UNUSABLE, kinds, network
+from netmgr.addresses import IFA_F_PERMANENT, UNUSABLE, kinds, kinds_by_flags, network, suspicious
 from netmgr.config import Config, SetRule, Zone, default_zone
 from netmgr.events import ContainerSeen
 from netmgr.inventory import Address, Interface, Inventory, Thing
@@ -92,15 +93,17 @@ class Policy:
 
     def count(self, there: Inventory) -> Dict[SetName, Dict[bytes, int]]:
         """Every claim of everything that is there, counted from nothing: what tally() gives, but all addresses of a link at a time."""
-        counts: Dict[SetName, Dict[bytes, int]] = {}
+        claimed: Dict[SetName, List[bytes]] = {}
         for ifindex, link in there.links.items():
             feeds = self._feeds(link.name)
-            _add_one_by_one(counts, _of_interface(feeds, link.name))
+            for name, element in _of_interface(feeds, link.name):
+                claimed.setdefault(name, []).append(element)
             for name, elements in _of_addresses(feeds, there.addresses.get(ifindex, {})):
-                _add(counts.setdefault(name, {}), elements)
+                claimed.setdefault(name, []).extend(elements)
         for container in there.containers.values():
-            _add_one_by_one(counts, self.claims(container))
-        return counts
+            for name, element in self.claims(container):
+                claimed.setdefault(name, []).append(element)
+        return {name: _counted(elements) for name, elements in claimed.items()}
 
     def _feeds(self, interface: str) -> List[Tuple[Feed, Form]]:
         feeds = self._by_interface.get(interface)
@@ -119,19 +122,15 @@ def tally(things: Iterable[Thing], policy: Policy) -> Dict[SetName, Dict[bytes, 
     """Every claim of everything, counted from nothing: what the ledger must be equal to at all times."""
     counts: Dict[SetName, Dict[bytes, int]] = {}
     for thing in things:
-        _add_one_by_one(counts, policy.claims(thing))
+        for name, element in policy.claims(thing):
+            elements = counts.setdefault(name, {})
+            elements[element] = elements.get(element, 0) + 1
     return counts
 
 
-def _add_one_by_one(counts: Dict[SetName, Dict[bytes, int]], claims: Iterable[Claim]) -> None:
-    for name, element in claims:
-        _add(counts.setdefault(name, {}), (element,))
-
-
-def _add(counts: Dict[bytes, int], elements: Iterable[bytes]) -> None:
-    get = counts.get
-    for element in elements:
-        counts[element] = get(element, 0) + 1
+def _counted(elements: List[bytes]) -> Dict[bytes, int]:
+    counts = dict.fromkeys(elements, 1)
+    return counts if len(counts) == len(elements) else dict(Counter(elements))
 
 
 def _of_address(feeds: Iterable[Tuple[Feed, Form]], local: bytes, prefixlen: int, flags: int) -> Iterator[Claim]:
@@ -151,25 +150,19 @@ def _of_addresses(feeds: Iterable[Tuple[Feed, Form]], addresses: Dict[bytes, int
         if form.type == IFNAME:
             continue
         width, bits = form.width, bytes((form.width * 8,))
-        kept = _kept(addresses, width, feed.exclude)
+        kept = addresses if _all_kept(addresses, width, feed.exclude) else [
+            each for each, flags in addresses.items() if len(each) == 2 * width + 1 and not kinds(each[:width], flags) & feed.exclude]
         if feed.holds == "addresses":
             yield feed.set, [each[:width] + bits for each in kept] if form.interval else [each[:width] for each in kept]
         elif feed.holds == "networks" and form.interval:
             yield feed.set, [network(each[:width], each[-1]) + each[-1:] for each in kept]
 
 
-def _kept(addresses: Dict[bytes, int], width: int, exclude: int) -> List[bytes]:
-    """The identities of this family that are of no excluded kind.
-
-    The first two bytes and the flags tell the kind of nearly all addresses (::1 stands for all that begin as it does), and among many
-    there are few different ones: mostly they say already that nothing is excluded.
-    """
-    found = [identity for identity in addresses if len(identity) == 2 * width + 1]
-    beginnings, flags = {identity[:2] for identity in found}, set(addresses.values())
-    rest = bytes(width - 3) + b"\1"
-    if any(kinds(beginning + rest, each) & exclude for beginning in beginnings for each in flags):
-        return [identity for identity in found if not kinds(identity[:width], addresses[identity]) & exclude]
-    return found
+def _all_kept(addresses: Dict[bytes, int], width: int, exclude: int) -> bool:
+    """Whether a quick look shows that all are of this family and of no excluded kind.  Of many addresses few flags differ."""
+    packed, size = b"".join(addresses), 2 * width + 1
+    return len(packed) == len(addresses) * size and not suspicious(packed[::size], exclude) and not any(
+        kinds_by_flags(width == 16, flags) & exclude for flags in set(addresses.values()))
 
 
 def _of_interface(feeds: Iterable[Tuple[Feed, Form]], name: str) -> Iterator[Claim]:

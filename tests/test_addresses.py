@@ -1,6 +1,7 @@
 """Addresses as bytes: kinds against the RFCs' networks, text and networks against ipaddress."""
 
 import ipaddress
+import itertools
 import random
 from typing import Iterator, Tuple
 
@@ -28,6 +29,7 @@ from netmgr.addresses import (
     kinds,
     network,
     parse,
+    suspicious,
     text,
 )
 
@@ -111,3 +113,12 @@ def test_parse(notation: str, expected: Tuple[bytes, int]) -> None:
 def test_parse_refuses(notation: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse(notation)
+
+
+@pytest.mark.parametrize("name", ["link_local", "private", "loopback"])
+def test_what_is_of_a_kind_is_suspicious_by_its_first_byte(name: str) -> None:
+    beginnings = [bytes(pair) for pair in itertools.product(range(256), repeat=2)]
+    every = [beginning + rest for beginning in beginnings for rest in (bytes(2), bytes(14), bytes(13) + b"\1")]
+    firsts = {address[0] for address in every if kinds(address, 0) & KINDS[name]}
+    assert [first for first in range(256) if suspicious(bytes((1, first)), KINDS[name])] == sorted(firsts)
+    assert not suspicious(b"", KINDS[name])
