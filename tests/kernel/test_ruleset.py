@@ -2,11 +2,14 @@
 
 import os
 import re
+import signal
 from pathlib import Path
 from typing import Any, Dict
 
 import pytest
 
+from netmgr.io.nft import Nft
+from netmgr.sets import ChangeElements, Form, SetName
 from tests.kernel.lab import Lab
 from tests.kernel.running import CONFIG, RULESET, Netmgr
 from tests.waiting import eventually
@@ -197,3 +200,19 @@ def test_five_hundred_reloads(lab: Lab) -> None:
     after = resources(netmgr.process.pid)
     assert after["descriptors"] == before["descriptors"]
     assert after["memory"] <= before["memory"] + 1024
+
+
+def test_a_daemon_that_slept_through_thousands_of_commits(netmgr: Netmgr, nft: Nft) -> None:
+    netmgr.lab.nft("table inet other { set theirs { type ipv4_addr; }; }")
+    assert netmgr.process is not None
+    netmgr.process.send_signal(signal.SIGSTOP)
+    netmgr.lab.nft("flush set inet filter wan_ips\nadd element inet filter wan_ips { 203.0.113.7 }")
+    theirs, element = SetName("inet", "other", "theirs"), bytes((192, 0, 2, 9))
+    for _ in range(4000):
+        assert nft.commit([ChangeElements(theirs, Form("ipv4_addr"), [], [element])]).committed
+        assert nft.commit([ChangeElements(theirs, Form("ipv4_addr"), [element], [])]).committed
+    netmgr.process.send_signal(signal.SIGCONT)
+    netmgr.holds("wan_ips", "192.0.2.1", "192.0.2.2", "203.0.113.7")
+    assert netmgr.status()["sources"]["nftables"]["repairs"] == 1
+    netmgr.lab.nft("flush set inet filter wan_ips")
+    netmgr.holds("wan_ips", "192.0.2.1", "192.0.2.2")
