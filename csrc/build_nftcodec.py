@@ -1,4 +1,4 @@
-"""Builds netmgr._nftcodec: nftcodec.c and rtcodec.c, declared to cffi by the same headers that the compiler reads.
+"""Builds netmgr._nftcodec: the codecs beside this file, declared to cffi by the same headers that the compiler reads.
 
 Paths are relative to the project's root, where setuptools runs this from, also when it builds from a source distribution.
 By hand: python setup.py build_ext --inplace
@@ -16,13 +16,15 @@ def declarations(header: str) -> str:
     return "".join(line for line in header.splitlines(True) if not line.startswith("#"))
 
 
+CODECS = ("nftcodec", "rtcodec", "textcodec")
+
 ffibuilder = FFI()
-for _name in ("nftcodec.h", "rtcodec.h"):
-    with open(os.path.join(_HERE, _name), encoding="utf-8") as _header:
+for _name in CODECS:
+    with open(os.path.join(_HERE, _name + ".h"), encoding="utf-8") as _header:
         ffibuilder.cdef(declarations(_header.read()))
 ffibuilder.set_source(
-    "netmgr._nftcodec", '#include "nftcodec.h"\n#include "rtcodec.h"',
-    sources=["csrc/nftcodec.c", "csrc/rtcodec.c"], include_dirs=["csrc"], depends=["csrc/nftcodec.h", "csrc/rtcodec.h"],
-    libraries=["nftnl", "mnl"],
+    "netmgr._nftcodec", "".join('#include "%s.h"\n' % name for name in CODECS),
+    sources=["csrc/%s.c" % name for name in CODECS], depends=["csrc/%s.h" % name for name in CODECS],
+    include_dirs=["csrc"], libraries=["nftnl", "mnl"],
     extra_compile_args=["-Wall", "-Wextra", "-Wno-unused-parameter", "-Wno-missing-field-initializers"],
 )

@@ -6,7 +6,7 @@ rewrite of its whole file each time.
 """
 
 from functools import partial
-from typing import Callable, Iterable, Optional, Protocol, Set
+from typing import AbstractSet, Callable, Iterable, Optional, Protocol, Set
 
 from netmgr.damping import Pace
 from netmgr.managed import ManagedSet
@@ -29,10 +29,15 @@ class Files(Protocol):
 
 def content(model: Model, managed: ManagedSet) -> str:
     """What stands in the file: one `elements = { … }`, or nothing."""
-    elements = managed.ours if managed.info is not None else model.wanted(managed)
-    if managed.form is None or not elements:
+    form = managed.form
+    elements: AbstractSet[bytes] = managed.ours
+    if form is None:
         return ""
-    return "elements = { %s }\n" % element_list(managed.form, elements)
+    if managed.info is None or not form.interval:
+        wanted = model.wanted(managed)
+        if managed.info is None or wanted == elements:
+            elements = wanted       # the same, in an order that is quicker to sort
+    return "elements = { %s }\n" % element_list(form, elements) if elements else ""
 
 
 class Includes:

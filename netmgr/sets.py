@@ -8,6 +8,7 @@ before all adds, so that ranges may move and a full set may exchange members.
 from typing import AbstractSet, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 from netmgr import addresses
+from netmgr._nftcodec import ffi, lib
 
 NFT_SET_ANONYMOUS = 0x1
 NFT_SET_CONSTANT = 0x2
@@ -170,7 +171,16 @@ def text(changes: Sequence[Change]) -> Iterator[str]:
 def element_list(form: Form, elements: Iterable[bytes]) -> str:
     """Elements with netmgr's comment, as nft reads them between braces."""
     suffix = ' timeout 0s comment "%s"' % COMMENT if form.timeout else ' comment "%s"' % COMMENT
-    return ", ".join(each + suffix for each in element_texts(form, elements))
+    if form.interval or form.type == IFNAME:
+        return ", ".join(each + suffix for each in element_texts(form, elements))
+    return _address_list(sorted(elements), form.width, suffix.encode())
+
+
+def _address_list(keys: List[bytes], width: int, suffix: bytes) -> str:
+    """Plain addresses, of which there may be very many, by csrc/textcodec.c."""
+    room = bytearray(len(keys) * (lib.TEXTCODEC_ADDRESS_MAX + len(suffix) + 2))
+    used = lib.textcodec_addresses(b"".join(keys), len(keys), width, suffix, ffi.from_buffer("char[]", room), len(room))
+    return room[:used].decode()
 
 
 def element_texts(form: Form, elements: Iterable[bytes]) -> List[str]:

@@ -159,3 +159,15 @@ def test_a_transaction_as_text() -> None:
         'add element inet filter wan_ips { 192.0.2.2 comment "netmgr", 192.0.2.3 comment "netmgr" }',
     ]
     assert list(text([])) == []
+
+
+def test_long_lists_are_what_their_elements_are_one_by_one() -> None:
+    source = random.Random(9)
+    for form in (Form(IPV4_ADDR), Form(IPV6_ADDR, timeout=True)):
+        keys = [bytes(form.width), b"\xff" * form.width] + [source.randbytes(form.width) for _ in range(500)]
+        keys += [bytes(each if source.random() < 0.4 else 0 for each in key) for key in keys[2:]]
+        suffix = ' timeout 0s comment "netmgr"' if form.timeout else ' comment "netmgr"'
+        keys = [key for key in keys if form.width == 4 or any(key[:10]) or not any(key)]      # ::192.0.2.1 has two notations
+        assert element_list(form, keys) == ", ".join(element_text(form, key) + suffix for key in sorted(keys))
+    assert element_list(Form(IPV6_ADDR), [bytes(10) + b"\xff\xff\xc0\0\2\1"]) == '::ffff:192.0.2.1 comment "netmgr"'
+    assert element_list(Form(IPV4_ADDR), []) == ""
