@@ -94,7 +94,7 @@ def test_changes_add_up_to_the_tables(seed: int) -> None:
             inventory.replace_interfaces(*random_snapshot(source))
             balance = Counter(inventory.things())
             continue
-        elif kind < 0.1:
+        if kind < 0.1:
             changes = inventory.replace_containers(random_containers(source))
         else:
             changes = inventory.apply(random_event(source))
