@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, List, NamedTuple, Optiona
 from netmgr import __version__, report
 from netmgr.config import Config, parse
 from netmgr.errors import ConfigError
-from netmgr.events import ContainerSeen
+from netmgr.events import ContainerSeen, RulesetChanged
 from netmgr.guard import Guard
 from netmgr.includes import Files, Includes
 from netmgr.inventory import Inventory
@@ -25,7 +25,7 @@ from netmgr.io.log import Log
 from netmgr.io.loop import Deadline, Loop
 from netmgr.io.nft import Nft
 from netmgr.io.rtnetlink import Snapshot
-from netmgr.io.ruleset import ruleset_source
+from netmgr.io.ruleset import Ruleset
 from netmgr.model import Model
 from netmgr.reconciler import Reconciler
 from netmgr.rtnetlink import Event
@@ -56,7 +56,7 @@ class Daemon:
         self._options = options
         self._log = log
         self._started = loop.now()
-        self._nft = nft
+        self._ruleset = Ruleset(loop, nft, self._on_ruleset)
         self._inventory = Inventory()
         self._docker: Optional[DockerSource] = None
         self._deadlines: Dict[str, Deadline] = {}
@@ -138,7 +138,7 @@ class Daemon:
         self._includes = Includes(files, self._loop.now, self._log)
 
     def _reconciler(self) -> Reconciler:
-        return Reconciler(self._nft, self._model, self._log, self._options.dry_run)
+        return Reconciler(self._ruleset, self._model, self._log, self._options.dry_run)
 
     def _hang_up(self) -> None:
         self.reload()
@@ -166,7 +166,7 @@ class Daemon:
 
     def _start_sources(self) -> None:
         nftables = self._config.nftables
-        self._ruleset = ruleset_source(self._loop, self._nft, self._guard.changed, nftables)
+        self._ruleset.watch(nftables)
         if nftables.audit_interval:
             self._deadlines["audit"] = self._loop.call_later(nftables.audit_interval, self._audit)
         if self._docker is None and self._config.docker.enabled != "false":
@@ -192,6 +192,9 @@ class Daemon:
         self._inventory.replace_interfaces(snapshot.links, snapshot.addresses)
         self._model.recount()
 
+    def _on_ruleset(self, by: Optional[RulesetChanged]) -> None:
+        self._guard.changed(by)
+
     def _on_containers(self, containers: Sequence[ContainerSeen]) -> None:
         self._model.apply(self._inventory.replace_containers(containers))
 
@@ -215,8 +218,6 @@ class Daemon:
 
     def _finish(self, changes: Sequence[Change]) -> None:
         """Files follow sets; what is due later gets a deadline, which does no more than wake the loop."""
-        if changes:
-            self._ruleset.committed()
         self._includes.write(self._model)
         for name, when in (("settle", self._guard.deadline()), ("includes", self._includes.deadline(self._model))):
             self._cancel(name)

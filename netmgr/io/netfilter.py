@@ -13,7 +13,15 @@ from typing import List, Optional, Tuple
 from netmgr._nftcodec import ffi
 from netmgr.errors import ProtocolError
 from netmgr.io.buffers import dropped, receive_buffer, send_buffer
-from netmgr.netlink import NETLINK_ADD_MEMBERSHIP, NETLINK_CAP_ACK, NETLINK_EXT_ACK, SOL_NETLINK, Message, messages
+from netmgr.netlink import (
+    NETLINK_ADD_MEMBERSHIP,
+    NETLINK_CAP_ACK,
+    NETLINK_DROP_MEMBERSHIP,
+    NETLINK_EXT_ACK,
+    SOL_NETLINK,
+    Message,
+    messages,
+)
 
 NETLINK_NETFILTER = 12
 SO_ATTACH_FILTER = 26
@@ -96,8 +104,16 @@ class Netfilter:
             limit = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - SEND_OVERHEAD
         return limit
 
-    def join(self, group: int, kind: int) -> None:
-        """Receive a multicast group, but only datagrams that begin with a message of this type.
+    def join(self, group: int) -> None:
+        """Receive what is sent to this multicast group from now on."""
+        self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
+
+    def leave(self, group: int) -> None:
+        """Receive nothing more of what is sent to this group."""
+        self._socket.setsockopt(SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, group)
+
+    def filter(self, kind: int) -> None:
+        """Receive only datagrams that begin with a message of this type.
 
         The filter: A = the half-word at 4 (as if in network order); accept if it is the type; drop.
         """
@@ -106,7 +122,6 @@ class Netfilter:
         program = ffi.from_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
         filtered = struct.pack("HP", len(steps), int(ffi.cast("uintptr_t", program)))
         self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, filtered)
-        self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
 
     def drops(self) -> int:
         """How many datagrams the kernel could not queue so far."""

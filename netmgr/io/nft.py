@@ -191,7 +191,8 @@ class Watch:
         self._netfilter = Netfilter()
         self._drops = 0
         try:
-            self._netfilter.join(NFNLGRP_NFTABLES, nft.NFNL_SUBSYS_NFTABLES << 8 | nft.NFT_MSG_NEWGEN)
+            self._netfilter.filter(nft.NFNL_SUBSYS_NFTABLES << 8 | nft.NFT_MSG_NEWGEN)
+            self.join()
         except BaseException:
             self.close()
             raise
@@ -203,6 +204,14 @@ class Watch:
     def close(self) -> None:
         """Give the socket back."""
         self._netfilter.close()
+
+    def join(self) -> None:
+        """Be told of commits from now on; it is so from the beginning."""
+        self._netfilter.join(NFNLGRP_NFTABLES)
+
+    def leave(self) -> None:
+        """Be told of no further commits.  Those before can still be read."""
+        self._netfilter.leave(NFNLGRP_NFTABLES)
 
     def drain(self) -> Tuple[List[RulesetChanged], bool]:
         """All commits since the last call; True: there were more, which are lost."""

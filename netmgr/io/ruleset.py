@@ -1,17 +1,63 @@
-"""The source of foreign changes of the ruleset: told by the kernel (events), or noticed by its generation number (poll)."""
+"""nf_tables as the reconciler needs it, with an eye on what others commit there.
 
-from typing import Callable, Optional
+The kernel tells of commits (events), or its generation number is asked for (poll).  Being told has a price: for every element of a
+transaction the kernel builds a notification of some kilobytes and keeps it until the end, whether or not a filter then drops it.
+While we commit very many elements ourselves, nobody need be told, so we leave the group; that others committed something meanwhile shows
+in the generation, which each commit raises by one.
+"""
+
+from typing import Callable, Optional, Sequence, Union
 
 from netmgr.config import Nftables
 from netmgr.events import RulesetChanged
 from netmgr.io.loop import Deadline, Loop
 from netmgr.io.nft import Nft, Watch
+from netmgr.nft import Outcome
+from netmgr.nftread import Reading
+from netmgr.sets import Change, ChangeElements, SetInfo, SetName
+
+MANY = 1000
 
 Changed = Callable[[Optional[RulesetChanged]], None]
 
 
+class Ruleset:
+    """Calls changed(by) for what others commit from watch() to close(); by is None when it is not known who."""
+
+    def __init__(self, loop: Loop, nft: Nft, changed: Changed) -> None:
+        self._loop = loop
+        self._nft = nft
+        self._changed = changed
+        self._eye: Optional[Union[RulesetEvents, RulesetPoll]] = None
+
+    def watch(self, settings: Nftables) -> None:
+        """Begin to watch, the way that the configuration wants."""
+        if settings.watch == "events":
+            self._eye = RulesetEvents(self._loop, self._nft, self._changed)
+        else:
+            self._eye = RulesetPoll(self._loop, self._nft, self._changed, settings.poll_interval)
+
+    def close(self) -> None:
+        """Stop watching."""
+        if self._eye is not None:
+            self._eye.close()
+            self._eye = None
+
+    def inspect(self, name: SetName) -> Optional[SetInfo]:
+        """As Nft.inspect()."""
+        return self._nft.inspect(name)
+
+    def read(self, info: SetInfo) -> Reading:
+        """As Nft.read()."""
+        return self._nft.read(info)
+
+    def commit(self, changes: Sequence[Change]) -> Outcome:
+        """As Nft.commit()."""
+        return self._nft.commit(changes) if self._eye is None else self._eye.commit(changes)
+
+
 class RulesetEvents:
-    """Calls changed(by) for what others commit; by is None when notifications were lost.  Our own commits bear our port."""
+    """Told by the kernel.  Our own commits bear our port."""
 
     def __init__(self, loop: Loop, nft: Nft, changed: Changed) -> None:
         self._loop = loop
@@ -20,13 +66,24 @@ class RulesetEvents:
         self._watch = Watch()
         loop.watch(self._watch.fileno(), self._drain)
 
-    def committed(self) -> None:
-        """We have committed something ourselves."""
-
     def close(self) -> None:
         """Stop watching."""
         self._loop.unwatch(self._watch.fileno())
         self._watch.close()
+
+    def commit(self, changes: Sequence[Change]) -> Outcome:
+        """As Nft.commit()."""
+        if sum(len(change.add) + len(change.delete) for change in changes if isinstance(change, ChangeElements)) < MANY:
+            return self._nft.commit(changes)
+        generation = self._nft.generation()
+        self._watch.leave()
+        try:
+            outcome = self._nft.commit(changes)
+        finally:
+            self._watch.join()
+        if self._nft.generation() != generation + outcome.committed & 0xFFFFFFFF:
+            self._changed(None)
+        return outcome
 
     def _drain(self, _ready: int) -> None:
         changes, lost = self._watch.drain()
@@ -36,7 +93,7 @@ class RulesetEvents:
 
 
 class RulesetPoll:
-    """Asks for the generation every `interval` seconds.  Each commit makes one, so after ours it must be the next."""
+    """Asks for the generation every `interval` seconds, and after each commit of our own."""
 
     def __init__(self, loop: Loop, nft: Nft, changed: Changed, interval: float) -> None:
         self._loop = loop
@@ -46,13 +103,15 @@ class RulesetPoll:
         self._generation = nft.generation()
         self._deadline: Deadline = loop.call_later(interval, self._poll)
 
-    def committed(self) -> None:
-        """We have committed something ourselves."""
-        self._expect(self._generation + 1)
-
     def close(self) -> None:
         """Stop polling."""
         self._deadline.cancel()
+
+    def commit(self, changes: Sequence[Change]) -> Outcome:
+        """As Nft.commit()."""
+        outcome = self._nft.commit(changes)
+        self._expect(self._generation + outcome.committed)
+        return outcome
 
     def _poll(self) -> None:
         self._expect(self._generation)
@@ -62,10 +121,3 @@ class RulesetPoll:
         self._generation = self._nft.generation()
         if self._generation != expected & 0xFFFFFFFF:
             self._changed(None)
-
-
-def ruleset_source(loop: Loop, nft: Nft, changed: Changed, settings: Nftables) -> "RulesetEvents | RulesetPoll":
-    """The way that the configuration wants."""
-    if settings.watch == "events":
-        return RulesetEvents(loop, nft, changed)
-    return RulesetPoll(loop, nft, changed, settings.poll_interval)

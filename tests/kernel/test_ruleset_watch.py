@@ -1,0 +1,101 @@
+"""Who else changes the ruleset, also while we commit very many elements and do not listen."""
+
+from typing import Iterator, List, Optional, Sequence
+
+import pytest
+
+from netmgr.config import Nftables
+from netmgr.events import RulesetChanged
+from netmgr.io.loop import Loop
+from netmgr.io.nft import Nft
+from netmgr.io.ruleset import MANY, Ruleset
+from netmgr.nft import Outcome
+from netmgr.sets import Change
+from tests.kernel.lab import Lab
+from tests.kernel.nftables import DONE, add, make
+from tests.nftables import ip
+from tests.workbench import configuration
+
+SETTINGS = configuration("").nftables
+HOWS = pytest.mark.parametrize("how", ["events", "poll"])
+
+FEW, VERY_MANY = [add("a", ip(1))], [add("a", *map(ip, range(10, 10 + MANY)))]
+
+
+class Busy(Nft):
+    """Somebody else commits just before or after us."""
+
+    lab: Lab
+    before: Optional[str] = None
+    after: Optional[str] = None
+
+    def commit(self, changes: Sequence[Change]) -> Outcome:
+        if self.before is not None:
+            self.lab.nft(self.before)
+        outcome = super().commit(changes)
+        if self.after is not None:
+            self.lab.nft(self.after)
+        return outcome
+
+
+class Scene:
+    def __init__(self, lab: Lab, how: str) -> None:
+        self.heard: List[Optional[RulesetChanged]] = []
+        self.loop = Loop()
+        make(lab, a="type ipv4_addr;", b="type ipv4_addr;")
+        with lab.inside():
+            self.nft = Busy()
+            self.nft.lab = lab
+            self.ruleset = Ruleset(self.loop, self.nft, self.heard.append)
+            self.ruleset.watch(settings(how))
+        self.loop.turn(0.2)
+
+    def commits(self, changes: Sequence[Change]) -> List[Optional[RulesetChanged]]:
+        """What is heard of it."""
+        self.heard.clear()
+        assert self.ruleset.commit(changes) == DONE
+        self.loop.turn(0.2)
+        return self.heard
+
+
+def settings(how: str) -> Nftables:
+    return SETTINGS._replace(watch=how, poll_interval=0.01)
+
+
+@pytest.fixture
+def scene(lab: Lab, how: str) -> Iterator[Scene]:
+    made = Scene(lab, how)
+    yield made
+    made.ruleset.close()
+    made.nft.close()
+    made.loop.close()
+
+
+@HOWS
+@pytest.mark.parametrize("changes", [FEW, VERY_MANY], ids=["few", "many"])
+def test_our_own_commits_are_no_news(scene: Scene, changes: Sequence[Change]) -> None:
+    assert scene.commits(changes) == []
+    assert scene.commits([add("b", ip(2))]) == []
+
+
+@HOWS
+@pytest.mark.parametrize("changes", [FEW, VERY_MANY], ids=["few", "many"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_what_others_commit_meanwhile_is_noticed(scene: Scene, changes: Sequence[Change], when: str) -> None:
+    setattr(scene.nft, when, "add element inet t b { 10.0.0.77 }")
+    assert scene.commits(changes)
+
+
+@HOWS
+def test_after_a_large_commit_others_are_noticed_as_before(lab: Lab, scene: Scene, how: str) -> None:
+    scene.commits(VERY_MANY)
+    lab.nft("add element inet t b { 10.0.0.78 }")
+    scene.loop.turn(0.2)
+    assert [None if by is None else by.process for by in scene.heard] == ["nft" if how == "events" else None]
+
+
+@HOWS
+def test_a_large_commit_that_fails_is_told_and_no_news(scene: Scene) -> None:
+    assert not scene.ruleset.commit([*VERY_MANY, add("none", ip(1))]).committed
+    scene.loop.turn(0.2)
+    assert scene.heard == []
