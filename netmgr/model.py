@@ -166,6 +166,7 @@ class Model:
         if managed.info is None:
             created = self._created_type(managed)
             if created is None or managed.form != Form(created):
+                managed.whole = False       # there is nothing to compare; when it appears, it will be read
                 return
             yield CreateTable(managed.name.family, managed.name.table)
             yield CreateSet(managed.name, created)

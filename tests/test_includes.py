@@ -1,0 +1,119 @@
+"""Include files follow the sets, at a bounded cost."""
+
+from typing import Dict, List
+
+from netmgr.includes import Includes
+from netmgr.sets import SetName
+from tests.workbench import Bench, gone, named, seen
+
+
+class Files:
+    """A directory in memory; writing may fail, and takes `cost` seconds of the clock."""
+
+    def __init__(self) -> None:
+        self.contents: Dict[SetName, str] = {}
+        self.writes: List[SetName] = []
+        self.trouble: str = ""
+        self.now, self.cost = 100.0, 0.0
+
+    def write(self, name: SetName, text: str) -> None:
+        self.now += self.cost
+        if self.trouble:
+            raise OSError(self.trouble)
+        self.writes.append(name)
+        self.contents[name] = text
+
+    def remove(self, name: SetName) -> None:
+        self.contents.pop(name, None)
+
+
+class Desk:
+    """A bench with include files."""
+
+    def __init__(self) -> None:
+        self.bench, self.files = Bench(), Files()
+        self.includes = Includes(self.files, lambda: self.files.now, lambda level, line: self.bench.log.append((level, line)))
+
+    def settle(self) -> None:
+        self.bench.settle(self.files.now)
+        self.includes.write(self.bench.model)
+
+    def text(self, name: str) -> str:
+        return self.files.contents[named(name)]
+
+
+def test_a_file_says_what_is_netmgrs_in_the_set() -> None:
+    desk = Desk()
+    desk.bench.make("wan_ips", foreign="192.0.2.2")
+    desk.bench.make("wan_nets", foreign="192.0.2.0/25")
+    desk.bench.happen(seen("192.0.2.1/24"), seen("192.0.2.2/24"))
+    desk.settle()
+    assert desk.text("wan_ips") == 'elements = { 192.0.2.1 comment "netmgr" }\n'
+    assert desk.text("wan_nets") == 'elements = { 192.0.2.128/25 comment "netmgr" }\n'
+    desk.bench.happen(gone("192.0.2.1/24"))
+    desk.settle()
+    assert desk.text("wan_ips") == ""
+
+
+def test_while_a_set_is_missing_its_file_says_what_it_should_hold_and_nothing_wakes_up_for_it() -> None:
+    desk = Desk()
+    desk.bench.make("wan_ips")
+    desk.settle()
+    del desk.bench.kernel.sets[named("wan_ips")]
+    desk.bench.look()
+    desk.bench.happen(seen("192.0.2.1/24"))
+    desk.settle()
+    assert desk.text("wan_ips") == 'elements = { 192.0.2.1 comment "netmgr" }\n'
+    desk.settle()
+    assert desk.includes.deadline(desk.bench.model) is None
+    written = len(desk.files.writes)
+    desk.settle()
+    assert len(desk.files.writes) == written
+
+
+def test_writing_rests_in_proportion_to_what_it_takes_and_a_stop_waits_for_nothing() -> None:
+    desk = Desk()
+    desk.bench.make("wan_ips")
+    desk.files.cost = 0.01
+    desk.bench.happen(seen("192.0.2.1/24"))
+    desk.settle()
+    desk.bench.happen(seen("192.0.2.2/24"))
+    desk.settle()
+    assert "192.0.2.2" not in desk.text("wan_ips")
+    due = desk.includes.deadline(desk.bench.model)
+    assert due is not None and desk.files.now < due <= desk.files.now + 1
+    desk.files.now = due
+    desk.settle()
+    assert "192.0.2.2" in desk.text("wan_ips")
+    desk.bench.happen(seen("192.0.2.3/24"))
+    desk.bench.settle()
+    desk.includes.write(desk.bench.model, at_once=True)
+    assert "192.0.2.3" in desk.text("wan_ips")
+
+
+def test_an_error_is_told_once_and_the_next_change_tries_again() -> None:
+    desk = Desk()
+    desk.bench.make("wan_ips")
+    desk.files.trouble = "no space"
+    for number in range(1, 4):
+        desk.bench.happen(seen("192.0.2.%d/24" % number))
+        desk.settle()
+    assert [line for level, line in desk.bench.log if level == "warning"] == ["include files: no space"]
+    desk.files.trouble = ""
+    desk.bench.happen(seen("192.0.2.9/24"))
+    desk.settle()
+    assert desk.text("wan_ips").count("netmgr") == 4
+
+
+def test_files_go_with_their_sets_and_no_directory_means_no_files() -> None:
+    desk = Desk()
+    desk.bench.make("wan_ips")
+    desk.settle()
+    desk.includes.remove([named("wan_ips")])
+    assert desk.files.contents == {}
+    nowhere = Includes(None, lambda: 0.0, lambda _level, _line: None)
+    desk.bench.happen(seen("192.0.2.1/24"))
+    desk.settle()
+    nowhere.write(desk.bench.model)
+    nowhere.remove([named("wan_ips")])
+    assert nowhere.deadline(desk.bench.model) is None
