@@ -81,7 +81,7 @@ class FakeKernel:
         found = self.sets.get(info.name)
         if found is None or found.info.identity != info.identity:
             raise FileNotFoundError(errno.ENOENT, "nf_tables: this set is gone")
-        return Reading(Contents(frozenset(found.ours), frozenset(found.expiring & found.ours), frozenset(found.foreign)), True)
+        return Reading(Contents(frozenset(found.ours), frozenset(found.expiring), frozenset(found.foreign)), True)
 
     def commit(self, changes: Sequence[Change]) -> Outcome:
         self.commits.append(changes)

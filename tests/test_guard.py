@@ -1,0 +1,153 @@
+"""When the guard looks, what it counts as a repair, and how it behaves in a fight; on a clock of the test's own."""
+
+from typing import List, Optional
+
+import pytest
+
+from netmgr.events import RulesetChanged
+from netmgr.guard import Guard
+from netmgr.sets import NFT_SET_TIMEOUT, Change
+from tests.workbench import Bench, key, named, seen
+
+NFT = RulesetChanged(7, 4610, 4610, "nft")
+
+
+class Watch:
+    """A bench under guard, with 192.0.2.1 in wan_ips."""
+
+    def __init__(self, elements: str = "192.0.2.1", flags: int = 0) -> None:
+        self.now, self.cost = 1000.0, 0.0
+        self.bench = Bench()
+        self.bench.make("wan_ips", flags=flags)
+        for address in elements.split():
+            self.bench.happen(seen(address + "/24"))
+        self.guard = Guard(self.bench.reconciler, self.clock, lambda: "2026-01-31T12:03:11Z", lambda *line: self.bench.log.append(line))
+        self.guard.settle()
+
+    def clock(self) -> float:
+        self.now += self.cost
+        return self.now
+
+    def settle(self, by: Optional[RulesetChanged] = NFT) -> List[Change]:
+        self.guard.changed(by)
+        return self.guard.settle()
+
+    def damage(self, *elements: str) -> None:
+        for each in elements or ("192.0.2.1",):
+            del self.bench.kernel.sets[named("wan_ips")].elements[key(each)]
+
+    def warnings(self) -> List[str]:
+        return [line for level, line in self.bench.log if level == "warning"]
+
+
+def test_nothing_is_read_without_a_reason() -> None:
+    watch = Watch()
+    reads = len(watch.bench.kernel.reads)
+    watch.damage()
+    assert watch.guard.settle() == [] and watch.guard.deadline() is None
+    assert len(watch.bench.kernel.reads) == reads
+
+
+def test_a_repair_is_counted_and_put_down_to_who_made_it_necessary() -> None:
+    watch = Watch()
+    watch.damage()
+    assert watch.settle()
+    assert watch.bench.ours("wan_ips") == "192.0.2.1"
+    repair = watch.guard.last_repair
+    assert watch.guard.repairs == 1 and repair is not None
+    assert (repair.by, repair.time, repair.sets) == (NFT, "2026-01-31T12:03:11Z", (named("wan_ips"),))
+    assert watch.warnings() == ["repaired inet filter wan_ips, which nft (pid 4610) had changed"]
+
+
+def test_unknown_culprits_and_foreign_work_elsewhere() -> None:
+    watch = Watch()
+    watch.bench.kernel.sets[named("wan_ips")].elements[key("203.0.113.9")] = False
+    assert watch.settle() == [] and watch.guard.repairs == 0
+    assert watch.bench.managed("wan_ips").foreign == {key("203.0.113.9")}
+    watch.damage()
+    assert watch.settle(None)
+    assert "another program" in watch.warnings()[0]
+
+
+def test_a_set_that_was_replaced_is_a_repair_and_a_new_one_is_not() -> None:
+    watch = Watch()
+    watch.bench.make("wan_ips")
+    assert watch.settle() and watch.guard.repairs == 1
+    watch.bench.make("wan_ifs")
+    assert watch.settle() and watch.guard.repairs == 1
+
+
+def test_looks_rest_in_proportion_to_what_they_take() -> None:
+    watch = Watch()
+    watch.cost = 0.01
+    assert watch.settle() == []
+    watch.damage()
+    assert watch.settle() == [], "too early"
+    due = watch.guard.deadline()
+    assert due is not None and watch.now < due <= watch.now + 1.0
+    watch.now = due
+    assert watch.guard.settle()
+    watch.damage()
+    watch.guard.doubt()
+    assert watch.guard.settle(), "a resync waits for nothing"
+
+
+def test_a_quick_look_that_sees_nothing_is_followed_by_a_thorough_one() -> None:
+    watch = Watch()
+    watch.cost = 0.01
+    watch.settle()
+    watch.cost = 0.0
+    watch.damage()
+    watch.bench.kernel.sets[named("wan_ips")].elements[key("203.0.113.9")] = False
+    watch.now += 0.13
+    assert watch.settle() == [], "the number of elements is as it should be"
+    due = watch.guard.deadline()
+    assert due is not None
+    watch.now = due
+    assert watch.guard.settle()
+    assert (watch.bench.ours("wan_ips"), watch.bench.foreign("wan_ips")) == ("192.0.2.1", "203.0.113.9")
+
+
+def test_a_fight_is_logged_once_and_slowed_down() -> None:
+    watch = Watch()
+    made = 0
+    for _ in range(300):
+        watch.now += 0.005
+        if watch.bench.ours("wan_ips"):
+            watch.damage()
+        made += bool(watch.settle())
+    assert 20 <= made < 60
+    fights = [line for line in watch.warnings() if "keep undoing" in line]
+    assert len(fights) == 1 and "nft (pid 4610)" in fights[0]
+    assert len(watch.warnings()) <= 22
+    due = watch.guard.deadline()
+    assert due is not None and due <= watch.now + 1.0
+    watch.now = due
+    watch.guard.settle()
+    assert watch.bench.ours("wan_ips") == "192.0.2.1"
+
+
+@pytest.mark.parametrize(("elements", "lines"), [("192.0.2.1", 1), ("", 0)])
+def test_an_audit_mends_what_no_event_told(elements: str, lines: int) -> None:
+    watch = Watch()
+    if elements:
+        watch.damage(elements)
+    changes = watch.guard.audit()
+    assert bool(changes) == bool(elements) and watch.guard.repairs == 0
+    assert len([line for line in watch.warnings() if "drift of 1 element" in line]) == lines
+
+
+def test_what_is_wanted_and_there_only_as_a_foreign_element_that_expires_is_looked_at_every_second() -> None:
+    watch = Watch("", flags=NFT_SET_TIMEOUT)
+    theirs = watch.bench.kernel.sets[named("wan_ips")]
+    theirs.elements[key("192.0.2.1")] = False
+    theirs.expiring.add(key("192.0.2.1"))
+    assert watch.settle() == [] and watch.guard.deadline() is None, "nobody wants it"
+    watch.bench.happen(seen("192.0.2.1/24"))
+    assert watch.guard.settle() == []
+    due = watch.guard.deadline()
+    assert due is not None and due <= watch.now + 1.0
+    del theirs.elements[key("192.0.2.1")]
+    watch.now = due
+    assert watch.guard.settle()
+    assert watch.bench.ours("wan_ips") == "192.0.2.1" and watch.guard.deadline() is None
