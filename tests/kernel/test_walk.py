@@ -161,6 +161,7 @@ def test_random_walk(lab: Lab) -> None:
             walk.step()
             done += 1
         walk.check()
+    eventually(walk.netmgr.answers, 30)
     status = walk.netmgr.status()
     counted = {row["name"]: row["elements"] for row in status["sets"] if row["state"] != "missing"}
     assert counted == {name: len(held.own) for name, held in listed(lab).items()}
