@@ -135,6 +135,11 @@ class Lab:
         if up:
             self.run(["ip", "link", "set", name, "up"])
 
+    def rename_link(self, name: str, new: str) -> None:
+        """Give the interface another name; before Linux 6.4 that takes one that is down."""
+        for change in (["dev", name, "down"], ["dev", name, "name", new], ["dev", new, "up"]):
+            self.run(["ip", "link", "set", *change])
+
     def move_link(self, name: str, other: "Lab") -> None:
         """Take the interface out of this namespace and into another."""
         self.run(["ip", "link", "set", name, "netns", other.path])

@@ -48,11 +48,11 @@ def test_renamed_deleted_and_new_interfaces(netmgr: Netmgr) -> None:
     netmgr.holds("wan_ips", "192.0.2.1")
     netmgr.holds("wan_nets", "192.0.2.0/24")
     netmgr.holds("wan_ifs", "eth0")
-    netmgr.lab.run("ip link set eth0 name other0")
+    netmgr.lab.rename_link("eth0", "other0")
     netmgr.holds("wan_ips")
     netmgr.holds("wan_nets")
     netmgr.holds("wan_ifs")
-    netmgr.lab.run("ip link set other0 name eth0")
+    netmgr.lab.rename_link("other0", "eth0")
     netmgr.holds("wan_ips", "192.0.2.1")
     netmgr.lab.run("ip link del eth0")
     netmgr.holds("wan_ips")
@@ -68,7 +68,7 @@ def test_names_may_be_swapped(netmgr: Netmgr) -> None:
     netmgr.lab.run("ip addr add 192.0.2.1/24 dev eth0")
     netmgr.lab.run("ip addr add 192.0.2.2/24 dev eth1")
     for old, new in (("eth0", "tmp0"), ("eth1", "eth0"), ("tmp0", "eth1")):
-        netmgr.lab.run(["ip", "link", "set", old, "name", new])
+        netmgr.lab.rename_link(old, new)
     netmgr.holds("wan_ips", "192.0.2.2")
     netmgr.holds("lan_ips", "192.0.2.1")
 

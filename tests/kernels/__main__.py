@@ -54,7 +54,7 @@ def _attempt(version: str, command: List[str], options: argparse.Namespace) -> s
         report = machine.run(kernel.image, initramfs, console, options.seconds + GRACE, echo=not options.quiet)
         if report.status != 0:
             print("\n".join(report.lines if options.quiet else []), console.read_text(errors="replace")[-4000:], sep="\n")
-    verdict = {0: "passed", None: "NO RESULT"}.get(report.status, "FAILED")
+    verdict = {0: "passed", 2: "INTERRUPTED", None: "NO RESULT"}.get(report.status, "FAILED")
     closing = (report.lines[-2:-1] or ["nothing"])[0].strip("= ")
     return "Linux %s: %s: %s; booted in %.0f s, all in %.0f s" % (kernel.release, verdict, closing, report.boot, report.total)
 
