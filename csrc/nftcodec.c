@@ -1,7 +1,7 @@
 /*
  * See nftcodec.h.
  *
- * libnftnl writes batches, tables and sets; elements go through libmnl, whose put functions check the room, because libnftnl's
+ * libnftnl writes tables and sets; elements go through libmnl, whose put functions check the room, because libnftnl's
  * wrap the 16-bit length of the list without a sign and allocate each element.
  *
  *	NFTA_SET_ELEM_LIST_ELEMENTS {
@@ -46,24 +46,6 @@ static bool good_name(const char *name)
 	size_t length = strnlen(name, NFTCODEC_NAME_MAX + 1);
 
 	return length > 0 && length <= NFTCODEC_NAME_MAX;
-}
-
-int nftcodec_batch_begin(void *buffer, size_t size, uint32_t seq)
-{
-	if (!aligned(buffer) || size < MNL_NLMSG_HDRLEN + sizeof(struct nfgenmsg))
-		return NFTCODEC_REFUSED;
-	return nftnl_batch_begin(buffer, seq)->nlmsg_len;
-}
-
-int nftcodec_batch_end(void *buffer, size_t size, uint32_t seq)
-{
-	struct nlmsghdr *message;
-
-	if (!aligned(buffer) || size < MNL_NLMSG_HDRLEN + sizeof(struct nfgenmsg))
-		return NFTCODEC_REFUSED;
-	message = nftnl_batch_end(buffer, seq);
-	message->nlmsg_flags |= NLM_F_ACK;
-	return message->nlmsg_len;
 }
 
 int nftcodec_new_table(void *buffer, size_t size, uint32_t seq, uint16_t family, const char *table)

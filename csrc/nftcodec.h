@@ -38,8 +38,6 @@ struct nftcodec_element {
 };
 
 /* Writers: the length of the message is returned. */
-int nftcodec_batch_begin(void *buffer, size_t size, uint32_t seq);
-int nftcodec_batch_end(void *buffer, size_t size, uint32_t seq);
 int nftcodec_new_table(void *buffer, size_t size, uint32_t seq, uint16_t family, const char *table);
 int nftcodec_new_set(void *buffer, size_t size, uint32_t seq, uint16_t family, const char *table, const char *set,
 		     uint32_t set_id, uint32_t key_type, uint32_t key_length, uint32_t byteorder);

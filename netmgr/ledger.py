@@ -49,6 +49,10 @@ class Ledger:
         """Element -> number of claims; not to be changed."""
         return self._counts.get(name, _NOTHING)
 
+    def is_touched(self, name: SetName) -> bool:
+        """Whether take_touched() has something to give."""
+        return name in self._touched
+
     def take_touched(self, name: SetName) -> Set[bytes]:
         """The elements that came to be wanted or unwanted since the last call."""
         return self._touched.pop(name, set())

@@ -14,6 +14,7 @@ from netmgr.netlink import NLMSG_ERROR, Ack, Message, error
 from netmgr.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, SetName
 
 NFNL_SUBSYS_NFTABLES = 10
+NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END = 16, 17
 NFT_MSG_NEWTABLE = 0
 NFT_MSG_GETTABLE = 1
 NFT_MSG_NEWSET = 9

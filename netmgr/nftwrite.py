@@ -13,14 +13,18 @@ longer there as such would take away the start of one that begins alike.  Limit:
 together; a range that someone has split since it was read loses its first start and its last end.
 """
 
+import struct
 from typing import Iterator, List, Sequence, Tuple
 
 from netmgr._nftcodec import ffi, lib
-from netmgr.netlink import HEADER, NLM_F_CREATE, NLM_F_EXCL
+from netmgr.netlink import HEADER, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, request
 from netmgr.nft import (
     ATTRIBUTES,
     FAMILIES,
     KEY_TYPES,
+    NFNL_MSG_BATCH_BEGIN,
+    NFNL_MSG_BATCH_END,
+    NFNL_SUBSYS_NFTABLES,
     NFT_MSG_DELSETELEM,
     NFT_MSG_DESTROYSETELEM,
     NFT_MSG_NEWSETELEM,
@@ -30,6 +34,7 @@ from netmgr.sets import COMMENT, IFNAME, WIDTHS, Change, ChangeElements, CreateS
 
 _BYTEORDER_HOST, _BYTEORDER_BIG = 1, 2
 _COMMENT = COMMENT.encode()
+_FOR_NFTABLES = struct.pack(">BBH", 0, 0, NFNL_SUBSYS_NFTABLES)
 _NO_SET = SetName("inet", "netmgr-probe", "netmgr-probe")
 
 
@@ -41,17 +46,13 @@ def about_set(seq: int, name: SetName, message: int, flags: int) -> bytes:
 
 def transaction(seq: int, parts: Sequence[Part], following: int) -> bytes:
     """One batch of these parts; `following` is the sequence number of its END."""
-    scratch = _scratch()
-    begin = _taken(scratch, lib.nftcodec_batch_begin(scratch, len(scratch), seq))
-    end = _taken(scratch, lib.nftcodec_batch_end(scratch, len(scratch), following))
+    begin, end = _bound(NFNL_MSG_BATCH_BEGIN, 0, seq), _bound(NFNL_MSG_BATCH_END, NLM_F_ACK, following)
     return b"".join([begin, *[part.data for part in parts], end])
 
 
 def probe(seq: int) -> bytes:
     """A batch without an end, which no kernel commits: is NFT_MSG_DESTROYSETELEM known?"""
-    scratch = _scratch()
-    begin = _taken(scratch, lib.nftcodec_batch_begin(scratch, len(scratch), seq))
-    return begin + about_set(seq + 1, _NO_SET, NFT_MSG_DESTROYSETELEM, 0)
+    return _bound(NFNL_MSG_BATCH_BEGIN, 0, seq) + about_set(seq + 1, _NO_SET, NFT_MSG_DESTROYSETELEM, 0)
 
 
 def parts_of(seq: int, changes: Sequence[Change], destroy: bool) -> List[Part]:
@@ -66,7 +67,7 @@ def parts_of(seq: int, changes: Sequence[Change], destroy: bool) -> List[Part]:
             parts.append(_create(scratch, seq + 1 + len(parts), change))
     for operation in ("delete", "add"):
         for change in changes:
-            if isinstance(change, ChangeElements):
+            if isinstance(change, ChangeElements) and (change.add if operation == "add" else change.delete):
                 _append(parts, scratch, seq + 1 + len(parts), change, operation, destroy)
     return parts
 
@@ -94,6 +95,11 @@ def name_bytes(name: str) -> bytes:
     if not encoded or len(encoded) > lib.NFTCODEC_NAME_MAX or b"\0" in encoded:
         raise ValueError("not a name that nf_tables allows: %r" % name)
     return encoded
+
+
+def _bound(kind: int, flags: int, seq: int) -> bytes:
+    """A begin or an end; the res_id of its nfgenmsg names the subsystem."""
+    return request(kind, flags, seq, _FOR_NFTABLES)
 
 
 def _scratch() -> "ffi.CData":

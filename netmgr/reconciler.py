@@ -72,7 +72,9 @@ class Reconciler:
         done: List[Change] = []
         suspects: Set[SetName] = set()
         for _round in range(3 * len(self.model.sets) + 3):
-            self.survey(self.model.to_survey(now), now)
+            due = self.model.to_survey(now)
+            if due:
+                self.survey(due, now)
             changes = self.model.plan(now)
             if not changes:
                 break

@@ -41,6 +41,7 @@ class Netfilter:
         self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         self._socket.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
         receive_buffer(self._socket, RECEIVE_BUFFER)
+        self._limit = self._send_limit()
         self._buffer = bytearray(MESSAGE_BUFFER)
 
     def fileno(self) -> int:
@@ -98,11 +99,13 @@ class Netfilter:
 
     def room(self, size: int) -> int:
         """How much one send takes, after making room for `size` bytes as far as that is allowed."""
-        limit = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - SEND_OVERHEAD
-        if size > limit:
+        if size > self._limit:
             send_buffer(self._socket, size + SEND_OVERHEAD)
-            limit = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - SEND_OVERHEAD
-        return limit
+            self._limit = self._send_limit()
+        return self._limit
+
+    def _send_limit(self) -> int:
+        return self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - SEND_OVERHEAD
 
     def join(self, group: int) -> None:
         """Receive what is sent to this multicast group from now on."""
@@ -112,13 +115,14 @@ class Netfilter:
         """Receive nothing more of what is sent to this group."""
         self._socket.setsockopt(SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, group)
 
-    def filter(self, kind: int) -> None:
-        """Receive only datagrams that begin with a message of this type.
+    def filter(self, kind: int, port: int) -> None:
+        """Receive only datagrams that begin with a message of this type, and not with one that is from, or because of, this port.
 
-        The filter: A = the half-word at 4 (as if in network order); accept if it is the type; drop.
+        The filter: A = the half-word at 4 (as if in network order); drop unless it is the type; A = the word at 12; drop if it is the
+        port; accept.
         """
-        wanted = int.from_bytes(struct.pack("=H", kind), "big")
-        steps = ((0x28, 0, 0, 4), (0x15, 0, 1, wanted), (0x06, 0, 0, 0xFFFFFFFF), (0x06, 0, 0, 0))
+        wanted, unwanted = (int.from_bytes(struct.pack(how, number), "big") for how, number in (("=H", kind), ("=I", port)))
+        steps = ((0x28, 0, 0, 4), (0x15, 0, 2, wanted), (0x20, 0, 0, 12), (0x15, 0, 1, unwanted), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
         program = ffi.from_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
         filtered = struct.pack("HP", len(steps), int(ffi.cast("uintptr_t", program)))
         self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, filtered)

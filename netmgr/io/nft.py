@@ -187,11 +187,12 @@ class Nft:
 class Watch:
     """Who committed what generation.  PermissionError without CAP_NET_ADMIN over the network namespace."""
 
-    def __init__(self) -> None:
+    def __init__(self, not_by: int = 0) -> None:
+        """`not_by` is the port of the Nft whose commits are no news; they do not even wake us up."""
         self._netfilter = Netfilter()
         self._drops = 0
         try:
-            self._netfilter.filter(nft.NFNL_SUBSYS_NFTABLES << 8 | nft.NFT_MSG_NEWGEN)
+            self._netfilter.filter(nft.NFNL_SUBSYS_NFTABLES << 8 | nft.NFT_MSG_NEWGEN, not_by)
             self.join()
         except BaseException:
             self.close()

@@ -57,13 +57,13 @@ class Ruleset:
 
 
 class RulesetEvents:
-    """Told by the kernel.  Our own commits bear our port."""
+    """Told by the kernel, except of our own commits."""
 
     def __init__(self, loop: Loop, nft: Nft, changed: Changed) -> None:
         self._loop = loop
         self._nft = nft
         self._changed = changed
-        self._watch = Watch()
+        self._watch = Watch(nft.portid)
         loop.watch(self._watch.fileno(), self._drain)
 
     def close(self) -> None:
@@ -73,7 +73,7 @@ class RulesetEvents:
 
     def commit(self, changes: Sequence[Change]) -> Outcome:
         """As Nft.commit()."""
-        if sum(len(change.add) + len(change.delete) for change in changes if isinstance(change, ChangeElements)) < MANY:
+        if not any(isinstance(change, ChangeElements) and len(change.add) + len(change.delete) >= MANY for change in changes):
             return self._nft.commit(changes)
         generation = self._nft.generation()
         self._watch.leave()
@@ -87,9 +87,8 @@ class RulesetEvents:
 
     def _drain(self, _ready: int) -> None:
         changes, lost = self._watch.drain()
-        foreign = [change for change in changes if change.portid != self._nft.portid]
-        if foreign or lost:
-            self._changed(foreign[-1] if foreign else None)
+        if changes or lost:
+            self._changed(changes[-1] if changes else None)
 
 
 class RulesetPoll:

@@ -90,3 +90,16 @@ def test_an_overrun_is_told_once_and_then_all_is_well_again(lab: Lab, nft: Nft, 
     nft.commit([add("a", ip(100))])
     changes, overrun = watch.drain()
     assert [change.generation for change in changes] == [nft.generation()] and not overrun
+
+
+def test_commits_of_one_port_can_be_left_out(lab: Lab, nft: Nft) -> None:
+    with lab.inside():
+        watch = Watch(nft.portid)
+    make(lab, a="type ipv4_addr;")
+    assert nft.commit([add("a", ip(1))]) == DONE
+    lab.nft("add element inet t a { 10.0.0.2 }")
+    assert nft.commit([add("a", ip(3))]) == DONE
+    changes, overrun = watch.drain()
+    watch.close()
+    assert ([change.process for change in changes], overrun) == (["nft", "nft"], False)
+    assert nft.portid not in {change.portid for change in changes}
