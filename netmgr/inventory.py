@@ -81,16 +81,14 @@ class Inventory:
     def apply(self, event: Event) -> Iterator[Change]:
         """Take in one event of a link or address.  The tables have changed only when the iterator has been read to its end."""
         if isinstance(event, AddressesSeen):
-            for key, flags in event.flags.items():
-                yield from self._address_changed(event.ifindex, key, flags)
-        elif isinstance(event, AddressSeen):
-            yield from self._address_changed(event.ifindex, identity(event.local, event.prefixlen, event.peer), event.flags)
-        elif isinstance(event, AddressGone):
-            yield from self._address_changed(event.ifindex, identity(event.local, event.prefixlen, event.peer), GONE)
-        elif isinstance(event, LinkSeen):
-            yield from self._link_seen(event)
-        else:
-            yield from self._link_gone(event.ifindex)
+            return self._addresses_changed(event.ifindex, event.flags)
+        if isinstance(event, AddressSeen):
+            return self._addresses_changed(event.ifindex, {identity(event.local, event.prefixlen, event.peer): event.flags})
+        if isinstance(event, AddressGone):
+            return self._addresses_changed(event.ifindex, {identity(event.local, event.prefixlen, event.peer): GONE})
+        if isinstance(event, LinkSeen):
+            return self._link_seen(event)
+        return self._link_gone(event.ifindex)
 
     def replace_interfaces(self, links: Iterable[Event], addresses: Dict[int, Dict[bytes, int]]) -> None:
         """Make links and addresses equal to a snapshot.  That is not told change by change: count anew what there is."""
@@ -105,18 +103,17 @@ class Inventory:
         for event in events:
             yield from self._container_seen(event)
 
-    def _address_changed(self, ifindex: int, key: bytes, flags: int) -> Iterator[Change]:
-        known = self.addresses.setdefault(ifindex, {})
-        before = known.pop(key, GONE) if flags == GONE else known.get(key, GONE)
-        if before == flags:
-            return
-        if flags != GONE:
-            known[key] = flags
-        link = self.links.get(ifindex)
-        if link is not None:
-            if before != GONE:
-                yield Change(False, Address(link.name, key, before))
+    def _addresses_changed(self, ifindex: int, changed: Dict[bytes, int]) -> Iterator[Change]:
+        known, link = self.addresses.setdefault(ifindex, {}), self.links.get(ifindex)
+        for key, flags in changed.items():
+            before = known.pop(key, GONE) if flags == GONE else known.get(key, GONE)
+            if before == flags:
+                continue
             if flags != GONE:
+                known[key] = flags
+            if link is not None and before != GONE:
+                yield Change(False, Address(link.name, key, before))
+            if link is not None and flags != GONE:
                 yield Change(True, Address(link.name, key, flags))
 
     def _link_seen(self, event: LinkSeen) -> Iterator[Change]:

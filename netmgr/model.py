@@ -143,7 +143,7 @@ class Model:
 
     def to_survey(self, now: float) -> List[SetName]:
         """The sets that need a look before they can be planned for."""
-        return sorted(name for name in self.unsurveyed if self.sets[name].retry_at <= now)
+        return sorted(name for name in self.unsurveyed if self.sets[name].retry_at <= now) if self.unsurveyed else []
 
     def next_retry(self, now: float) -> Optional[float]:
         """When the first set that was set aside is due, if any is."""
@@ -163,6 +163,7 @@ class Model:
     def _changes(self, managed: ManagedSet) -> Iterator[Change]:
         touched = self.ledger.take_touched(managed.name)
         if managed.form is None:
+            managed.whole = False
             return
         self.stale.add(managed.name)
         if managed.info is None:

@@ -83,13 +83,15 @@ class Policy:
     def claims(self, thing: Thing) -> Iterator[Claim]:
         """Every element that the thing claims, once for each claim."""
         if isinstance(thing, Address):
-            yield from _of_address(self._feeds(thing.interface), inventory.local(thing.identity), thing.identity[-1], thing.flags)
-        elif isinstance(thing, Interface):
-            yield from _of_interface(self._feeds(thing.name), thing.name)
-        else:
-            for endpoint in thing.endpoints:
-                feeds = self._bound(self.zones_of_container(thing, endpoint.network))
-                yield from _of_address(feeds, endpoint.address, endpoint.prefixlen, IFA_F_PERMANENT)
+            return _of_address(self._feeds(thing.interface), inventory.local(thing.identity), thing.identity[-1], thing.flags)
+        if isinstance(thing, Interface):
+            return _of_interface(self._feeds(thing.name), thing.name)
+        return self._of_container(thing)
+
+    def _of_container(self, container: ContainerSeen) -> Iterator[Claim]:
+        for endpoint in container.endpoints:
+            feeds = self._bound(self.zones_of_container(container, endpoint.network))
+            yield from _of_address(feeds, endpoint.address, endpoint.prefixlen, IFA_F_PERMANENT)
 
     def count(self, there: Inventory) -> Dict[SetName, Dict[bytes, int]]:
         """Every claim of everything that is there, counted from nothing: what tally() gives, but all addresses of a link at a time."""

@@ -25,6 +25,7 @@ from netmgr.netlink import (
 
 NETLINK_NETFILTER = 12
 SO_ATTACH_FILTER = 26
+MSG_TRUNC = 0x20                # as a plain number, for `&` with an enum is slow
 
 RECEIVE_BUFFER = 1 << 20
 MESSAGE_BUFFER = 1 << 17        # the kernel fills at most 32 KiB in a dump; an error that echoes its request may take 64 KiB
@@ -63,7 +64,7 @@ class Netfilter:
                 size, _, flags, (sender, _groups) = self._socket.recvmsg_into([self._buffer])
             except BlockingIOError:
                 return None
-            if flags & socket.MSG_TRUNC:
+            if flags & MSG_TRUNC:
                 raise ProtocolError("netfilter: a datagram of more than %d bytes" % len(self._buffer))
             if sender == 0:
                 return memoryview(self._buffer)[:size]
