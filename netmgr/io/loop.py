@@ -6,13 +6,13 @@ ever: an idle netmgr does not wake up.
 """
 
 import heapq
-import select
+import selectors
 import signal
 import socket
 import time
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional
 
-READ, WRITE = select.EPOLLIN, select.EPOLLOUT
+READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 
 class Deadline:
@@ -33,12 +33,11 @@ class Deadline:
 
 
 class Loop:
-    """One epoll, one heap of deadlines, one wake-up pipe for signals."""
+    """One selector, one heap of deadlines, one wake-up pipe for signals."""
 
     def __init__(self) -> None:
         self.before_sleep: List[Callable[[], None]] = []
-        self._epoll = select.epoll()
-        self._watched: Dict[int, Tuple[Callable[[int], None], int]] = {}
+        self._selector = selectors.DefaultSelector()
         self._deadlines: List[Deadline] = []
         self._signals: Dict[int, Callable[[], None]] = {}
         self._wakeup: Optional[socket.socket] = None
@@ -51,19 +50,17 @@ class Loop:
 
     def watch(self, fd: int, callback: Callable[[int], None], events: int = READ) -> None:
         """Call callback(READ and/or WRITE) whenever fd is ready.  Watching a watched fd replaces events and callback."""
-        if fd in self._watched:
-            self._epoll.modify(fd, events)
-        else:
-            self._epoll.register(fd, events)
-        self._watched[fd] = callback, events
+        try:
+            self._selector.modify(fd, events, callback)
+        except KeyError:
+            self._selector.register(fd, events, callback)
 
     def unwatch(self, fd: int) -> None:
         """Forget fd; call it before closing.  An fd that is not watched is fine."""
-        if self._watched.pop(fd, None) is not None:
-            try:
-                self._epoll.unregister(fd)
-            except OSError:     # a closed descriptor has left by itself
-                pass
+        try:
+            self._selector.unregister(fd)
+        except KeyError:
+            pass
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Deadline:
         """Run callback once, when now() reaches `when`."""
@@ -102,11 +99,10 @@ class Loop:
         """One wake-up: the hooks, sleep until something is due (at most `longest` seconds), its callbacks."""
         for hook in self.before_sleep:
             hook()
-        ready = self._epoll.poll(self._sleep_time(longest))
-        for watched, fd, events in [(self._watched.get(fd), fd, events) for fd, events in ready]:
-            if watched is not None and self._watched.get(fd) is watched:
-                callback, wanted = watched
-                callback(events & wanted or wanted)
+        for key, events in self._selector.select(self._sleep_time(longest)):
+            current = self._selector.get_map().get(key.fd)
+            if current is not None and current.data == key.data:
+                key.data(events)
         self._run_due()
 
     def close(self) -> None:
@@ -115,7 +111,7 @@ class Loop:
             signal.set_wakeup_fd(-1)
             self._wakeup.close()
             self._writer.close()
-        self._epoll.close()
+        self._selector.close()
 
     def _sleep_time(self, longest: Optional[float]) -> Optional[float]:
         while self._deadlines and self._deadlines[0].callback is None:
