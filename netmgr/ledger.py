@@ -49,9 +49,9 @@ class Ledger:
         """Element -> number of claims; not to be changed."""
         return self._counts.get(name, _NOTHING)
 
-    def is_touched(self, name: SetName) -> bool:
-        """Whether take_touched() has something to give."""
-        return name in self._touched
+    def touched(self) -> KeysView[SetName]:
+        """The sets of which take_touched() has something to give."""
+        return self._touched.keys()
 
     def take_touched(self, name: SetName) -> Set[bytes]:
         """The elements that came to be wanted or unwanted since the last call."""

@@ -111,9 +111,9 @@ class Model:
 
     def plan(self, now: float) -> List[Change]:
         """The one transaction that makes every set true that can be; empty when there is nothing to do."""
-        return [change for managed in self.sets.values()
-                if (managed.whole or self.ledger.is_touched(managed.name)) and managed.retry_at <= now
-                for change in self._changes(managed)]
+        touched = self.ledger.touched()
+        due = [managed for managed in self.sets.values() if (managed.whole or managed.name in touched) and managed.retry_at <= now]
+        return [change for managed in due for change in self._changes(managed)]
 
     def committed(self, changes: Sequence[Change]) -> None:
         """The transaction took effect."""
@@ -151,7 +151,8 @@ class Model:
 
     def relies_on_fleeting(self) -> bool:
         """Whether a set is right only until somebody else's element in it expires."""
-        return any(managed.expiring and managed.relies_on_fleeting(self.ledger.wanted(name)) for name, managed in self.sets.items())
+        fleeting = [managed for managed in self.sets.values() if managed.expiring]
+        return any(managed.relies_on_fleeting(self.ledger.wanted(managed.name)) for managed in fleeting)
 
     def active(self, zone: str) -> bool:
         """Whether a zone is worth a word when it has no set: the configuration names it, or a container is in it."""
