@@ -8,7 +8,6 @@ as tables.  Names come from the kernel, from the container engine and from clien
 it can reach a terminal; json escapes all that is not ASCII by itself.
 """
 
-import json
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 from netmgr import __version__
@@ -81,9 +80,9 @@ class Command(NamedTuple):
 COMMANDS = (
     Command("ping", "answers PONG", False, lambda service: "PONG"),
     Command("status", "interfaces, containers, sets and sources, for people", False, lambda service: status_text(service.status())),
-    Command("status json", "the same as one line of JSON", False, lambda service: json.dumps(service.status())),
+    Command("status json", "the same as one line of JSON", False, lambda service: _json(service.status())),
     Command("sets", "every set with its elements", False, lambda service: sets_text(service.sets())),
-    Command("sets json", "the same as one line of JSON", False, lambda service: json.dumps(service.sets())),
+    Command("sets json", "the same as one line of JSON", False, lambda service: _json(service.sets())),
     Command("reload", "read the configuration again", True, lambda service: service.reload()),
     Command("resync", "read links, addresses, sets and containers again", True, lambda service: service.resync()),
     Command("shutdown", "stop cleanly", True, lambda service: service.shutdown()),
@@ -108,6 +107,12 @@ def answer(line: str, service: Service, privileged: bool) -> str:
     if known.changes and not privileged:
         return "ERROR: %s is only for root, the daemon's own user and members of the socket's group\n" % known.name
     return known.run(service).rstrip("\n") + "\n"
+
+
+def _json(value: Dict[str, Any]) -> str:
+    """json is loaded when somebody asks: an idle daemon has no use for it."""
+    import json
+    return json.dumps(value)
 
 
 def help_text() -> str:

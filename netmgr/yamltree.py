@@ -24,8 +24,8 @@ TAG = "tag:yaml.org,2002:"
 TEXT, INTEGER, FLOAT, BOOLEAN, NULL, MERGE = (TAG + name for name in ("str", "int", "float", "bool", "null", "merge"))
 FLAGS = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
 
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_NUMBER = re.compile(r"(0|[1-9][0-9]*)(\.[0-9]*)?([eE][-+]?[0-9]{1,3})?|\.[0-9]+")
+_FORBIDDEN = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"      # slow to compile, so only where in doubt
+_NUMBER = r"(0|[1-9][0-9]*)(\.[0-9]*)?([eE][-+]?[0-9]{1,3})?|\.[0-9]+"
 
 Result = TypeVar("Result")
 
@@ -210,7 +210,7 @@ def compose(text: str, filename: str) -> Value:
     import yaml
 
     problems = Problems(filename)
-    forbidden = _FORBIDDEN.search(text)
+    forbidden = None if text.replace("\n", "").isprintable() else re.search(_FORBIDDEN, text)
     if forbidden is not None:
         problems.fail(text.count("\n", 0, forbidden.start()), "not YAML: the character U+%04X is not allowed" % ord(forbidden.group()))
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -253,7 +253,7 @@ def flag(text: str) -> bool:
 
 
 def _number(text: str, lowest: float, highest: float) -> float:
-    if _NUMBER.fullmatch(text) is None or not lowest <= float(text) <= highest:
+    if re.fullmatch(_NUMBER, text) is None or not lowest <= float(text) <= highest:
         raise ValueError
     return float(text)
 
