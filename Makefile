@@ -33,7 +33,7 @@ deb:
 	pkg-files/build-deb
 
 bench bench-quick: benchmarks/.venv/ready $(PEERS)
-	PATH="$$PATH:/usr/sbin:/sbin" .venv/bin/python -m benchmarks.report $(if $(filter bench-quick,$@),--quick)
+	PATH="$$PATH:/usr/sbin:/sbin" benchmarks/.venv/bin/python -m benchmarks.report $(if $(filter bench-quick,$@),--quick)
 
 clean:
 	rm -rf benchmarks/.venv benchmarks/.peers
@@ -47,12 +47,8 @@ clean:
 	.ci/setup $(@F)
 	touch $@
 
-# netmgr as a user installs it, not editable, and pyroute2 to compare it with.
-benchmarks/.venv/ready: .venv/ready $(wildcard netmgr/*.py netmgr/io/*.py)
-	test -x benchmarks/.venv/bin/python || .venv/bin/python -m venv benchmarks/.venv
-	benchmarks/.venv/bin/pip install --quiet --disable-pip-version-check cffi PyYAML pyroute2
-	benchmarks/.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
-	touch $@
+benchmarks/.venv/ready: .venv/ready benchmarks/setup.sh $(wildcard netmgr/*.py netmgr/io/*.py)
+	benchmarks/setup.sh
 
 benchmarks/.peers/%: benchmarks/peers/%.c benchmarks/peers/common.h
 	mkdir -p benchmarks/.peers
