@@ -24,7 +24,7 @@ test-kernels: .venv/kernels
 
 # Boots Debian 12 and 13, and takes root.
 test-system: .venv/system
-	.venv/bin/python -m pytest tests/system $(ARGS)
+	PATH="$$PATH:/usr/sbin:/sbin" .venv/bin/python -m pytest tests/system $(ARGS)
 
 wheel: .venv/ready
 	pkg-files/build-wheel
