@@ -50,7 +50,8 @@ def run(quick: bool) -> Section:
 def _storm(pace: int, programs: int, seconds: float) -> Storm:
     with Space(10, 10) as space, Netmgr(space) as netmgr, space.inside():
         nft = Nft()
-        storms = [space.start(peer("storm", interface, ADDRESSES, pace, seconds)) for interface in (PROBE, "bench0", "bench1", "bench2")[:programs]]
+        interfaces = (PROBE, "bench0", "bench1", "bench2")[:programs]
+        storms = [space.start(peer("storm", interface, ADDRESSES, pace, seconds)) for interface in interfaces]
         for storm in storms:
             storm.wait(60)
         changes, begin, end = map(max, zip(*(_numbers(space.log(storm)) for storm in storms)))
