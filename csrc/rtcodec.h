@@ -22,7 +22,7 @@ struct rtcodec_run {
 };
 
 struct rtcodec_found {
-	size_t runs;
+	uint32_t runs;
 	uint32_t message_flags;		/* the nlmsg_flags of all messages that were read, together */
 };
 

@@ -20,19 +20,21 @@ ROOM = 4096
 Tables = Dict[int, Dict[bytes, int]]    # ifindex -> identity -> IFA_FLAGS, or GONE
 
 _IDENTITIES = {length: Struct("%ds" % length) for length in (9, 33)}
+_RUN, _FOUND = Struct("=III"), Struct("=II")        # struct rtcodec_run, struct rtcodec_found
 
 
 class AddressReader:
-    """Buffers for reading; `interrupted` once a message about an address said that its dump was (NLM_F_DUMP_INTR)."""
+    """Buffers for reading; `message_flags` gathers the nlmsg_flags of all messages about addresses (NLM_F_DUMP_INTR among them)."""
 
     def __init__(self) -> None:
         self.message_flags = 0
-        self._identities = bytearray(ROOM * lib.RTCODEC_IDENTITY_MAX)
-        self._flags = bytearray(ROOM * 8)
-        self._views = memoryview(self._identities), memoryview(self._flags).cast("q")
-        self._runs = ffi.new("struct rtcodec_run[]", ROOM)
-        self._found = ffi.new("struct rtcodec_found *")
-        self._into = ffi.from_buffer("uint8_t[]", self._identities), ffi.from_buffer("int64_t[]", self._flags), self._runs, self._found
+        self._identities = memoryview(bytearray(ROOM * lib.RTCODEC_IDENTITY_MAX))
+        self._flags = memoryview(bytearray(ROOM * 8)).cast("q")
+        self._runs = memoryview(bytearray(ROOM * _RUN.size))
+        self._found = memoryview(bytearray(_FOUND.size))
+        self._into = tuple(ffi.cast(kind, ffi.from_buffer(each)) for kind, each in (
+            ("uint8_t *", self._identities), ("int64_t *", self._flags), ("struct rtcodec_run *", self._runs),
+            ("struct rtcodec_found *", self._found)))
 
     def read(self, buffer: memoryview, tables: Tables) -> Iterator[Message]:
         """Enter the addresses of one receive into the tables; give every other message when all before it is in.  ProtocolError."""
@@ -60,14 +62,16 @@ class AddressReader:
         return found + _seen(tables)
 
     def _enter(self, tables: Tables) -> None:
-        identities, flags = self._views
+        runs, message_flags = _FOUND.unpack(self._found)
+        self.message_flags |= message_flags
         place = number = 0
-        self.message_flags |= self._found.message_flags
-        for run in self._runs[0:self._found.runs]:
-            length, count = run.identity_length, run.count
-            packed = identities[place:place + length * count]
-            keys = chain.from_iterable(_IDENTITIES[length].iter_unpack(packed))
-            tables.setdefault(run.ifindex, {}).update(zip(keys, flags[number:number + count]))
+        for ifindex, length, count in _RUN.iter_unpack(self._runs[:runs * _RUN.size]):
+            packed, flags = self._identities[place:place + length * count], self._flags[number:number + count]
+            table = tables.setdefault(ifindex, {})
+            if count == 1:
+                table[bytes(packed)] = flags[0]
+            else:
+                table.update(zip(chain.from_iterable(_IDENTITIES[length].iter_unpack(packed)), flags))
             place, number = place + length * count, number + count
 
 

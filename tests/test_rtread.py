@@ -144,5 +144,6 @@ def test_a_refusal_says_what_is_wrong() -> None:
         AddressReader().events(memoryview(struct.pack("=I", len(message) - 1) + message[4:-1]))
 
 
-def test_gone_is_the_same_in_c() -> None:
+def test_constants_and_structures_are_the_same_in_c() -> None:
     assert lib.RTCODEC_GONE == GONE
+    assert [ffi.sizeof("struct rtcodec_run"), ffi.sizeof("struct rtcodec_found")] == [rtread._RUN.size, rtread._FOUND.size]
