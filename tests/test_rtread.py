@@ -5,9 +5,9 @@ import struct
 from typing import Dict, Iterable, List, Optional, Tuple, Union
 
 import pytest
-from netmgr._nftcodec import lib
+from netmgr._nftcodec import ffi, lib
 
-from netmgr import rtnetlink
+from netmgr import rtnetlink, rtread
 from netmgr.errors import ProtocolError
 from netmgr.events import GONE, AddressesSeen, AddressGone, AddressSeen, LinkGone, LinkSeen
 from netmgr.inventory import identity
