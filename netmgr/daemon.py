@@ -199,7 +199,8 @@ class Daemon:
         self._model.apply(self._inventory.replace_containers(containers))
 
     def _audit(self) -> None:
-        self._finish(self._guard.audit())
+        if self._links.settle():
+            self._finish(self._guard.audit())
         self._deadlines["audit"] = self._loop.call_later(self._config.nftables.audit_interval, self._audit)
 
     # -- the one place where sets change

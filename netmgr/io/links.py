@@ -40,13 +40,17 @@ class LinkSource:
             self._drain(0)
 
     def settle(self) -> bool:
-        """Take the snapshot that is due, if any.  False while events are still queued: then nothing may be concluded yet."""
+        """Take the snapshot that is due, if any.
+
+        False while nothing may be concluded: events are still queued, or there has never been a snapshot, and an empty table would
+        be taken for the truth.
+        """
         if self._more:
             return False
         if self._snapshot_due:
             self._snapshot_due = False
             self._take_snapshot()
-        return True
+        return self.resyncs > 0
 
     def close(self) -> None:
         """Give the sockets back."""
