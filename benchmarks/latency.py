@@ -1,8 +1,9 @@
 """From the change of one address to the transaction that follows it, as a subscriber of nf_tables sees it.
 
-A C program adds and removes one address in turns, some milliseconds apart, and waits each time for the next transaction. What follows
-the address is netmgr; the smallest C program that can do it; the shell's `ip monitor | while read ...; do nft add element`; and
-the same loop on pyroute2. All have a set with so many elements before them; netmgr also has so many addresses to look after.
+A C program adds and removes one address in turns, some milliseconds apart, and waits each time for the next transaction. What
+follows the address is netmgr; the smallest C program that can do it; the smallest loop in Python, on netmgr's own codec, which
+shows what the language alone takes; the shell's `ip monitor | while read ...; do nft add element`; and the same loop on pyroute2.
+All have a set with so many elements before them; netmgr also has so many addresses to look after.
 """
 
 import statistics
@@ -54,6 +55,7 @@ def _one_size(addresses: int, interfaces: int, rounds: int) -> Dict[str, List[fl
         subjects: Dict[str, Tuple[int, Callable[[], ContextManager[object]]]] = {
             "C program": (CHANGES, lambda: space.background(peer("follow", *SET, PROBE))),
             "netmgr": (CHANGES, lambda: Netmgr(space)),
+            "smallest Python loop": (CHANGES, lambda: space.background(python_peer("follow", *SET, PROBE))),
             "shell loop": (SLOW_CHANGES, lambda: space.background([str(HERE / "peers" / "follow.sh"), *SET, PROBE])),
             "pyroute2 loop": (SLOW_CHANGES, lambda: space.background(python_peer("pyroute2_follow", *SET, PROBE))),
         }

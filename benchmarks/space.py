@@ -117,7 +117,7 @@ class Space(Lab):
 class Netmgr:
     """A netmgr in a namespace, from process start to READY; `seconds` is how long that took."""
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Lab) -> None:
         self._space = space
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         environment["NOTIFY_SOCKET"] = path = str(space.directory / ("notify-%d" % len(space.processes)))
