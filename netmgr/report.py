@@ -54,7 +54,7 @@ def status(model: Model, sources: Sources, pid: int, uptime: float, config_path:
 def state(model: Model, sources: Sources) -> str:
     """ready when every set that exists is synced and every enabled source is ok, else degraded."""
     healthy = all(each in ("ok", "disabled") for each in (sources.netlink_state, sources.docker_state))
-    return "ready" if healthy and all(managed.error is None for managed in model.sets.values()) else "degraded"
+    return "ready" if healthy and all(managed.error is None or managed.retiring for managed in model.sets.values()) else "degraded"
 
 
 def shown(model: Model) -> Iterator[ManagedSet]:
@@ -115,19 +115,31 @@ def _interface(model: Model, index: Optional[int], link: Link) -> Dict[str, Any]
     rules = [rule for rule in model.config.interfaces if fnmatchcase(link.name, rule.pattern)]
     zones = model.policy.zones_of_interface(link.name)
     expectations = dict.fromkeys(each for rule in rules for each in broken_expectations(rule, held))
-    excluded = [feed.exclude for managed in model.sets.values() for feed in managed.feeds if feed.zone in zones]
+    excluded = {width: _excluded(model, zones, width) for width in (4, 16)}
     return {
         "name": link.name, "index": index, "up": link.up, "zones": list(zones),
-        "addresses": [_address(key, flags, excluded) for key, flags in sorted(held.items())],
+        "addresses": [_address(key, flags, excluded[len(key) >> 1]) for key, flags in sorted(held.items(), key=_four_before_six)],
         "expectations": list(expectations),
     }
+
+
+def _four_before_six(item: Tuple[bytes, int]) -> Tuple[int, bytes]:
+    return len(item[0]), item[0]
+
+
+def _excluded(model: Model, zones: Tuple[str, ...], width: int) -> List[int]:
+    """What each set that would take addresses of this family leaves out; without such a set, what the others do."""
+    feeds = [(feed.exclude, managed.form) for managed in model.sets.values() for feed in managed.feeds
+             if feed.zone in zones and feed.holds != "interfaces"]
+    fitting = [exclude for exclude, form in feeds if form is None or (form.width == width and form.type != sets.IFNAME)]
+    return fitting or [exclude for exclude, _form in feeds] or [addresses.UNUSABLE]
 
 
 def _address(key: bytes, flags: int, excluded: List[int]) -> Dict[str, Any]:
     mask = addresses.kinds(inventory.local(key), flags)
     return {"address": "%s/%d" % (addresses.text(inventory.local(key)), inventory.prefixlen(key)),
             "flags": flag_names(inventory.local(key), flags),
-            "counts": any(not mask & each for each in excluded or [addresses.UNUSABLE])}
+            "counts": any(not mask & each for each in excluded)}
 
 
 def flag_names(local: bytes, flags: int) -> List[str]:

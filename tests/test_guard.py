@@ -127,6 +127,26 @@ def test_a_fight_is_logged_once_and_slowed_down() -> None:
     assert watch.bench.ours("wan_ips") == "192.0.2.1"
 
 
+def test_a_fight_keeps_the_log_quiet_and_its_end_ends_that() -> None:
+    watch = Watch()
+
+    def fight() -> None:
+        for _ in range(40):
+            watch.damage()
+            watch.guard.changed(NFT)
+            watch.now = watch.guard.deadline() or watch.now
+            watch.guard.settle()
+
+    fight()
+    watch.bench.log.clear()
+    fight()
+    assert {level for level, _line in watch.bench.log} == {"debug"}
+    watch.now += 10.0
+    watch.bench.happen(seen("192.0.2.2/24"))
+    watch.guard.settle()
+    assert watch.bench.log[-1] == ("info", "inet filter wan_ips: added 192.0.2.2")
+
+
 @pytest.mark.parametrize(("elements", "lines"), [("192.0.2.1", 1), ("", 0)])
 def test_an_audit_mends_what_no_event_told(elements: str, lines: int) -> None:
     watch = Watch()

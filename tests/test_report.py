@@ -10,6 +10,7 @@ from netmgr.addresses import IFA_F_DEPRECATED, IFA_F_PERMANENT, IFA_F_SECONDARY,
 from netmgr.control import sets_text, status_text
 from netmgr.events import RulesetChanged
 from netmgr.report import Repair, Sources
+from netmgr.sets import IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL
 from tests.workbench import WAN_AND_LAN, Bench, container, named, seen
 
 QUIET = Sources("ok", 0, 1, 0, None, "disabled", None)
@@ -90,6 +91,29 @@ def test_an_address_and_whether_it_counts(address: str, flags: int, names: List[
     bench = Bench()
     bench.happen(seen(address, flags))
     assert status(bench)["interfaces"][0]["addresses"] == [{"address": address, "flags": names, "counts": counts}]
+
+
+def test_an_address_counts_if_a_set_that_takes_its_family_takes_it() -> None:
+    bench = Bench("""
+        interfaces: [{name: eth0, nftables_zone: wan}]
+        zones: {wan: {sets: {four: {holds: addresses, exclude: [private]}, six: {holds: networks, exclude: []}, ports: interfaces}}}""")
+    bench.make("four", IPV4_ADDR)
+    bench.make("six", IPV6_ADDR, NFT_SET_INTERVAL)
+    bench.happen(seen("fe80::1/64"), seen("10.0.0.1/8"), seen("192.0.2.1/24"))
+    bench.settle()
+    assert [(row["address"], row["counts"]) for row in status(bench)["interfaces"][0]["addresses"]] == [
+        ("10.0.0.1/8", False), ("192.0.2.1/24", True), ("fe80::1/64", True)]
+
+
+def test_a_set_that_left_the_configuration_is_not_shown_and_degrades_nothing() -> None:
+    bench = Bench()
+    bench.make("lan_ips", ours="192.0.2.1")
+    bench.kernel.refuses[named("lan_ips")] = (1, "not permitted")
+    bench.model.retire([named("lan_ips")])
+    bench.settle()
+    assert bench.managed("lan_ips").error == "not permitted"
+    value = status(bench)
+    assert ([row["name"] for row in value["sets"]], value["state"]) == (["wan_ips"], "ready")
 
 
 def test_what_is_wrong_makes_it_degraded() -> None:
