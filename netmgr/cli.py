@@ -143,10 +143,11 @@ def _run(options: Options) -> int:
 
 def _open_missing_descriptors() -> None:
     """The log goes to descriptor 2: a daemon that was started without one must not find one of its own sockets there."""
-    descriptor = os.open(os.devnull, os.O_RDWR)
-    while descriptor <= 2:
-        descriptor = os.open(os.devnull, os.O_RDWR)
-    os.close(descriptor)
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)      # becomes this one, for it is the lowest that is free
 
 
 def _check_config(options: Options) -> int:

@@ -233,3 +233,10 @@ def test_a_daemon_without_standard_descriptors() -> None:
     process = subprocess.Popen(["sh", "-c", 'exec <&- >&- 2>&-; exec "$0" -c "$1"', sys.executable, script])
     eventually(lambda: process.poll() is not None)
     assert process.returncode == 0
+
+
+def test_a_daemon_with_its_descriptors_needs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "devnull", "/nowhere")
+    before = os.listdir("/proc/self/fd")
+    cli._open_missing_descriptors()
+    assert os.listdir("/proc/self/fd") == before
