@@ -13,7 +13,7 @@ from typing import List
 from netmgr.netlink import NLM_F_CREATE, attribute, request
 from netmgr.rtnetlink import IFA_ADDRESS, IFA_LOCAL, RTM_DELADDR, RTM_NEWADDR
 
-REQUESTS = 400
+REQUESTS, BATCHES = 400, 40
 
 
 def change(kind: int, ifindex: int, address: bytes) -> bytes:
@@ -27,14 +27,21 @@ def churn(seconds: float, chance: random.Random, names: List[str]) -> None:
     kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
     kernel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
     until = time.monotonic() + seconds
+    indexes: List[int] = []
+    batches: List[bytes] = []
     while time.monotonic() < until:
-        indexes = {name: index for index, name in socket.if_nameindex() if name in names}
-        requests = []
-        for _ in range(REQUESTS):
-            address = bytes((10, 9, chance.randrange(2), chance.randrange(1, 50)))
-            if indexes:
-                requests.append(change(chance.choice((RTM_NEWADDR, RTM_DELADDR)), chance.choice(list(indexes.values())), address))
-        kernel.send(b"".join(requests) or request(RTM_DELADDR, 0, 1, bytes(8)))
+        before, indexes = indexes, [index for index, name in socket.if_nameindex() if name in names]
+        if indexes != before:
+            batches = []
+        if indexes and len(batches) < BATCHES:
+            batches.append(batch(chance, indexes))
+        kernel.send(chance.choice(batches) if batches else request(RTM_DELADDR, 0, 1, bytes(8)))
+
+
+def batch(chance: random.Random, indexes: List[int]) -> bytes:
+    """Many changes of few addresses."""
+    return b"".join(change(chance.choice((RTM_NEWADDR, RTM_DELADDR)), chance.choice(indexes),
+                           bytes((10, 9, chance.randrange(2), chance.randrange(1, 50)))) for _ in range(REQUESTS))
 
 
 if __name__ == "__main__":

@@ -41,10 +41,13 @@ class Chaos:
 
     def link(self) -> None:
         name = self.chance.choice(NAMES)
-        if any(each["ifname"] == name for each in self.lab.links()):
+        if name in self.links():
             self.lab.run("ip link del " + name)
         else:
             self.lab.link(name)
+
+    def links(self) -> Set[str]:
+        return {each["ifname"] for each in self.lab.links()} & set(NAMES)
 
     def reload(self) -> None:
         self.lab.nft("flush ruleset\n" + RULESET)
@@ -81,6 +84,8 @@ def test_chaos(lab: Lab) -> None:
     began = time.monotonic()
     while time.monotonic() - began < SECONDS / 2:
         chaos.disturb()
+    if not chaos.links():
+        chaos.link()
     overrun(lab, netmgr)
     while time.monotonic() - began < SECONDS:
         chaos.disturb()
