@@ -61,6 +61,7 @@ class Daemon:
         self._docker: Optional[DockerSource] = None
         self._deadlines: Dict[str, Deadline] = {}
         self._told = ""
+        self._ready = False
         self._adopt(config)
         self._guard = Guard(self._reconciler(), loop.now, _utc, log)
         self._control = self._listen()
@@ -70,14 +71,11 @@ class Daemon:
     # -- life
 
     def start(self) -> None:
-        """Bring all sets up to date, then be ready."""
+        """Bring all sets up to date; when they are, be ready."""
         for signum, callback in ((signal.SIGTERM, self._loop.stop), (signal.SIGINT, self._loop.stop), (signal.SIGHUP, self._hang_up)):
             self._loop.on_signal(signum, callback)
-        self._settle()
-        self._loop.before_sleep.append(self._before_sleep)
-        self._log("info", "netmgr %s is ready: %s" % (__version__, self._summary()))
-        self._tell_manager("READY=1")
         self._watchdog(systemd.watchdog_seconds())
+        self._loop.before_sleep.append(self._before_sleep)
 
     def stop(self) -> None:
         """The clean end: sets as `on_stop` says, descriptors closed."""
@@ -215,6 +213,10 @@ class Daemon:
             self._model.release_held()
         changes = self._guard.settle()
         self._finish(changes)
+        if not self._ready:
+            self._ready = True
+            self._log("info", "netmgr %s is ready: %s" % (__version__, self._summary()))
+            self._tell_manager("READY=1")
         return changes
 
     def _finish(self, changes: Sequence[Change]) -> None:

@@ -25,7 +25,7 @@ class LinkSource:
         self._requests = RequestSocket()
         self._events = EventSocket()
         self._more = False
-        self._snapshot_due = True
+        self._lost = self._snapshot_due = True
         self._retry: Optional[Deadline] = None
         loop.watch(self._events.fileno(), self._drain)
 
@@ -42,15 +42,15 @@ class LinkSource:
     def settle(self) -> bool:
         """Take the snapshot that is due, if any.
 
-        False while nothing may be concluded: events are still queued, or there has never been a snapshot, and an empty table would
-        be taken for the truth.
+        False while nothing may be concluded: events are still queued, or some were lost (before the first snapshot: all), so that
+        what is known was never true at one time.
         """
         if self._more:
             return False
         if self._snapshot_due:
             self._snapshot_due = False
             self._take_snapshot()
-        return self.resyncs > 0
+        return not self._lost
 
     def close(self) -> None:
         """Give the sockets back."""
@@ -63,7 +63,8 @@ class LinkSource:
         self._more = drained.more
         if drained.lost:
             self.overruns += 1
-            self._snapshot_due = True
+            self._lost = self._snapshot_due = True
+            self.state = "connecting"
             self._log("warning", "netlink: %s; reading everything again" % drained.lost)
         self._seen(drained.events)
 
@@ -79,7 +80,7 @@ class LinkSource:
         if not snapshot.consistent:
             self._again_in(RETRY_WHILE_CHANGING)
             return
-        self.state = "ok"
+        self.state, self._lost = "ok", False
         self.resyncs += 1
         self._replaced(snapshot)
 
