@@ -38,6 +38,7 @@ class Loop:
     def __init__(self) -> None:
         self.before_sleep: List[Callable[[], None]] = []
         self._selector = selectors.DefaultSelector()
+        self._callbacks: Dict[int, Callable[[int], None]] = {}
         self._deadlines: List[Deadline] = []
         self._signals: Dict[int, Callable[[], None]] = {}
         self._wakeup: Optional[socket.socket] = None
@@ -50,17 +51,16 @@ class Loop:
 
     def watch(self, fd: int, callback: Callable[[int], None], events: int = READ) -> None:
         """Call callback(READ and/or WRITE) whenever fd is ready.  Watching a watched fd replaces events and callback."""
-        try:
+        if fd in self._callbacks:
             self._selector.modify(fd, events, callback)
-        except KeyError:
+        else:
             self._selector.register(fd, events, callback)
+        self._callbacks[fd] = callback
 
     def unwatch(self, fd: int) -> None:
         """Forget fd; call it before closing.  An fd that is not watched is fine."""
-        try:
+        if self._callbacks.pop(fd, None) is not None:
             self._selector.unregister(fd)
-        except KeyError:
-            pass
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Deadline:
         """Run callback once, when now() reaches `when`."""
@@ -100,8 +100,7 @@ class Loop:
         for hook in self.before_sleep:
             hook()
         for key, events in self._selector.select(self._sleep_time(longest)):
-            current = self._selector.get_map().get(key.fd)
-            if current is not None and current.data == key.data:
+            if self._callbacks.get(key.fd) == key.data:
                 key.data(events)
         self._run_due()
 
