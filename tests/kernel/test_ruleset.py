@@ -117,11 +117,12 @@ def test_elements_in_a_set_with_timeouts_do_not_expire(lab: Lab) -> None:
 
 def test_a_foreign_element_that_expires_is_replaced_while_it_is_wanted(lab: Lab) -> None:
     lab.nft("table inet filter { set wan_ips { type ipv4_addr; flags timeout; }; }")
-    lab.nft("add element inet filter wan_ips { 192.0.2.1 timeout 5s, 192.0.2.9 timeout 5s }")
+    lab.nft("add element inet filter wan_ips { 192.0.2.1 timeout 1h, 192.0.2.9 timeout 1s }")
     lab.link("eth0")
     lab.run("ip addr add 192.0.2.1/24 dev eth0")
     netmgr = Netmgr(lab)
     assert netmgr.owned("wan_ips") == frozenset()
+    lab.nft("delete element inet filter wan_ips { 192.0.2.1 }; add element inet filter wan_ips { 192.0.2.1 timeout 1s }")
     netmgr.holds("wan_ips", "192.0.2.1", seconds=20)
     eventually(lambda: netmgr.owned("wan_ips") == {"192.0.2.1"})
 
