@@ -267,7 +267,8 @@ NO_YAML: List[Tuple[str, str]] = [
     ("zones: {}\n---\nzones: {}", "c.yaml:2: not YAML: expected a single document in the stream, but found another document"),
     ("zones:\n  a: \x07", r"c.yaml:2: not YAML: the character U\+0007 is not allowed"),
     ("\n\nzones: \ud800", r"c.yaml:3: not YAML: the character U\+D800 is not allowed"),
-    ("zones:\n  " + "[" * 100_000, "c.yaml:2: expected at most 50 levels, got more"),
+    ("zones:\n  " + "[" * 60, "c.yaml:2: expected at most 50 levels, got more"),
+    ("zones:\n  " + "[" * 100_000, "c.yaml:2: (expected at most 50 levels, got more|not YAML: .*maximum nesting depth)"),    # libyaml's
     ("a: " + "{a: " * 100_000, "c.yaml:1: expected at most 50 levels, got more"),
     ("%YAML 7.0\n---\na: b", "c.yaml:1: not YAML: found incompatible YAML document.*"),
 ]
