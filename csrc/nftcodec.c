@@ -35,6 +35,7 @@
 #define UDATA_ELEM_FLAG_OPEN 1u		/* nft's SET_ELEM_F_INTERVAL_OPEN */
 #define UDATA_SET_KEYBYTEORDER 0	/* of a set: NFTNL_UDATA_SET_KEYBYTEORDER */
 #define UDATA_MAX 64
+#define ELEMENT_ROOM 160		/* more than a range of the longest keys takes, with all that may stand beside it */
 
 static bool aligned(const void *pointer)
 {
@@ -54,6 +55,7 @@ int nftcodec_new_table(void *buffer, size_t size, uint32_t seq, uint16_t family,
 
 	if (!aligned(buffer) || size < NFTCODEC_MESSAGE_MAX || !good_name(table))
 		return NFTCODEC_REFUSED;
+	memset(buffer, 0, size);
 	message = nftnl_nlmsg_build_hdr(buffer, NFT_MSG_NEWTABLE, family, NLM_F_CREATE, seq);
 	mnl_attr_put_strz(message, NFTA_TABLE_NAME, table);
 	return message->nlmsg_len;
@@ -85,6 +87,7 @@ int nftcodec_new_set(void *buffer, size_t size, uint32_t seq, uint16_t family, c
 	set = nftnl_set_alloc();
 	if (set == NULL)
 		return NFTCODEC_REFUSED;
+	memset(buffer, 0, size);
 	if (describe_set(set, table, name, set_id, key_type, key_length, byteorder)) {
 		message = nftnl_nlmsg_build_hdr(buffer, NFT_MSG_NEWSET, family, NLM_F_CREATE, seq);
 		nftnl_set_nlmsg_build_payload(message, set);
@@ -92,19 +95,6 @@ int nftcodec_new_set(void *buffer, size_t size, uint32_t seq, uint16_t family, c
 	}
 	nftnl_set_free(set);
 	return length;
-}
-
-int nftcodec_about_elements(void *buffer, size_t size, uint32_t seq, uint16_t family, uint16_t type, uint16_t flags,
-			    const char *table, const char *set)
-{
-	struct nlmsghdr *message;
-
-	if (!aligned(buffer) || size < NFTCODEC_MESSAGE_MAX || !good_name(table) || !good_name(set))
-		return NFTCODEC_REFUSED;
-	message = nftnl_nlmsg_build_hdr(buffer, type, family, flags, seq);
-	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, table);
-	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set);
-	return message->nlmsg_len;
 }
 
 static size_t put_tlv(uint8_t *userdata, size_t used, uint8_t type, const void *data, size_t length)
@@ -194,23 +184,14 @@ static bool ranges_ascend(const uint8_t *ranges, size_t count, size_t width)
 	return true;
 }
 
-int nftcodec_put_elements(void *buffer, size_t size, const uint8_t *elements, size_t count, size_t width, uint32_t how,
-			  const char *comment)
+static int put_elements(struct nlmsghdr *message, size_t room, const uint8_t *elements, size_t count, size_t width, uint32_t how,
+			const char *comment)
 {
-	struct nlmsghdr *message = buffer;
-	struct nlattr *list;
 	bool ranges = how & NFTCODEC_RANGES, forever = how & NFTCODEC_FOREVER, fitted;
-	size_t stride = ranges ? 2 * width : width, room, length, taken;
+	size_t stride = ranges ? 2 * width : width, length, taken;
+	struct nlattr *list = mnl_attr_nest_start_check(message, room, NFTA_SET_ELEM_LIST_ELEMENTS);
 	uint8_t userdata[UDATA_MAX];
 
-	if (!aligned(buffer) || size < MNL_NLMSG_HDRLEN || message->nlmsg_len < MNL_NLMSG_HDRLEN || message->nlmsg_len > size ||
-	    count == 0 || width == 0 || width > NFTCODEC_KEY_MAX || (comment != NULL && strnlen(comment, 32) == 32) ||
-	    (ranges && !ranges_ascend(elements, count, width)))
-		return NFTCODEC_REFUSED;
-	room = MNL_ALIGN(message->nlmsg_len) + UINT16_MAX;
-	if (room > size)
-		room = size;
-	list = mnl_attr_nest_start_check(message, room, NFTA_SET_ELEM_LIST_ELEMENTS);
 	if (list == NULL)
 		return NFTCODEC_REFUSED;
 	length = put_userdata(userdata, comment, false);
@@ -226,6 +207,32 @@ int nftcodec_put_elements(void *buffer, size_t size, const uint8_t *elements, si
 	}
 	mnl_attr_nest_end(message, list);
 	return taken > 0 ? (int)taken : NFTCODEC_REFUSED;
+}
+
+/* libmnl before 1.0.5 leaves the padding behind an attribute as it is. */
+static void clear(void *buffer, size_t size, size_t count)
+{
+	size_t used = 3 * (NFTCODEC_NAME_MAX + 1) + count * ELEMENT_ROOM;
+
+	memset(buffer, 0, count < NFTCODEC_ELEMENTS_MAX && used < size ? used : size);
+}
+
+int nftcodec_elements(void *buffer, size_t size, uint32_t seq, uint16_t family, uint16_t type, uint16_t flags, const char *table,
+		      const char *set, const uint8_t *elements, size_t count, size_t width, uint32_t how, const char *comment)
+{
+	struct nlmsghdr *message;
+	size_t room;
+
+	if (!aligned(buffer) || size < NFTCODEC_MESSAGE_MAX || !good_name(table) || !good_name(set) ||
+	    (count > 0 && (width == 0 || width > NFTCODEC_KEY_MAX)) || (comment != NULL && strnlen(comment, 32) == 32) ||
+	    (how & NFTCODEC_RANGES && !ranges_ascend(elements, count, width)))
+		return NFTCODEC_REFUSED;
+	clear(buffer, size, count);
+	message = nftnl_nlmsg_build_hdr(buffer, type, family, flags, seq);
+	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, table);
+	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set);
+	room = MNL_ALIGN(message->nlmsg_len) + UINT16_MAX;
+	return count == 0 ? 0 : put_elements(message, room < size ? room : size, elements, count, width, how, comment);
 }
 
 static bool has_comment(const uint8_t *userdata, size_t length, const char *comment)

@@ -19,7 +19,7 @@ enum {
 	NFTCODEC_ELEMENTS_MAX = 4096,	/* no message holds more elements: 64 KiB in pieces of at least 16 bytes */
 };
 
-/* What nftcodec_put_elements() shall write. */
+/* How nftcodec_elements() shall write them. */
 enum {
 	NFTCODEC_RANGES = 1,		/* an element is first key + last key */
 	NFTCODEC_FOREVER = 2,		/* with a timeout of 0: whatever the set's default is, it does not apply */
@@ -37,16 +37,13 @@ struct nftcodec_element {
 	uint8_t flags;
 };
 
-/* Writers: the length of the message is returned. */
+/* Writers: the length of the message is returned, which is also the first thing in it. */
 int nftcodec_new_table(void *buffer, size_t size, uint32_t seq, uint16_t family, const char *table);
 int nftcodec_new_set(void *buffer, size_t size, uint32_t seq, uint16_t family, const char *table, const char *set,
 		     uint32_t set_id, uint32_t key_type, uint32_t key_length, uint32_t byteorder);
-int nftcodec_about_elements(void *buffer, size_t size, uint32_t seq, uint16_t family, uint16_t type, uint16_t flags,
-			    const char *table, const char *set);
-
-/* Appends elements to the message of nftcodec_about_elements(); returns how many of them fitted. */
-int nftcodec_put_elements(void *message, size_t size, const uint8_t *elements, size_t count, size_t width, uint32_t how,
-			  const char *comment);
+/* A message about elements of a set: those at the beginning of these that fit, whose number is returned.  It has no list without any. */
+int nftcodec_elements(void *buffer, size_t size, uint32_t seq, uint16_t family, uint16_t type, uint16_t flags, const char *table,
+		      const char *set, const uint8_t *elements, size_t count, size_t width, uint32_t how, const char *comment);
 
 /* Reads what follows the nfgenmsg of NFT_MSG_NEWSETELEM; returns the number of elements. */
 int nftcodec_get_elements(const void *attributes, size_t length, size_t width, const char *comment,

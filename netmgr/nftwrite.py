@@ -17,7 +17,7 @@ import struct
 from typing import Iterator, List, Sequence, Tuple
 
 from netmgr._nftcodec import ffi, lib
-from netmgr.netlink import HEADER, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, request
+from netmgr.netlink import HEADER, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST
 from netmgr.nft import (
     ATTRIBUTES,
     FAMILIES,
@@ -35,13 +35,16 @@ from netmgr.sets import COMMENT, IFNAME, WIDTHS, Change, ChangeElements, CreateS
 _BYTEORDER_HOST, _BYTEORDER_BIG = 1, 2
 _COMMENT = COMMENT.encode()
 _FOR_NFTABLES = struct.pack(">BBH", 0, 0, NFNL_SUBSYS_NFTABLES)
+_uncleared = ffi.new_allocator(should_clear_after_alloc=False)
 _NO_SET = SetName("inet", "netmgr-probe", "netmgr-probe")
 
 
 def about_set(seq: int, name: SetName, message: int, flags: int) -> bytes:
     """A message that names a table and a set, such as the request to dump its elements (NFT_MSG_GETSETELEM)."""
+    table, own = name_bytes(name.table), name_bytes(name.name)
     scratch = _scratch()
-    return _taken(scratch, _about_set(scratch, seq, name, message, flags))
+    lib.nftcodec_elements(scratch, len(scratch), seq, FAMILIES[name.family], message, flags, table, own, ffi.NULL, 0, 0, 0, ffi.NULL)
+    return _message(scratch)
 
 
 def transaction(seq: int, parts: Sequence[Part], following: int) -> bytes:
@@ -65,10 +68,12 @@ def parts_of(seq: int, changes: Sequence[Change], destroy: bool) -> List[Part]:
     for change in changes:
         if not isinstance(change, ChangeElements):
             parts.append(_create(scratch, seq + 1 + len(parts), change))
-    for operation in ("delete", "add"):
-        for change in changes:
-            if isinstance(change, ChangeElements) and (change.add if operation == "add" else change.delete):
-                _append(parts, scratch, seq + 1 + len(parts), change, operation, destroy)
+    for change in changes:
+        if isinstance(change, ChangeElements) and change.delete:
+            _append(parts, scratch, seq + 1 + len(parts), change, "delete", destroy)
+    for change in changes:
+        if isinstance(change, ChangeElements) and change.add:
+            _append(parts, scratch, seq + 1 + len(parts), change, "add", destroy)
     return parts
 
 
@@ -99,53 +104,47 @@ def name_bytes(name: str) -> bytes:
 
 def _bound(kind: int, flags: int, seq: int) -> bytes:
     """A begin or an end; the res_id of its nfgenmsg names the subsystem."""
-    return request(kind, flags, seq, _FOR_NFTABLES)
+    return HEADER.pack(HEADER.size + len(_FOR_NFTABLES), kind, flags | NLM_F_REQUEST, seq, 0) + _FOR_NFTABLES
 
 
 def _scratch() -> "ffi.CData":
-    return ffi.new("uint8_t[]", lib.NFTCODEC_MESSAGE_MAX)
+    return _uncleared("uint8_t[]", lib.NFTCODEC_MESSAGE_MAX)
 
 
-def _taken(scratch: "ffi.CData", length: int) -> bytes:
-    if length < 0:
-        raise ValueError("nf_tables cannot be told this")
-    return bytes(ffi.buffer(scratch, length))
-
-
-def _about_set(scratch: "ffi.CData", seq: int, name: SetName, message: int, flags: int) -> int:
-    length: int = lib.nftcodec_about_elements(
-        scratch, len(scratch), seq, FAMILIES[name.family], message, flags, name_bytes(name.table), name_bytes(name.name))
-    return length
+def _message(scratch: "ffi.CData") -> bytes:
+    """The message in the buffer, of the length that is the first thing in it."""
+    view = ffi.buffer(scratch)
+    return bytes(view[:HEADER.unpack_from(view)[0]])
 
 
 def _create(scratch: "ffi.CData", seq: int, change: Change) -> Part:
     if isinstance(change, CreateTable):
-        length = lib.nftcodec_new_table(scratch, len(scratch), seq, FAMILIES[change.family], name_bytes(change.table))
-        return Part(_taken(scratch, length), None, "create", 0)
+        lib.nftcodec_new_table(scratch, len(scratch), seq, FAMILIES[change.family], name_bytes(change.table))
+        return Part(_message(scratch), None, "create", 0)
     assert isinstance(change, CreateSet)
     name = change.set
     byteorder = _BYTEORDER_HOST if change.type == IFNAME else _BYTEORDER_BIG
-    length = lib.nftcodec_new_set(
+    lib.nftcodec_new_set(
         scratch, len(scratch), seq, FAMILIES[name.family], name_bytes(name.table), name_bytes(name.name), seq,
         KEY_TYPES[change.type], WIDTHS[change.type], byteorder)
-    return Part(_taken(scratch, length), name, "create", 0)
+    return Part(_message(scratch), name, "create", 0)
 
 
 def _append(parts: List[Part], scratch: "ffi.CData", seq: int, change: ChangeElements, operation: str, destroy: bool) -> None:
     elements = change.add if operation == "add" else change.delete
-    form, count, first = change.form, len(elements), 0
-    stride = form.width * (2 if form.interval else 1)
-    if set(map(len, elements)) - {stride}:
-        raise ValueError("elements of %s must have %d bytes" % (change.set, stride))
+    name, width, first = change.set, change.form.width, 0
+    stride = width * 2 if change.form.interval else width
+    if set(map(len, elements)) != {stride}:
+        raise ValueError("elements of %s must have %d bytes" % (name, stride))
+    family, table, own, keys = FAMILIES[name.family], name_bytes(name.table), name_bytes(name.name), b"".join(elements)
     message, flags, how, comment = _manner(change, operation, destroy)
-    keys = ffi.from_buffer("uint8_t[]", b"".join(elements))
-    while first < count:
-        _taken(scratch, _about_set(scratch, seq, change.set, message, flags))
-        taken = lib.nftcodec_put_elements(scratch, len(scratch), keys + first * stride, count - first, form.width, how, comment)
+    while first < len(elements):
+        some = keys[first * stride:(first + lib.NFTCODEC_ELEMENTS_MAX) * stride]
+        taken = lib.nftcodec_elements(
+            scratch, len(scratch), seq, family, message, flags, table, own, some, len(some) // stride, width, how, comment)
         if taken < 0:
-            raise ValueError("elements of %s do not make sense" % (change.set,))
-        length = HEADER.unpack_from(ffi.buffer(scratch, HEADER.size))[0]
-        parts.append(Part(_taken(scratch, length), change.set, operation, first))
+            raise ValueError("elements of %s do not make sense" % (name,))
+        parts.append(Part(_message(scratch), name, operation, first))
         first, seq = first + taken, seq + 1
 
 

@@ -76,22 +76,26 @@ class Nft:
         transactions: creations, deletes and the first adds, then the other adds.  ValueError for elements that are not of their set's
         form; OSError and ProtocolError from a socket or kernel that is out of order.
         """
-        seq = self._reserve(0)
-        parts = nftwrite.parts_of(seq, changes, self._destroys)
-        self._reserve(len(parts) + 2)
-        outcome = Outcome(True, True, ())
+        parts = nftwrite.parts_of(self._seq, changes, self._destroys)
         if not parts:
-            return outcome
-        for done, some in enumerate(nftwrite.split(parts, self._netfilter.room(nftwrite.size_of(parts)))):
-            outcome = self._transact(seq, parts, some)
+            return Outcome(True, True, ())
+        seq = self._reserve(len(parts) + 2)
+        data = nftwrite.transaction(seq, parts, seq + 1 + len(parts))
+        limit = self._netfilter.room(len(data))
+        return self._transact(seq, parts, data) if len(data) <= limit else self._piece_by_piece(seq, parts, limit)
+
+    def _piece_by_piece(self, seq: int, parts: Sequence[Part], limit: int) -> Outcome:
+        outcome = Outcome(True, True, ())
+        for done, some in enumerate(nftwrite.split(parts, limit)):
+            outcome = self._transact(seq, parts, nftwrite.transaction(seq, some, seq + 1 + len(parts)))
             if not outcome.committed:
                 return outcome._replace(known=outcome.known and done == 0)
         return outcome
 
-    def _transact(self, seq: int, parts: Sequence[Part], some: Sequence[Part]) -> Outcome:
+    def _transact(self, seq: int, parts: Sequence[Part], data: bytes) -> Outcome:
         following = seq + 1 + len(parts)
         try:
-            found, overrun = self._netfilter.exchange(nftwrite.transaction(seq, some, following))
+            found, overrun = self._netfilter.exchange(data)
         except OSError as problem:
             if problem.errno != errno.EMSGSIZE:
                 raise
@@ -163,10 +167,8 @@ class Nft:
 
     def _reserve(self, count: int) -> int:
         """The first of so many sequence numbers that no recent request has used."""
-        if self._seq > 0x3FFFFFFF:
-            self._seq = 1
         first = self._seq
-        self._seq += count
+        self._seq = first + count if first < 0x3FFFFFFF else 1
         return first
 
     def _probe_acknowledgement(self) -> bool:
