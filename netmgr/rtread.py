@@ -20,41 +20,46 @@ ROOM = 4096
 Tables = Dict[int, Dict[bytes, int]]    # ifindex -> identity -> IFA_FLAGS, or GONE
 
 _IDENTITIES = {length: Struct("%ds" % length) for length in (9, 33)}
-_RUN, _FOUND = Struct("=III"), Struct("=II")        # struct rtcodec_run, struct rtcodec_found
+_FOUND, _RUN = Struct("=II"), Struct("=III")        # struct rtcodec_found, struct rtcodec_run
 
 
 class AddressReader:
-    """Buffers for reading; `message_flags` gathers the nlmsg_flags of all messages about addresses (NLM_F_DUMP_INTR among them)."""
+    """Reads what is in `buffer`, of this size.  `message_flags` gathers the nlmsg_flags of all messages about addresses."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
+        self.buffer = memoryview(bytearray(size))
         self.message_flags = 0
         self._identities = memoryview(bytearray(ROOM * lib.RTCODEC_IDENTITY_MAX))
         self._flags = memoryview(bytearray(ROOM * 8)).cast("q")
         self._runs = memoryview(bytearray(ROOM * _RUN.size))
         self._found = memoryview(bytearray(_FOUND.size))
+        self._from = ffi.from_buffer("uint8_t[]", self.buffer)
         self._into = tuple(ffi.cast(kind, ffi.from_buffer(each)) for kind, each in (
             ("uint8_t *", self._identities), ("int64_t *", self._flags), ("struct rtcodec_run *", self._runs),
             ("struct rtcodec_found *", self._found)))
 
-    def read(self, buffer: memoryview, tables: Tables) -> Iterator[Message]:
-        """Enter the addresses of one receive into the tables; give every other message when all before it is in.  ProtocolError."""
-        data, position, end = ffi.from_buffer("uint8_t[]", buffer), 0, len(buffer)
+    def read(self, end: int, tables: Tables) -> Iterator[Message]:
+        """Enter the addresses of so many bytes into the tables; give every other message when all before it is in.  ProtocolError."""
+        position = 0
         while position < end:
-            taken = lib.rtcodec_addresses(data + position, end - position, ROOM, *self._into)
+            taken = lib.rtcodec_addresses(self._from + position, end - position, ROOM, *self._into)
             if taken < 0:
-                raise _complaint(buffer[position:])
+                raise _complaint(self.buffer[position:end])
             self._enter(tables)
             position += taken
             if not taken:
-                message = next(messages(buffer[position:]))
+                message = next(messages(self.buffer[position:end]))
                 yield message
                 position += 16 + (len(message.payload) + 3 & ~3)
 
-    def events(self, buffer: memoryview) -> List[rtnetlink.Event]:
-        """Every event of one receive."""
+    def events(self, end: int) -> List[rtnetlink.Event]:
+        """Every event in so many bytes."""
         found: List[rtnetlink.Event] = []
         tables: Tables = {}
-        for message in self.read(buffer, tables):
+        if lib.rtcodec_addresses(self._from, end, ROOM, *self._into) == end:
+            self._enter(tables)
+            return _seen(tables)
+        for message in self.read(end, tables):
             event = rtnetlink.event(message)
             if event is not None:
                 found += _seen(tables)

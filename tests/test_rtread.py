@@ -26,9 +26,15 @@ def told_one_by_one(data: bytes) -> Optional[Told]:
         return None
 
 
+def reader_of(data: bytes) -> AddressReader:
+    reader = AddressReader(len(data))
+    reader.buffer[:] = data
+    return reader
+
+
 def told_in_bulk(data: bytes) -> Optional[Told]:
     try:
-        return folded(AddressReader().events(memoryview(data)))
+        return folded(reader_of(data).events(len(data)))
     except ProtocolError:
         return None
 
@@ -117,31 +123,33 @@ def address(number: int, kind: int = rtnetlink.RTM_NEWADDR, index: int = 7, flag
 def test_more_than_the_buffers_hold() -> None:
     made = [address(number, index=number % 3) for number in range(2 * ROOM + 1)]
     tables: Tables = {}
-    assert list(AddressReader().read(memoryview(b"".join(message for message, _key in made)), tables)) == []
+    data = b"".join(message for message, _key in made)
+    assert list(reader_of(data).read(len(data), tables)) == []
     assert tables == {index: {key: 0x80 for number, (_message, key) in enumerate(made) if number % 3 == index} for index in range(3)}
 
 
 def test_the_last_word_counts_and_other_messages_come_in_between() -> None:
     (here, key), (away, _same), (other, other_key) = address(1), address(1, rtnetlink.RTM_DELADDR), address(2, flags=0xFFFFFFFF)
     done = request(NLMSG_DONE, 0, 9, bytes(4))
-    reader, tables = AddressReader(), dict[int, Dict[bytes, int]]()
-    reading = reader.read(memoryview(here + away + done + other + here + done), tables)
+    data, tables = here + away + done + other + here + done, dict[int, Dict[bytes, int]]()
+    reading = reader_of(data).read(len(data), tables)
     assert (next(reading).seq, tables) == (9, {7: {key: GONE}})
     assert (next(reading).seq, tables) == (9, {7: {key: 0x80, other_key: 0xFFFFFFFF}})
     assert list(reading) == []
 
 
 def test_flags_of_the_messages_are_kept() -> None:
-    reader, (message, _key) = AddressReader(), address(1)
+    message, _key = address(1)
+    reader = reader_of(message)
     assert reader.message_flags == 0
-    list(reader.read(memoryview(message), {}))
+    list(reader.read(len(message), {}))
     assert reader.message_flags == next(messages(message)).flags
 
 
 def test_a_refusal_says_what_is_wrong() -> None:
     message, _key = address(1)
     with pytest.raises(ProtocolError, match=r"an attribute claims 8 bytes of 7"):
-        AddressReader().events(memoryview(struct.pack("=I", len(message) - 1) + message[4:-1]))
+        reader_of(struct.pack("=I", len(message) - 1) + message[4:-1]).events(len(message) - 1)
 
 
 def test_constants_and_structures_are_the_same_in_c() -> None:

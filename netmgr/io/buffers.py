@@ -6,9 +6,12 @@ gives.
 
 import socket
 import struct
+from typing import Tuple
 
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
-SO_MEMINFO, SK_MEMINFO_VARS, SK_MEMINFO_DROPS = 55, 9, 8
+SO_MEMINFO, SK_MEMINFO_RMEM_ALLOC, SK_MEMINFO_DROPS = 55, 0, 8
+
+_MEMINFO = struct.Struct("=9I")
 
 
 def receive_buffer(opened: socket.socket, size: int) -> None:
@@ -21,14 +24,10 @@ def send_buffer(opened: socket.socket, size: int) -> None:
     _set(opened, SO_SNDBUFFORCE, socket.SO_SNDBUF, size)
 
 
-def dropped(opened: socket.socket) -> int:
-    """How many datagrams the kernel could not queue so far (32 bits, wraps); 0 from kernels before 4.12, which do not tell."""
-    try:
-        counters = opened.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 4 * SK_MEMINFO_VARS)
-    except OSError:
-        return 0
-    number: int = struct.unpack_from("=I", counters, 4 * SK_MEMINFO_DROPS)[0]
-    return number
+def queued(opened: socket.socket) -> Tuple[int, int]:
+    """The memory of what is queued, 0 if and only if nothing is; how many datagrams the kernel could not queue so far (32 bits, wraps)."""
+    counters = _MEMINFO.unpack(opened.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMINFO.size))
+    return counters[SK_MEMINFO_RMEM_ALLOC], counters[SK_MEMINFO_DROPS]
 
 
 def _set(opened: socket.socket, force: int, plain: int, size: int) -> None:

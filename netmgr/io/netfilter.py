@@ -12,7 +12,7 @@ from typing import List, Optional, Tuple
 
 from netmgr._nftcodec import ffi
 from netmgr.errors import ProtocolError
-from netmgr.io.buffers import dropped, receive_buffer, send_buffer
+from netmgr.io.buffers import queued, receive_buffer, send_buffer
 from netmgr.netlink import (
     NETLINK_ADD_MEMBERSHIP,
     NETLINK_CAP_ACK,
@@ -55,7 +55,7 @@ class Netfilter:
 
     def send(self, data: bytes) -> None:
         """To the kernel, all of it or OSError."""
-        self._socket.sendto(data, (0, 0))
+        self._socket.send(data)
 
     def receive(self) -> Optional[memoryview]:
         """One datagram, valid until the next call; None when there is none.  OSError ENOBUFS: some were lost; go on receiving."""
@@ -130,4 +130,4 @@ class Netfilter:
 
     def drops(self) -> int:
         """How many datagrams the kernel could not queue so far."""
-        return dropped(self._socket)
+        return queued(self._socket)[1]

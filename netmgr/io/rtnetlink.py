@@ -14,7 +14,7 @@ from typing import Callable, List, NamedTuple, Tuple
 
 from netmgr import rtnetlink
 from netmgr.errors import ProtocolError
-from netmgr.io.buffers import dropped, receive_buffer
+from netmgr.io.buffers import queued, receive_buffer
 from netmgr.netlink import (
     NETLINK_ADD_MEMBERSHIP,
     NETLINK_EXT_ACK,
@@ -60,9 +60,8 @@ class EventSocket:
         self._socket.bind((0, 0))
         for group in rtnetlink.GROUPS:
             self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
-        self._view = memoryview(bytearray(BYTES_AT_A_TIME + RECEIVE_SIZE))
-        self._reader = AddressReader()
-        self._drops = dropped(self._socket)
+        self._reader = AddressReader(BYTES_AT_A_TIME + RECEIVE_SIZE)
+        self._drops = queued(self._socket)[1]
 
     def fileno(self) -> int:
         """For the loop."""
@@ -72,18 +71,21 @@ class EventSocket:
         """Read until the queue is empty, or a good many events are at hand.
 
         Once something is lost, what is queued is only thrown away, all of it: the snapshot will tell, and the kernel queues
-        nothing new before the queue has been empty.
+        nothing new before the queue has been empty.  Mostly there is a single event; that it is the only one is quicker asked for than
+        found out by another receive that fails.
         """
-        lost, filled, datagrams = "", 0, 0
+        lost, filled = "", 0
         while True:
             try:
                 if filled > BYTES_AT_A_TIME:
                     self._socket.recv(1, socket.MSG_PEEK)
-                    return Drained(self._reader.events(self._view[:filled]), "", True)
-                size = self._socket.recv_into(self._view[filled:])
-                filled, datagrams = 0 if lost else filled + (size + 3 & ~3), datagrams + 1
+                    return Drained(self._reader.events(filled), "", True)
+                size = self._socket.recv_into(self._reader.buffer[filled:])
+                if not filled and not lost and queued(self._socket) == (0, self._drops):
+                    return Drained(self._reader.events(size), "", False)
+                filled = 0 if lost else filled + (size + 3 & ~3)
             except BlockingIOError:
-                return self._drained(filled, datagrams, lost)
+                return self._drained(filled, lost)
             except ProtocolError as problem:
                 lost, filled = str(problem), 0
             except OSError as problem:
@@ -95,14 +97,12 @@ class EventSocket:
         """Close the socket."""
         self._socket.close()
 
-    def _drained(self, filled: int, datagrams: int, lost: str) -> Drained:
-        """A queue that held a single datagram was not full: then the counter need not be asked whether anything was dropped."""
-        if lost or datagrams != 1:
-            before, self._drops = self._drops, dropped(self._socket)
-            if before != self._drops and not lost:
-                lost = "the kernel dropped %d events" % (self._drops - before & 0xFFFFFFFF)
+    def _drained(self, filled: int, lost: str) -> Drained:
+        before, self._drops = self._drops, queued(self._socket)[1]
+        if before != self._drops and not lost:
+            lost = "the kernel dropped %d events" % (self._drops - before & 0xFFFFFFFF)
         try:
-            return Drained([] if lost else self._reader.events(self._view[:filled]), lost, False)
+            return Drained([] if lost else self._reader.events(filled), lost, False)
         except ProtocolError as problem:
             return Drained([], str(problem), False)
 
@@ -116,8 +116,7 @@ class RequestSocket:
         self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         self._socket.setsockopt(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
         self._seq = 0
-        self._reader = AddressReader()
-        self._buffer = bytearray(RECEIVE_SIZE)
+        self._reader = AddressReader(RECEIVE_SIZE)
 
     def snapshot(self) -> Snapshot:
         """Every link and address.  OSError when the kernel refuses, ProtocolError when its reply makes no sense."""
@@ -148,10 +147,10 @@ class RequestSocket:
         others: List[rtnetlink.Event] = []
         flags = 0
         while True:
-            part = self._receive()
-            if next(messages(part)).seq != self._seq:
+            size = self._receive()
+            if next(messages(self._reader.buffer[:size])).seq != self._seq:
                 continue
-            for message in self._reader.read(part, addresses):
+            for message in self._reader.read(size, addresses):
                 flags |= message.flags
                 if message.type in (NLMSG_DONE, NLMSG_ERROR):
                     ack = error(message)
@@ -162,16 +161,16 @@ class RequestSocket:
                 if event is not None:
                     others.append(event)
 
-    def _receive(self) -> memoryview:
-        size, _ancillary, flags, _address = self._socket.recvmsg_into([self._buffer])
+    def _receive(self) -> int:
+        size, _ancillary, flags, _address = self._socket.recvmsg_into([self._reader.buffer])
         if flags & socket.MSG_TRUNC:
-            raise ProtocolError("rtnetlink: a reply of more than %d bytes" % len(self._buffer))
-        return memoryview(self._buffer)[:size]
+            raise ProtocolError("rtnetlink: a reply of more than %d bytes" % len(self._reader.buffer))
+        return size
 
     def _discard(self) -> None:
         """Read the rest of a reply: as long as a dump is under way, the kernel refuses another."""
         try:
             while True:
-                self._socket.recv_into(self._buffer, 0, socket.MSG_DONTWAIT)
+                self._socket.recv_into(self._reader.buffer, 0, socket.MSG_DONTWAIT)
         except BlockingIOError:
             pass

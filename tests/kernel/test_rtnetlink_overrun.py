@@ -5,13 +5,14 @@ import os
 import re
 import socket
 import struct
+from typing import Tuple
 
 import pytest
 
 from netmgr import rtnetlink
 from netmgr.errors import ProtocolError
 from netmgr.events import GONE, AddressesSeen
-from netmgr.io.buffers import dropped
+from netmgr.io.buffers import queued
 from netmgr.netlink import NLM_F_DUMP, request
 from tests.kernel.observer import Observer, of_link
 
@@ -36,15 +37,41 @@ def test_a_congested_socket_drops_everything_and_does_not_say_so_again(observer:
     with socket.socket(fileno=os.dup(observer.events.fileno())) as raw:
         with pytest.raises(OSError, match="No buffer space"):
             raw.recv(1 << 16)
-        drops = dropped(raw)
-        queued = [raw.recv(1 << 16)]
+        drops = queued(raw)[1]
+        assert len(raw.recv(1 << 16)) > 0
         observer.churn(20)
-        assert dropped(raw) == drops + 20
+        assert queued(raw)[1] == drops + 20
         with pytest.raises(BlockingIOError):
             while True:
-                queued.append(raw.recv(1 << 16))
+                raw.recv(1 << 16)
         observer.churn(2)
         assert len(raw.recv(1 << 16)) > 0
+
+
+def test_a_queue_takes_memory_as_long_as_anything_is_in_it(observer: Observer) -> None:
+    """Why drain() need not try to receive again."""
+    with socket.socket(fileno=os.dup(observer.events.fileno())) as raw:
+        assert queued(raw) == (0, 0)
+        observer.churn(3)
+        for left in (2, 1, 0):
+            assert queued(raw)[0] > 0
+            assert len(raw.recv(1 << 16)) > 0
+            assert (queued(raw)[0] > 0) == (left > 0)
+        with pytest.raises(BlockingIOError):
+            raw.recv(1 << 16)
+
+
+def test_an_event_between_a_receive_and_the_look_at_the_queue_is_not_left_there(
+        observer: Observer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(opened: socket.socket) -> Tuple[int, int]:
+        observer.churn(1)
+        monkeypatch.undo()
+        return queued(opened)
+
+    monkeypatch.setattr("netmgr.io.rtnetlink.queued", late)
+    observer.lab.run("ip addr add 192.0.2.1/24 dev eth0")
+    assert observer.agrees()
+    assert of_link(observer.follow(), "eth0") >= {"192.0.2.1/24", "198.51.100.1/32"}
 
 
 def test_what_is_dropped_without_an_error_is_found_by_the_counter(observer: Observer) -> None:
@@ -99,12 +126,12 @@ def test_interrupted_dumps_are_repeated(
     observer.fill(3000)
     requests, receive, done = observer.requests, observer.requests._receive, [0]
 
-    def interfering() -> memoryview:
-        part = receive()
-        if part[4] == rtnetlink.RTM_NEWADDR and done[0] < interruptions:
+    def interfering() -> int:
+        size = receive()
+        if requests._reader.buffer[4] == rtnetlink.RTM_NEWADDR and done[0] < interruptions:
             done[0] += 1
             observer.churn(2)
-        return part
+        return size
 
     monkeypatch.setattr(requests, "_receive", interfering)
     snapshot = requests.snapshot()
@@ -132,7 +159,7 @@ def test_a_refused_dump_is_an_oserror_and_the_next_one_works(observer: Observer)
 def test_after_nonsense_in_the_middle_of_a_dump_the_next_one_works(observer: Observer, monkeypatch: pytest.MonkeyPatch) -> None:
     observer.fill(3000)
     receive = observer.requests._receive
-    monkeypatch.setattr(observer.requests, "_receive", lambda: receive()[:-3])
+    monkeypatch.setattr(observer.requests, "_receive", lambda: receive() - 3)
     with pytest.raises(ProtocolError, match="netlink"):
         observer.requests.snapshot()
     monkeypatch.undo()
@@ -142,9 +169,10 @@ def test_after_nonsense_in_the_middle_of_a_dump_the_next_one_works(observer: Obs
 
 def test_a_reply_larger_than_the_buffer_is_noticed(observer: Observer) -> None:
     observer.fill(300)
-    observer.requests._buffer = bytearray(1000)
+    whole = observer.requests._reader.buffer
+    observer.requests._reader.buffer = whole[:1000]
     with pytest.raises(ProtocolError, match="more than 1000 bytes"):
         observer.requests.snapshot()
-    observer.requests._buffer = bytearray(1 << 17)
+    observer.requests._reader.buffer = whole
     observer.resync()
     assert observer.agrees()
