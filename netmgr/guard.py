@@ -33,6 +33,7 @@ class Guard:
         self._suspicious = False
         self._doubtful = False
         self._looked_at = 0.0
+        self._look_at: Optional[float] = None
         self._quick = Pace(QUICK_REST)
         self._thorough = Pace(THOROUGH_REST)
         self._damper = Damper()
@@ -45,6 +46,7 @@ class Guard:
         """Somebody else committed something; None when it is not known who."""
         self._suspicious = True
         self._culprit = by
+        self._look_at = self._next_look()
 
     def doubt(self) -> None:
         """Read everything at the next settle(), whatever it costs and however soon it comes after the last time."""
@@ -55,15 +57,16 @@ class Guard:
         """Look if a look is due, then reconcile.  Returns what was committed."""
         now = self._clock()
         self.reconciler.quiet = self._damper.fighting(now)
-        when = self._next_look()
-        if when is not None and when <= now:
+        if self._look_at is not None and self._look_at <= now:
             self._look()
-        changes = self.reconciler.reconcile(self._clock())
+            now = self._clock()
+        changes = self.reconciler.reconcile(now)
         repaired = sorted(self.reconciler.model.repaired)
         self.reconciler.model.repaired.clear()
         if repaired:
             self._account(repaired)
-        if self._next_look() is None:
+        self._look_at = self._next_look()
+        if self._look_at is None:
             self._culprit = None
         return changes
 
@@ -74,6 +77,7 @@ class Guard:
         self.reconciler.survey(list(self.reconciler.model.sets), now)
         found = self.reconciler.reconcile(now)
         self.reconciler.model.repaired.clear()
+        self._look_at = self._next_look()
         drift = [change for change in found if isinstance(change, ChangeElements)]
         if drift:
             size = sum(len(change.add) + len(change.delete) for change in drift)
@@ -82,7 +86,7 @@ class Guard:
 
     def deadline(self) -> Optional[float]:
         """When settle() has something to do even if nothing happens until then."""
-        times = [time for time in (self.reconciler.model.next_retry(self._clock()), self._next_look()) if time is not None]
+        times = [time for time in (self.reconciler.model.next_retry(self._clock()), self._look_at) if time is not None]
         return min(times, default=None)
 
     def _next_look(self) -> Optional[float]:

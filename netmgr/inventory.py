@@ -5,10 +5,11 @@ of its interface, so that nobody downstream has to ask what the name was before.
 old name and gains it under the new one.  An event that changes nothing gives nothing.
 
 An address is kept as `identity`: local + peer + prefix length in one bytes object (9 or 33 long), which is small and quick to
-hash.  Addresses may come before their link is known; they count from the moment that it is.
+hash.  All that one event says of one link's addresses is one thing.  Addresses may come before their link is known; they count from
+the moment that it is.
 """
 
-from typing import Dict, Iterable, Iterator, NamedTuple, Union
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Union
 
 from netmgr.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, LinkGone, LinkSeen
 
@@ -26,15 +27,14 @@ class Interface(NamedTuple):
     name: str
 
 
-class Address(NamedTuple):
-    """The fact that the interface of this name has this address, with these IFA_FLAGS."""
+class Addresses(NamedTuple):
+    """The fact that the interface of this name has these addresses, each with its IFA_FLAGS.  Not to be kept: it may be a live table."""
 
     interface: str
-    identity: bytes
-    flags: int
+    flags: Dict[bytes, int]
 
 
-Thing = Union[Interface, Address, ContainerSeen]
+Thing = Union[Interface, Addresses, ContainerSeen]
 
 
 class Change(NamedTuple):
@@ -74,12 +74,11 @@ class Inventory:
         """Everything that is there."""
         for ifindex, link in self.links.items():
             yield Interface(link.name)
-            for key, flags in self.addresses.get(ifindex, {}).items():
-                yield Address(link.name, key, flags)
+            yield Addresses(link.name, self.addresses.get(ifindex, {}))
         yield from self.containers.values()
 
-    def apply(self, event: Event) -> Iterator[Change]:
-        """Take in one event of a link or address.  The tables have changed only when the iterator has been read to its end."""
+    def apply(self, event: Event) -> List[Change]:
+        """Take in one event of a link or address."""
         if isinstance(event, AddressesSeen):
             return self._addresses_changed(event.ifindex, event.flags)
         if isinstance(event, AddressSeen):
@@ -95,56 +94,45 @@ class Inventory:
         self.links = {link.ifindex: Link(link.name, link.up) for link in links if isinstance(link, LinkSeen)}
         self.addresses = addresses
 
-    def replace_containers(self, containers: Iterable[ContainerSeen]) -> Iterator[Change]:
+    def replace_containers(self, containers: Iterable[ContainerSeen]) -> List[Change]:
         """Make the containers equal to a list of all of them."""
-        events = list(containers)
-        for gone in self.containers.keys() - {event.id for event in events}:
-            yield from self._container_gone(gone)
-        for event in events:
-            yield from self._container_seen(event)
+        before, self.containers = self.containers, {container.id: container for container in containers}
+        lost = [container for container in before.values() if self.containers.get(container.id) != container]
+        gained = [container for container in self.containers.values() if before.get(container.id) != container]
+        return [Change(False, container) for container in lost] + [Change(True, container) for container in gained]
 
-    def _addresses_changed(self, ifindex: int, changed: Dict[bytes, int]) -> Iterator[Change]:
+    def _addresses_changed(self, ifindex: int, changed: Dict[bytes, int]) -> List[Change]:
         known, link = self.addresses.setdefault(ifindex, {}), self.links.get(ifindex)
+        lost: Dict[bytes, int] = {}
+        gained: Dict[bytes, int] = {}
         for key, flags in changed.items():
             before = known.pop(key, GONE) if flags == GONE else known.get(key, GONE)
             if before == flags:
                 continue
+            if before != GONE:
+                lost[key] = before
             if flags != GONE:
-                known[key] = flags
-            if link is not None and before != GONE:
-                yield Change(False, Address(link.name, key, before))
-            if link is not None and flags != GONE:
-                yield Change(True, Address(link.name, key, flags))
+                known[key] = gained[key] = flags
+        changes = []
+        if lost and link is not None:
+            changes.append(Change(False, Addresses(link.name, lost)))
+        if gained and link is not None:
+            changes.append(Change(True, Addresses(link.name, gained)))
+        return changes
 
-    def _link_seen(self, event: LinkSeen) -> Iterator[Change]:
+    def _link_seen(self, event: LinkSeen) -> List[Change]:
         before = self.links.get(event.ifindex)
-        if before is not None and before.name != event.name:
-            yield from self._all_of_link(False, before.name, event.ifindex)
         self.links[event.ifindex] = Link(event.name, event.up)
-        if before is None or before.name != event.name:
-            yield from self._all_of_link(True, event.name, event.ifindex)
+        if before is not None and before.name == event.name:
+            return []
+        lost = [] if before is None else self._all_of_link(False, before.name, event.ifindex)
+        return lost + self._all_of_link(True, event.name, event.ifindex)
 
-    def _link_gone(self, ifindex: int) -> Iterator[Change]:
+    def _link_gone(self, ifindex: int) -> List[Change]:
         link = self.links.pop(ifindex, None)
-        if link is not None:
-            yield from self._all_of_link(False, link.name, ifindex)
+        changes = [] if link is None else self._all_of_link(False, link.name, ifindex)
         self.addresses.pop(ifindex, None)
+        return changes
 
-    def _all_of_link(self, gained: bool, name: str, ifindex: int) -> Iterator[Change]:
-        yield Change(gained, Interface(name))
-        for key, flags in self.addresses.get(ifindex, {}).items():
-            yield Change(gained, Address(name, key, flags))
-
-    def _container_seen(self, event: ContainerSeen) -> Iterator[Change]:
-        before = self.containers.get(event.id)
-        if before == event:
-            return
-        self.containers[event.id] = event
-        if before is not None:
-            yield Change(False, before)
-        yield Change(True, event)
-
-    def _container_gone(self, key: str) -> Iterator[Change]:
-        before = self.containers.pop(key, None)
-        if before is not None:
-            yield Change(False, before)
+    def _all_of_link(self, gained: bool, name: str, ifindex: int) -> List[Change]:
+        return [Change(gained, Interface(name)), Change(gained, Addresses(name, self.addresses.get(ifindex, {})))]

@@ -5,7 +5,7 @@ same however many there are.  Elements whose claim began or ended since they wer
 look when the sets are brought up to date.
 """
 
-from typing import Dict, KeysView, Set
+from typing import Dict, Iterable, KeysView, Set
 
 from netmgr.sets import SetName
 
@@ -19,22 +19,24 @@ class Ledger:
         self._counts: Dict[SetName, Dict[bytes, int]] = {}
         self._touched: Dict[SetName, Set[bytes]] = {}
 
-    def claim(self, name: SetName, element: bytes) -> None:
-        """One more claim."""
+    def claim(self, name: SetName, elements: Iterable[bytes]) -> None:
+        """One more claim of each."""
         counts = self._counts.setdefault(name, {})
-        count = counts.get(element, 0)
-        counts[element] = count + 1
-        if not count:
-            self._touched.setdefault(name, set()).add(element)
+        for element in elements:
+            count = counts.get(element, 0)
+            counts[element] = count + 1
+            if not count:
+                self._touched.setdefault(name, set()).add(element)
 
-    def release(self, name: SetName, element: bytes) -> None:
-        """One claim less.  Releasing what is not claimed is a bug in the caller: KeyError."""
+    def release(self, name: SetName, elements: Iterable[bytes]) -> None:
+        """One claim of each less.  Releasing what is not claimed is a bug in the caller: KeyError."""
         counts = self._counts[name]
-        if counts[element] == 1:
-            del counts[element]
-            self._touched.setdefault(name, set()).add(element)
-        else:
-            counts[element] -= 1
+        for element in elements:
+            if counts[element] == 1:
+                del counts[element]
+                self._touched.setdefault(name, set()).add(element)
+            else:
+                counts[element] -= 1
 
     def replace(self, name: SetName, counts: Dict[bytes, int]) -> None:
         """Start a set anew with these counts; nothing of it counts as touched."""

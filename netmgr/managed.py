@@ -140,16 +140,17 @@ class ManagedSet:
         """What makes it true; None when it is.  Only the touched elements are looked at if that will do."""
         assert self.form is not None
         wanted = self.wanted(claimed)
-        held = Contents(self.ours, self.expiring, self.foreign)
         if self.whole or self.form.interval or self.full or (self.exclusive and self.foreign):
-            found = sets.difference(wanted, held, self.exclusive and not self.retiring)
+            found = sets.difference(wanted, Contents(self.ours, self.expiring, self.foreign), self.exclusive and not self.retiring)
         else:
-            found = sets.difference_at(touched, wanted, held)
+            found = sets.difference_at(touched, wanted, self.ours, self.foreign)
         if self.spared and not self.form.interval:
             self.spared = {each for each in self.spared if each not in wanted}
             found.delete.difference_update(self.spared)
-        delete = sorted(found.delete | found.renew)
-        add = self._fitting(sorted(found.renew) + sorted(found.add), len(delete))
+        delete, add = sorted(found.delete | found.renew), sorted(found.renew) + sorted(found.add)
+        self.full = None
+        if self.capacity is not None:
+            add = self._fitting(add, self.capacity, len(delete))
         self.whole = False
         if delete or add:
             return ChangeElements(self.name, self.form, delete, add)
@@ -157,15 +158,12 @@ class ManagedSet:
             self._settled()
         return None
 
-    def _fitting(self, add: List[bytes], deleted: int) -> List[bytes]:
+    def _fitting(self, add: List[bytes], capacity: int, deleted: int) -> List[bytes]:
         """As many of the new elements as there is room for, the first ones; the rest makes it an error."""
-        self.full = None
-        if self.capacity is not None:
-            room = max(0, self.capacity - len(self.ours) - len(self.foreign) + deleted)
-            if len(add) > room:
-                self.full = "the set is full: it takes %d elements, and %d more are wanted" % (self.capacity, len(add) - room)
-            del add[room:]
-        return add
+        room = max(0, capacity - len(self.ours) - len(self.foreign) + deleted)
+        if len(add) > room:
+            self.full = "the set is full: it takes %d elements, and %d more are wanted" % (capacity, len(add) - room)
+        return add[:room]
 
     def _settled(self) -> None:
         self.whole, self.fault, self.delay = False, None, 0.0

@@ -8,7 +8,7 @@ one of them may be a container's, and must not vanish for the moment until the e
 """
 
 import errno
-from typing import AbstractSet, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import AbstractSet, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 from netmgr import sets
 from netmgr.config import Config
@@ -20,7 +20,7 @@ from netmgr.managed import ManagedSet
 from netmgr.nft import Fault
 from netmgr.nftread import Reading
 from netmgr.sets import Change, ChangeElements, CreateSet, CreateTable, Form, SetInfo, SetName
-from netmgr.zones import Feed, Policy, feeds_of_zone
+from netmgr.zones import Feed, Policy, feeds_of_zone, tally
 
 CREATED = {"_ips": sets.IPV4_ADDR, "_ips6": sets.IPV6_ADDR}
 LOOK_AGAIN = (errno.ENOENT, errno.EEXIST)
@@ -55,8 +55,8 @@ class Model:
             if gained and isinstance(thing, ContainerSeen):
                 self._welcome(thing)
             account = self.ledger.claim if gained else self.ledger.release
-            for name, element in self.policy.claims(thing):
-                account(name, element)
+            for name, elements in self.policy.claims(thing):
+                account(name, elements)
 
     def observe(self, findings: Dict[SetName, Tuple[Optional[SetInfo], Optional[Reading]]]) -> None:
         """Take in what the kernel's sets are and hold; (None, None) says that there is no such set."""
@@ -98,7 +98,7 @@ class Model:
 
     def recount(self) -> None:
         """Links and addresses were replaced: count every claim anew, and compare every set as a whole."""
-        counts = self.policy.count(self.inventory)
+        counts = tally(self.inventory.things(), self.policy)
         for name, managed in self.sets.items():
             self.ledger.replace(name, counts.get(name, {}))
             managed.whole = True
@@ -112,8 +112,11 @@ class Model:
     def plan(self, now: float) -> List[Change]:
         """The one transaction that makes every set true that can be; empty when there is nothing to do."""
         touched = self.ledger.touched()
-        due = [managed for managed in self.sets.values() if (managed.whole or managed.name in touched) and managed.retry_at <= now]
-        return [change for managed in due for change in self._changes(managed)]
+        changes: List[Change] = []
+        for name, managed in self.sets.items():
+            if (managed.whole or name in touched) and managed.retry_at <= now:
+                changes += self._changes(managed)
+        return changes
 
     def committed(self, changes: Sequence[Change]) -> None:
         """The transaction took effect."""
@@ -161,22 +164,23 @@ class Model:
 
     # -- inner parts
 
-    def _changes(self, managed: ManagedSet) -> Iterator[Change]:
+    def _changes(self, managed: ManagedSet) -> List[Change]:
         touched = self.ledger.take_touched(managed.name)
-        if managed.form is None:
-            managed.whole = False
-            return
-        self.stale.add(managed.name)
-        if managed.info is None:
-            created = self._created_type(managed)
-            if created is None or managed.form != Form(created):
-                managed.whole = False       # there is nothing to compare; when it appears, it will be read
-                return
-            yield CreateTable(managed.name.family, managed.name.table)
-            yield CreateSet(managed.name, created)
+        if managed.form is not None:
+            self.stale.add(managed.name)
+        creations = () if managed.info is not None else self._creations(managed)
+        if managed.form is None or creations is None:
+            managed.whole = False       # there is nothing to compare; when it appears, it will be read
+            return []
         change = managed.plan(self.ledger.wanted(managed.name), touched)
-        if change is not None:
-            yield change
+        return [*creations] if change is None else [*creations, change]
+
+    def _creations(self, managed: ManagedSet) -> Optional[Sequence[Change]]:
+        """What makes a missing set; None when it is not for netmgr to make it."""
+        created = self._created_type(managed)
+        if created is None or managed.form != Form(created):
+            return None
+        return CreateTable(managed.name.family, managed.name.table), CreateSet(managed.name, created)
 
     def _welcome(self, container: ContainerSeen) -> None:
         """A new container may bring new zones, and zones of which missing sets are now worth creating."""

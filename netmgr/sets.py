@@ -145,11 +145,17 @@ def difference(wanted: AbstractSet[bytes], held: Contents, exclusive: bool) -> D
     return Difference(delete, renew, [element for element in wanted if element not in held.ours and element not in held.foreign])
 
 
-def difference_at(touched: AbstractSet[bytes], wanted: AbstractSet[bytes], held: Contents) -> Difference:
+def difference_at(touched: AbstractSet[bytes], wanted: AbstractSet[bytes], ours: AbstractSet[bytes],
+                  foreign: AbstractSet[bytes]) -> Difference:
     """The same for a few elements of a large set that is not exclusive and was right otherwise."""
-    delete = {element for element in touched if element in held.ours and element not in wanted}
-    add = [element for element in touched if element in wanted and element not in held.ours and element not in held.foreign]
-    return Difference(delete, set(), add)
+    found = Difference(set(), set(), [])
+    for element in touched:
+        if element not in wanted:
+            if element in ours:
+                found.delete.add(element)
+        elif element not in ours and element not in foreign:
+            found.add.append(element)
+    return found
 
 
 def text(changes: Sequence[Change]) -> Iterator[str]:

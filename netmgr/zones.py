@@ -7,13 +7,12 @@ kernel's key in a plain set, key + prefix length in an interval set (see ranges.
 
 from collections import Counter
 from fnmatch import fnmatchcase
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Collection, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
-from netmgr import inventory
 from netmgr.addresses import IFA_F_PERMANENT, UNUSABLE, kinds, kinds_by_flags, network, suspicious
 from netmgr.config import Config, SetRule, Zone, default_zone
-from netmgr.events import ContainerSeen
-from netmgr.inventory import Address, Interface, Inventory, Thing
+from netmgr.events import ContainerSeen, Endpoint
+from netmgr.inventory import Addresses, Interface, Thing, identity
 from netmgr.sets import IFNAME, Form, SetName
 
 CONVENTION = (("ips", "addresses"), ("ips6", "addresses"), ("ipv6", "addresses"),
@@ -21,7 +20,9 @@ CONVENTION = (("ips", "addresses"), ("ips6", "addresses"), ("ipv6", "addresses")
 
 REMEMBERED = 4096       # interfaces whose zones are not worked out anew for each event; names may come and go without end
 
-Claim = Tuple[SetName, bytes]
+FEW = 16                # addresses that are looked at one by one, whatever a quick look at all of them would save
+
+Claims = List[Tuple[SetName, List[bytes]]]
 
 
 class Feed(NamedTuple):
@@ -80,32 +81,18 @@ class Policy:
         found += [zone for pattern, zone in docker.networks if any(fnmatchcase(name, pattern) for name in names)]
         return tuple(zone for zone in dict.fromkeys(found) if zone in self.zones)
 
-    def claims(self, thing: Thing) -> Iterator[Claim]:
-        """Every element that the thing claims, once for each claim."""
-        if isinstance(thing, Address):
-            return _of_address(self._feeds(thing.interface), inventory.local(thing.identity), thing.identity[-1], thing.flags)
+    def claims(self, thing: Thing) -> Claims:
+        """The elements that the thing claims, set by set; what it claims several times comes several times."""
+        if isinstance(thing, Addresses):
+            return _of_addresses(self._feeds(thing.interface), thing.flags)
         if isinstance(thing, Interface):
             return _of_interface(self._feeds(thing.name), thing.name)
-        return self._of_container(thing)
+        return [claim for endpoint in thing.endpoints for claim in self._of_endpoint(thing, endpoint)]
 
-    def _of_container(self, container: ContainerSeen) -> Iterator[Claim]:
-        for endpoint in container.endpoints:
-            feeds = self._bound(self.zones_of_container(container, endpoint.network))
-            yield from _of_address(feeds, endpoint.address, endpoint.prefixlen, IFA_F_PERMANENT)
-
-    def count(self, there: Inventory) -> Dict[SetName, Dict[bytes, int]]:
-        """Every claim of everything that is there, counted from nothing: what tally() gives, but all addresses of a link at a time."""
-        claimed: Dict[SetName, List[bytes]] = {}
-        for ifindex, link in there.links.items():
-            feeds = self._feeds(link.name)
-            for name, element in _of_interface(feeds, link.name):
-                claimed.setdefault(name, []).append(element)
-            for name, elements in _of_addresses(feeds, there.addresses.get(ifindex, {})):
-                claimed.setdefault(name, []).extend(elements)
-        for container in there.containers.values():
-            for name, element in self.claims(container):
-                claimed.setdefault(name, []).append(element)
-        return {name: _counted(elements) for name, elements in claimed.items()}
+    def _of_endpoint(self, container: ContainerSeen, endpoint: Endpoint) -> Claims:
+        """As if it were an interface's address that never expires."""
+        feeds = self._bound(self.zones_of_container(container, endpoint.network))
+        return _of_addresses(feeds, {identity(endpoint.address, endpoint.prefixlen, endpoint.address): IFA_F_PERMANENT})
 
     def _feeds(self, interface: str) -> List[Tuple[Feed, Form]]:
         feeds = self._by_interface.get(interface)
@@ -122,12 +109,11 @@ class Policy:
 
 def tally(things: Iterable[Thing], policy: Policy) -> Dict[SetName, Dict[bytes, int]]:
     """Every claim of everything, counted from nothing: what the ledger must be equal to at all times."""
-    counts: Dict[SetName, Dict[bytes, int]] = {}
+    claimed: Dict[SetName, List[bytes]] = {}
     for thing in things:
-        for name, element in policy.claims(thing):
-            elements = counts.setdefault(name, {})
-            elements[element] = elements.get(element, 0) + 1
-    return counts
+        for name, elements in policy.claims(thing):
+            claimed.setdefault(name, []).extend(elements)
+    return {name: _counted(elements) for name, elements in claimed.items()}
 
 
 def _counted(elements: List[bytes]) -> Dict[bytes, int]:
@@ -135,40 +121,41 @@ def _counted(elements: List[bytes]) -> Dict[bytes, int]:
     return counts if len(counts) == len(elements) else dict(Counter(elements))
 
 
-def _of_address(feeds: Iterable[Tuple[Feed, Form]], local: bytes, prefixlen: int, flags: int) -> Iterator[Claim]:
-    mask = kinds(local, flags)
-    for feed, form in feeds:
-        if mask & feed.exclude or form.type == IFNAME or form.width != len(local):
-            continue
-        if feed.holds == "addresses":
-            yield feed.set, local + bytes((form.width * 8,)) if form.interval else local
-        elif feed.holds == "networks" and form.interval:
-            yield feed.set, network(local, prefixlen) + bytes((prefixlen,))
-
-
-def _of_addresses(feeds: Iterable[Tuple[Feed, Form]], addresses: Dict[bytes, int]) -> Iterator[Tuple[SetName, List[bytes]]]:
-    """_of_address() for all addresses of one link, by identity, with their flags."""
+def _of_addresses(feeds: Iterable[Tuple[Feed, Form]], addresses: Dict[bytes, int]) -> Claims:
+    found = []
     for feed, form in feeds:
         if form.type == IFNAME:
             continue
-        width, bits = form.width, bytes((form.width * 8,))
-        kept = addresses if _all_kept(addresses, width, feed.exclude) else [
-            each for each, flags in addresses.items() if len(each) == 2 * width + 1 and not kinds(each[:width], flags) & feed.exclude]
+        width = form.width
+        kept = _kept(addresses, width, feed.exclude)
+        if not kept:
+            continue
         if feed.holds == "addresses":
-            yield feed.set, [each[:width] + bits for each in kept] if form.interval else [each[:width] for each in kept]
+            bits = bytes((width * 8,)) if form.interval else b""
+            found.append((feed.set, [each[:width] + bits for each in kept]))
         elif feed.holds == "networks" and form.interval:
-            yield feed.set, [network(each[:width], each[-1]) + each[-1:] for each in kept]
+            found.append((feed.set, [network(each[:width], each[-1]) + each[-1:] for each in kept]))
+    return found
+
+
+def _kept(addresses: Dict[bytes, int], width: int, exclude: int) -> Collection[bytes]:
+    """Those that are of this family and of no excluded kind."""
+    if len(addresses) > FEW and _all_kept(addresses, width, exclude):
+        return addresses
+    return [each for each, flags in addresses.items() if len(each) == 2 * width + 1 and not kinds(each[:width], flags) & exclude]
 
 
 def _all_kept(addresses: Dict[bytes, int], width: int, exclude: int) -> bool:
-    """Whether a quick look shows that all are of this family and of no excluded kind.  Of many addresses few flags differ."""
+    """Whether a quick look shows that it is all of them.  Of many addresses few flags differ."""
     packed, size = b"".join(addresses), 2 * width + 1
     return len(packed) == len(addresses) * size and not suspicious(packed[::size], exclude) and not any(
         kinds_by_flags(width == 16, flags) & exclude for flags in set(addresses.values()))
 
 
-def _of_interface(feeds: Iterable[Tuple[Feed, Form]], name: str) -> Iterator[Claim]:
+def _of_interface(feeds: Iterable[Tuple[Feed, Form]], name: str) -> Claims:
+    found = []
     for feed, form in feeds:
         if feed.holds == "interfaces" and form.type == IFNAME:
             key = name.encode("utf-8", "surrogateescape").ljust(form.width, b"\0")
-            yield feed.set, key + bytes((form.width * 8,)) if form.interval else key
+            found.append((feed.set, [key + bytes((form.width * 8,)) if form.interval else key]))
+    return found

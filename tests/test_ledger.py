@@ -14,30 +14,38 @@ ONE, OTHER = SetName("inet", "filter", "one"), SetName("inet", "filter", "other"
 
 def test_an_element_is_wanted_until_its_last_claim_ends() -> None:
     ledger = Ledger()
-    ledger.claim(ONE, b"a")
-    ledger.claim(ONE, b"a")
+    ledger.claim(ONE, [b"a"])
+    ledger.claim(ONE, [b"a"])
     assert (set(ledger.wanted(ONE)), set(ledger.wanted(OTHER))) == ({b"a"}, set())
     assert (ledger.take_touched(ONE), ledger.take_touched(ONE), ledger.take_touched(OTHER)) == ({b"a"}, set(), set())
-    ledger.release(ONE, b"a")
+    ledger.release(ONE, [b"a"])
     assert (set(ledger.wanted(ONE)), ledger.take_touched(ONE)) == ({b"a"}, set())
-    ledger.release(ONE, b"a")
+    ledger.release(ONE, [b"a"])
     assert (set(ledger.wanted(ONE)), ledger.take_touched(ONE)) == (set(), {b"a"})
+
+
+def test_several_elements_and_the_same_twice_in_one_claim() -> None:
+    ledger = Ledger()
+    ledger.claim(ONE, [b"a", b"b", b"a"])
+    assert (ledger.counts(ONE), ledger.take_touched(ONE)) == ({b"a": 2, b"b": 1}, {b"a", b"b"})
+    ledger.release(ONE, [b"b", b"a"])
+    assert (ledger.counts(ONE), ledger.take_touched(ONE)) == ({b"a": 1}, {b"b"})
 
 
 @pytest.mark.parametrize(("name", "element"), [(ONE, b"b"), (OTHER, b"a")])
 def test_releasing_what_nobody_claims_is_a_bug(name: SetName, element: bytes) -> None:
     ledger = Ledger()
-    ledger.claim(ONE, b"a")
+    ledger.claim(ONE, [b"a"])
     with pytest.raises(KeyError):
-        ledger.release(name, element)
+        ledger.release(name, [element])
 
 
 def test_a_set_started_anew() -> None:
     ledger = Ledger()
-    ledger.claim(ONE, b"a")
+    ledger.claim(ONE, [b"a"])
     ledger.replace(ONE, {b"b": 2})
     assert (ledger.counts(ONE), ledger.take_touched(ONE)) == ({b"b": 2}, set())
-    ledger.release(ONE, b"b")
+    ledger.release(ONE, [b"b"])
     assert ledger.wanted(ONE) == {b"b"}
 
 
@@ -48,11 +56,11 @@ def test_random_claims_against_a_counter() -> None:
     for _ in range(5000):
         element = bytes((source.randrange(20),))
         if source.random() < 0.5 or not counter[element]:
-            ledger.claim(ONE, element)
+            ledger.claim(ONE, [element])
             counter[element] += 1
             crossed |= {element} if counter[element] == 1 else set()
         else:
-            ledger.release(ONE, element)
+            ledger.release(ONE, [element])
             counter[element] -= 1
             crossed |= {element} if counter[element] == 0 else set()
         assert ledger.counts(ONE) == +counter

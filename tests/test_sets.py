@@ -115,7 +115,7 @@ def test_the_difference_at_what_was_touched_is_the_whole_when_the_rest_was_right
         before, wanted, foreign = (frozenset(bytes((each,)) for each in range(12) if source.random() < 0.5) for _ in range(3))
         held = Contents(before - foreign, frozenset(), foreign)
         touched = before ^ wanted | some("z")
-        whole, part = difference(wanted, held, False), difference_at(touched, wanted, held)
+        whole, part = difference(wanted, held, False), difference_at(touched, wanted, held.ours, held.foreign)
         assert part._replace(add=sorted(part.add)) == whole._replace(add=sorted(whole.add))
 
 

@@ -8,9 +8,9 @@ from netmgr import addresses
 from netmgr.addresses import parse
 from netmgr.config import parse as configuration
 from netmgr.events import ContainerSeen, Endpoint
-from netmgr.inventory import Address, Interface, Inventory, Link, Thing, identity
+from netmgr.inventory import Addresses, Interface, Inventory, Link, Thing, identity, local
 from netmgr.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, Form, SetName
-from netmgr.zones import REMEMBERED, Policy, feeds_of_zone, tally
+from netmgr.zones import FEW, REMEMBERED, Policy, feeds_of_zone, tally
 
 V4, V6, V4_RANGES, V6_RANGES = Form(IPV4_ADDR), Form(IPV6_ADDR), Form(IPV4_ADDR, True), Form(IPV6_ADDR, True)
 NAMES, NAME_RANGES = Form(IFNAME), Form(IFNAME, True)
@@ -28,15 +28,14 @@ def set_name(text: str) -> SetName:
     return SetName(family, table, name)
 
 
-def address(notation: str, interface: str = "eth0", flags: int = addresses.IFA_F_PERMANENT, peer: str = "") -> Address:
+def address(notation: str, interface: str = "eth0", flags: int = addresses.IFA_F_PERMANENT, peer: str = "") -> Addresses:
     local, prefixlen = parse(notation)
-    return Address(interface, identity(local, prefixlen, parse(peer)[0] if peer else local), flags)
+    return Addresses(interface, {identity(local, prefixlen, parse(peer)[0] if peer else local): flags})
 
 
 def claims(made: Policy, *things: Thing) -> Set[Tuple[str, str]]:
     """(set, element as text); interval sets take key and prefix length."""
-    found = [(name.name, shown(element)) for thing in things for name, element in made.claims(thing)]
-    return set(found)
+    return {(name.name, shown(element)) for thing in things for name, elements in made.claims(thing) for element in elements}
 
 
 def shown(element: bytes) -> str:
@@ -131,7 +130,7 @@ def test_kinds_are_left_out_of_sets_that_exclude_them(kind: str) -> None:
     for thing in OF_KIND[kind]:
         assert {name[0] for name, _ in claims(made, thing)} == {"a"}, thing
     others = [thing for other, things in OF_KIND.items() for thing in things
-              if not addresses.kinds(thing.identity[:len(thing.identity) >> 1], thing.flags) & addresses.KINDS[kind]]
+              if not any(addresses.kinds(local(key), flags) & addresses.KINDS[kind] for key, flags in thing.flags.items())]
     for thing in others:
         assert {name[0] for name, _ in claims(made, thing)} == {"a", "b"}, thing
 
@@ -253,15 +252,22 @@ def test_names_without_end_do_not_fill_the_memory() -> None:
 
 KINDS_OF_ALL_SORTS = ("192.0.2.1/24", "10.0.0.1/8", "169.254.0.1/16", "127.0.0.1/8", "100.64.0.1/10", "0.0.0.1/8", "2001:db8::1/64",
                       "fe80::1/64", "fd00::1/128", "::1/128", "::2/128", "::/0", "febf::1/64")
+MANY = tuple("%s.2.%d/24" % (net, number) for net in ("192.0", "198.51", "10.0") for number in range(1, FEW))
 
 
+@pytest.mark.parametrize("notations", [KINDS_OF_ALL_SORTS, MANY, MANY[:FEW + 2], MANY + KINDS_OF_ALL_SORTS], ids=len)
 @pytest.mark.parametrize("exclude", ["[]", *("[%s]" % kind for kind in addresses.KINDS), "[link_local, private, dynamic]"])
-def test_counting_link_by_link_is_counting_one_by_one(exclude: str) -> None:
+def test_counting_link_by_link_is_counting_one_by_one(exclude: str, notations: Tuple[str, ...]) -> None:
     made = policy("%s\nzones: {wan: {exclude: %s}}" % (WAN, exclude),
                   {"wan_ips": V4, "wan_ips6": V6, "wan_ipv6": V6_RANGES, "wan_nets": V4_RANGES, "wan_nets6": V6_RANGES, "wan_ifs": NAMES})
     there = Inventory()
     there.links = {1: Link("eth0", True), 2: Link("eth1", True), 3: Link("eth0", True), 4: Link("eth0", False)}
-    keys = [address(each).identity for each in KINDS_OF_ALL_SORTS]
+    keys = [key for each in notations for key in address(each).flags]
     there.addresses = {1: dict.fromkeys(keys, addresses.IFA_F_PERMANENT), 2: dict.fromkeys(keys, 0), 5: dict.fromkeys(keys, 0),
                        3: dict(zip(keys, (0x80, 0, 0x81, 0xA0, 0xC0, 0x01, 0x80, 0x80, 0x40, 0x80, 0x48)))}
-    assert {name: counts for name, counts in made.count(there).items() if counts} == tally(there.things(), made)
+    singly: List[Thing] = [Interface(link.name) for link in there.links.values()]
+    singly += [Addresses(link.name, {key: flags}) for index, link in there.links.items()
+               for key, flags in there.addresses.get(index, {}).items()]
+    counted = tally(there.things(), made)
+    assert counted == tally(singly, made)
+    assert set_name("wan_ifs") in counted

@@ -51,7 +51,7 @@ class Observer:
         assert (drained.lost, drained.more) == ("", False)
         self.heard += drained.events
         for event in drained.events:
-            list(self.inventory.apply(event))
+            self.inventory.apply(event)
         return tables(self.inventory)
 
     def snapshot(self) -> Tables:
