@@ -135,6 +135,8 @@ def _aligned(rows: Sequence[Tuple[str, str]]) -> List[str]:
 
 
 def _run(options: Options) -> int:
+    import gc
+    gc.disable()        # loading makes very many objects and no garbage; the daemon enables it when it is ready
     from netmgr import daemon
     _open_missing_descriptors()
     where = place(options.get("--config"), os.environ)

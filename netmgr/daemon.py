@@ -5,6 +5,7 @@ once.  It does so only when the queue of events has been read to its end: events
 for a moment, and sets must never follow such a moment.
 """
 
+import gc
 import os
 import signal
 import time
@@ -214,10 +215,17 @@ class Daemon:
         changes = self._guard.settle()
         self._finish(changes)
         if not self._ready:
-            self._ready = True
-            self._log("info", "netmgr %s is ready: %s" % (__version__, self._summary()))
-            self._tell_manager("READY=1")
+            self._become_ready()
         return changes
+
+    def _become_ready(self) -> None:
+        """What is there now stays: from here on the garbage collector looks at newer things only."""
+        self._ready = True
+        self._log("info", "netmgr %s is ready: %s" % (__version__, self._summary()))
+        self._tell_manager("READY=1")
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
     def _finish(self, changes: Sequence[Change]) -> None:
         """Files follow sets; what is due later gets a deadline, which does no more than wake the loop."""
