@@ -17,15 +17,15 @@ CALM_SECONDS = 5.0
 
 
 class Pace:
-    """Rest in proportion to the work."""
+    """Rest in proportion to the work, and at least for so many seconds."""
 
-    def __init__(self, factor: float) -> None:
-        self._factor = factor
+    def __init__(self, factor: float, shortest: float = 0.0) -> None:
+        self._factor, self._shortest = factor, shortest
         self.ready_at = 0.0
 
     def spent(self, begin: float, end: float) -> None:
         """A piece of work took from begin to end."""
-        self.ready_at = end + min(REST_LONGEST, self._factor * (end - begin))
+        self.ready_at = end + max(self._shortest, min(REST_LONGEST, self._factor * (end - begin)))
 
 
 class Damper:

@@ -1,8 +1,8 @@
 """Ready-made set contents, so that a ruleset can load sets already filled.
 
 A file says what netmgr holds in its set or, while the set is missing, what it would put there.  Files are written behind the
-sets, never before, and with rests in proportion to what writing takes: a large set that changes all the time must not cost a
-rewrite of its whole file each time.
+sets, never before, and with rests in between: a set that changes all the time must not cost a rewrite of its whole file each time, nor
+be kept waiting by it.
 """
 
 from functools import partial
@@ -14,7 +14,7 @@ from netmgr.model import Model
 from netmgr.reconciler import Log
 from netmgr.sets import SetName, element_list
 
-REST = 20
+REST, REST_SHORTEST = 20, 0.02
 
 
 class Files(Protocol):
@@ -47,7 +47,7 @@ class Includes:
         self._files = files
         self._clock = clock
         self._log = log
-        self._pace = Pace(REST)
+        self._pace = Pace(REST, REST_SHORTEST)
         self._errors: Set[str] = set()
 
     def write(self, model: Model, at_once: bool = False) -> None:

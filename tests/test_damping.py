@@ -15,6 +15,14 @@ def test_a_rest_in_proportion_to_the_work(begin: float, end: float, ready_at: fl
     assert pace.ready_at == pytest.approx(ready_at)
 
 
+def test_a_shortest_rest() -> None:
+    pace = Pace(10, 0.5)
+    pace.spent(5.0, 5.01)
+    assert pace.ready_at == pytest.approx(5.51)
+    pace.spent(5.0, 5.06)
+    assert pace.ready_at == pytest.approx(5.66)
+
+
 def fight(damper: Damper, now: float, repairs: int, pause: float) -> List[float]:
     """Damage comes back `pause` after every repair; when the repairs are made."""
     times = []

@@ -2,7 +2,7 @@
 
 from typing import Dict, List
 
-from netmgr.includes import Includes
+from netmgr.includes import REST_SHORTEST, Includes
 from netmgr.sets import SetName
 from tests.workbench import Bench, gone, named, seen
 
@@ -35,6 +35,8 @@ class Desk:
         self.includes = Includes(self.files, lambda: self.files.now, lambda level, line: self.bench.log.append((level, line)))
 
     def settle(self) -> None:
+        """A while after the last time."""
+        self.files.now += REST_SHORTEST
         self.bench.settle(self.files.now)
         self.includes.write(self.bench.model)
 
@@ -89,6 +91,21 @@ def test_writing_rests_in_proportion_to_what_it_takes_and_a_stop_waits_for_nothi
     desk.bench.settle()
     desk.includes.write(desk.bench.model, at_once=True)
     assert "192.0.2.3" in desk.text("wan_ips")
+
+
+def test_changes_that_follow_each_other_closely_are_written_together() -> None:
+    desk = Desk()
+    desk.bench.make("wan_ips")
+    desk.settle()
+    written = len(desk.files.writes)
+    for number in range(1, 10):
+        desk.files.now += REST_SHORTEST / 20
+        desk.bench.happen(seen("192.0.2.%d/24" % number))
+        desk.bench.settle()
+        desk.includes.write(desk.bench.model)
+    assert len(desk.files.writes) == written
+    desk.settle()
+    assert (len(desk.files.writes), desk.text("wan_ips").count("netmgr")) == (written + 1, 9)
 
 
 def test_an_error_is_told_once_and_the_next_change_tries_again() -> None:

@@ -6,10 +6,9 @@ gives.
 
 import socket
 import struct
-from typing import Tuple
 
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
-SO_MEMINFO, SK_MEMINFO_RMEM_ALLOC, SK_MEMINFO_DROPS = 55, 0, 8
+SO_MEMINFO, SK_MEMINFO_DROPS = 55, 8           # u32 each; SK_MEMINFO_RMEM_ALLOC is the first
 
 _MEMINFO = struct.Struct("=9I")
 
@@ -24,10 +23,20 @@ def send_buffer(opened: socket.socket, size: int) -> None:
     _set(opened, SO_SNDBUFFORCE, socket.SO_SNDBUF, size)
 
 
-def queued(opened: socket.socket) -> Tuple[int, int]:
-    """The memory of what is queued, 0 if and only if nothing is; how many datagrams the kernel could not queue so far (32 bits, wraps)."""
-    counters = _MEMINFO.unpack(opened.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMINFO.size))
-    return counters[SK_MEMINFO_RMEM_ALLOC], counters[SK_MEMINFO_DROPS]
+def memory(opened: socket.socket) -> bytes:
+    """SO_MEMINFO: how much memory is taken by what waits to be received, ..., how many datagrams could not be queued so far."""
+    return opened.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMINFO.size)
+
+
+def idle(info: bytes) -> bytes:
+    """The same memory() with nothing waiting: what the next one is if and only if nothing waits and nothing more was dropped."""
+    return bytes(4) + info[4:]
+
+
+def dropped(info: bytes) -> int:
+    """How many datagrams the kernel could not queue so far (32 bits, wraps)."""
+    number: int = _MEMINFO.unpack(info)[SK_MEMINFO_DROPS]
+    return number
 
 
 def _set(opened: socket.socket, force: int, plain: int, size: int) -> None:

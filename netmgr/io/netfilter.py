@@ -12,7 +12,7 @@ from typing import List, Optional, Tuple
 
 from netmgr._nftcodec import ffi
 from netmgr.errors import ProtocolError
-from netmgr.io.buffers import queued, receive_buffer, send_buffer
+from netmgr.io.buffers import dropped, memory, receive_buffer, send_buffer
 from netmgr.netlink import (
     NETLINK_ADD_MEMBERSHIP,
     NETLINK_CAP_ACK,
@@ -130,4 +130,4 @@ class Netfilter:
 
     def drops(self) -> int:
         """How many datagrams the kernel could not queue so far."""
-        return queued(self._socket)[1]
+        return dropped(memory(self._socket))

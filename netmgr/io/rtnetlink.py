@@ -14,7 +14,7 @@ from typing import Callable, List, NamedTuple, Tuple
 
 from netmgr import rtnetlink
 from netmgr.errors import ProtocolError
-from netmgr.io.buffers import queued, receive_buffer
+from netmgr.io.buffers import dropped, idle, memory, receive_buffer
 from netmgr.netlink import (
     NETLINK_ADD_MEMBERSHIP,
     NETLINK_EXT_ACK,
@@ -58,10 +58,10 @@ class EventSocket:
         self._socket.setblocking(False)
         receive_buffer(self._socket, buffer_size)
         self._socket.bind((0, 0))
+        self._idle = memory(self._socket)
         for group in rtnetlink.GROUPS:
             self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
         self._reader = AddressReader(BYTES_AT_A_TIME + RECEIVE_SIZE)
-        self._drops = queued(self._socket)[1]
 
     def fileno(self) -> int:
         """For the loop."""
@@ -81,7 +81,7 @@ class EventSocket:
                     self._socket.recv(1, socket.MSG_PEEK)
                     return Drained(self._reader.events(filled), "", True)
                 size = self._socket.recv_into(self._reader.buffer[filled:])
-                if not filled and not lost and queued(self._socket) == (0, self._drops):
+                if not filled and not lost and memory(self._socket) == self._idle:
                     return Drained(self._reader.events(size), "", False)
                 filled = 0 if lost else filled + (size + 3 & ~3)
             except BlockingIOError:
@@ -98,9 +98,11 @@ class EventSocket:
         self._socket.close()
 
     def _drained(self, filled: int, lost: str) -> Drained:
-        before, self._drops = self._drops, queued(self._socket)[1]
-        if before != self._drops and not lost:
-            lost = "the kernel dropped %d events" % (self._drops - before & 0xFFFFFFFF)
+        now = memory(self._socket)
+        drops = dropped(now) - dropped(self._idle) & 0xFFFFFFFF
+        self._idle = idle(now)
+        if drops and not lost:
+            lost = "the kernel dropped %d events" % drops
         try:
             return Drained([] if lost else self._reader.events(filled), lost, False)
         except ProtocolError as problem:

@@ -5,14 +5,13 @@ import os
 import re
 import socket
 import struct
-from typing import Tuple
 
 import pytest
 
 from netmgr import rtnetlink
 from netmgr.errors import ProtocolError
 from netmgr.events import GONE, AddressesSeen
-from netmgr.io.buffers import queued
+from netmgr.io.buffers import dropped, idle, memory
 from netmgr.netlink import NLM_F_DUMP, request
 from tests.kernel.observer import Observer, of_link
 
@@ -37,10 +36,10 @@ def test_a_congested_socket_drops_everything_and_does_not_say_so_again(observer:
     with socket.socket(fileno=os.dup(observer.events.fileno())) as raw:
         with pytest.raises(OSError, match="No buffer space"):
             raw.recv(1 << 16)
-        drops = queued(raw)[1]
+        drops = dropped(memory(raw))
         assert len(raw.recv(1 << 16)) > 0
         observer.churn(20)
-        assert queued(raw)[1] == drops + 20
+        assert dropped(memory(raw)) == drops + 20
         with pytest.raises(BlockingIOError):
             while True:
                 raw.recv(1 << 16)
@@ -51,24 +50,24 @@ def test_a_congested_socket_drops_everything_and_does_not_say_so_again(observer:
 def test_a_queue_takes_memory_as_long_as_anything_is_in_it(observer: Observer) -> None:
     """Why drain() need not try to receive again."""
     with socket.socket(fileno=os.dup(observer.events.fileno())) as raw:
-        assert queued(raw) == (0, 0)
+        empty = memory(raw)
         observer.churn(3)
         for left in (2, 1, 0):
-            assert queued(raw)[0] > 0
+            assert memory(raw) != empty == idle(memory(raw))
             assert len(raw.recv(1 << 16)) > 0
-            assert (queued(raw)[0] > 0) == (left > 0)
+            assert (memory(raw) == empty) == (left == 0)
         with pytest.raises(BlockingIOError):
             raw.recv(1 << 16)
 
 
 def test_an_event_between_a_receive_and_the_look_at_the_queue_is_not_left_there(
         observer: Observer, monkeypatch: pytest.MonkeyPatch) -> None:
-    def late(opened: socket.socket) -> Tuple[int, int]:
+    def late(opened: socket.socket) -> bytes:
         observer.churn(1)
         monkeypatch.undo()
-        return queued(opened)
+        return memory(opened)
 
-    monkeypatch.setattr("netmgr.io.rtnetlink.queued", late)
+    monkeypatch.setattr("netmgr.io.rtnetlink.memory", late)
     observer.lab.run("ip addr add 192.0.2.1/24 dev eth0")
     assert observer.agrees()
     assert of_link(observer.follow(), "eth0") >= {"192.0.2.1/24", "198.51.100.1/32"}

@@ -13,7 +13,7 @@ from typing import Iterator, List
 
 import pytest
 
-from netmgr.io.buffers import queued
+from netmgr.io.buffers import dropped, memory
 from netmgr.io.nft import Nft
 from netmgr.rtnetlink import RTM_DELADDR, RTM_NEWADDR
 from netmgr.sets import SetName
@@ -108,9 +108,9 @@ def test_nor_after_overruns_while_snapshots_fail(lab: Lab, nft: Nft) -> None:
         with churning(lab):
             for _ in range(8):
                 with stopped(window.netmgr), socket_of(window.netmgr, NETLINK_ROUTE, True) as events, squeezed(events):
-                    drops = queued(events)[1]
+                    drops = dropped(memory(events))
                     window.advance(10)
-                    eventually(lambda events=events, drops=drops: queued(events)[1] > drops)      # type: ignore[misc]
+                    eventually(lambda events=events, drops=drops: dropped(memory(events)) > drops)      # type: ignore[misc]
                 for _ in range(100):
                     window.advance(1)
                     window.look()
