@@ -114,7 +114,8 @@ def _scratch() -> "ffi.CData":
 def _message(scratch: "ffi.CData") -> bytes:
     """The message in the buffer, of the length that is the first thing in it."""
     view = ffi.buffer(scratch)
-    return bytes(view[:HEADER.unpack_from(view)[0]])
+    message: bytes = view[:HEADER.unpack_from(view)[0]]
+    return message
 
 
 def _create(scratch: "ffi.CData", seq: int, change: Change) -> Part:
