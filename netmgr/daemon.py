@@ -60,8 +60,9 @@ class Daemon:
         self._ruleset = Ruleset(loop, nft, self._on_ruleset)
         self._inventory = Inventory()
         self._docker: Optional[DockerSource] = None
-        self._deadlines: Dict[str, Deadline] = {}
-        self._told = ""
+        self._audit_due: Optional[Deadline] = None
+        self._wake: Optional[Deadline] = None
+        self._manager = systemd.Manager(loop.now, lambda: report.summary(self._model))
         self._ready = False
         self._adopt(config)
         self._guard = Guard(self._reconciler(), loop.now, _utc, log)
@@ -76,7 +77,7 @@ class Daemon:
         for signum, callback in ((signal.SIGTERM, self._loop.stop), (signal.SIGINT, self._loop.stop), (signal.SIGHUP, self._hang_up)):
             self._loop.on_signal(signum, callback)
         self._watchdog(systemd.watchdog_seconds())
-        self._loop.before_sleep.append(self._before_sleep)
+        self._loop.before_sleep.append(self._settle)
 
     def stop(self) -> None:
         """The clean end: sets as `on_stop` says, descriptors closed."""
@@ -108,7 +109,7 @@ class Daemon:
         systemd.notify("RELOADING=1", "MONOTONIC_USEC=%d" % systemd.monotonic_usec())
         answer = self._reload()
         self._log("info" if answer.startswith("OK") else "warning", "reload: %s" % answer)
-        self._tell_manager("READY=1")
+        self._manager.news("READY=1")
         return answer
 
     def resync(self) -> str:
@@ -159,7 +160,7 @@ class Daemon:
         self._stop_sources(keep_docker=config.docker == before.docker)
         self._start_sources()
         self._links.catch_up()
-        return "OK: reloaded %s: %s; %s" % (self._options.config_path, _counted(self._settle()), self._summary())
+        return "OK: reloaded %s: %s; %s" % (self._options.config_path, _counted(self._settle()), report.summary(self._model))
 
     # -- sources
 
@@ -167,7 +168,7 @@ class Daemon:
         nftables = self._config.nftables
         self._ruleset.watch(nftables)
         if nftables.audit_interval:
-            self._deadlines["audit"] = self._loop.call_later(nftables.audit_interval, self._audit)
+            self._audit_due = self._loop.call_later(nftables.audit_interval, self._audit)
         if self._docker is None and self._config.docker.enabled != "false":
             from netmgr.io.docker import DockerSource
             self._docker = DockerSource(self._loop, self._config.docker, self._on_containers, self._log)
@@ -178,7 +179,8 @@ class Daemon:
 
     def _stop_sources(self, keep_docker: bool = False) -> None:
         self._ruleset.close()
-        self._cancel("audit")
+        if self._audit_due is not None:
+            self._audit_due.cancel()
         if self._docker is not None and not keep_docker:
             self._docker.stop()
             self._docker = None
@@ -199,13 +201,11 @@ class Daemon:
 
     def _audit(self) -> None:
         if self._links.settle():
-            self._finish(self._guard.audit())
-        self._deadlines["audit"] = self._loop.call_later(self._config.nftables.audit_interval, self._audit)
+            self._guard.audit()
+            self._finish()
+        self._audit_due = self._loop.call_later(self._config.nftables.audit_interval, self._audit)
 
     # -- the one place where sets change
-
-    def _before_sleep(self) -> None:
-        self._settle()
 
     def _settle(self) -> List[Change]:
         if not self._links.settle():
@@ -213,7 +213,7 @@ class Daemon:
         if self._model.hold and (self._docker is None or not self._docker.pending):
             self._model.release_held()
         changes = self._guard.settle()
-        self._finish(changes)
+        self._finish()
         if not self._ready:
             self._become_ready()
         return changes
@@ -221,20 +221,30 @@ class Daemon:
     def _become_ready(self) -> None:
         """What is there now stays: from here on the garbage collector looks at newer things only."""
         self._ready = True
-        self._log("info", "netmgr %s is ready: %s" % (__version__, self._summary()))
-        self._tell_manager("READY=1")
+        self._log("info", "netmgr %s is ready: %s" % (__version__, report.summary(self._model)))
+        self._manager.news("READY=1")
         gc.collect()
         gc.freeze()
         gc.enable()
 
-    def _finish(self, changes: Sequence[Change]) -> None:
-        """Files follow sets; what is due later gets a deadline, which does no more than wake the loop."""
+    def _finish(self) -> None:
+        """What follows the sets follows; for what is due later the loop wakes up."""
         self._includes.write(self._model)
-        for name, when in (("settle", self._guard.deadline()), ("includes", self._includes.deadline(self._model))):
-            self._cancel(name)
-            if when is not None:
-                self._deadlines[name] = self._loop.call_at(when, _nothing)
-        self._tell_manager()
+        if self._ready:
+            self._manager.look()
+        times = self._guard.deadline(), self._includes.deadline(self._model), self._manager.deadline()
+        self._wake_at(min((each for each in times if each is not None), default=None))
+
+    def _wake_at(self, when: Optional[float]) -> None:
+        if self._wake is not None:
+            if self._wake.when == when:
+                return
+            self._wake.cancel()
+        self._wake = None if when is None else self._loop.call_at(when, self._woken)
+
+    def _woken(self) -> None:
+        """No more than that: before the loop sleeps again, it settles."""
+        self._wake = None
 
     # -- small change
 
@@ -251,29 +261,13 @@ class Daemon:
     def _watchdog(self, seconds: Optional[float]) -> None:
         if seconds is not None:
             systemd.notify("WATCHDOG=1")
-            self._deadlines["watchdog"] = self._loop.call_later(seconds, lambda: self._watchdog(seconds))
-
-    def _tell_manager(self, *fields: str) -> None:
-        if "NOTIFY_SOCKET" not in os.environ:
-            return
-        status = self._summary()
-        if fields or status != self._told:
-            systemd.notify(*fields, "STATUS=" + status)
-        self._told = status
-
-    def _summary(self) -> str:
-        return report.summary(self._model)
+            self._loop.call_later(seconds, lambda: self._watchdog(seconds))
 
     def _sources(self) -> report.Sources:
         docker = self._docker
         return report.Sources(
             self._links.state, self._links.overruns, self._links.resyncs, self._guard.repairs, self._guard.last_repair,
             "disabled" if docker is None else docker.state, None if docker is None else docker.error)
-
-    def _cancel(self, name: str) -> None:
-        deadline = self._deadlines.pop(name, None)
-        if deadline is not None:
-            deadline.cancel()
 
 
 def load(path: str) -> Config:
@@ -322,7 +316,3 @@ def _counted(changes: Sequence[Change]) -> str:
 
 def _utc() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def _nothing() -> None:
-    """What a deadline does that is only there to wake the loop: before it sleeps again, it settles."""

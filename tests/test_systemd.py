@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Iterator, Optional
+from typing import Iterator, List, Optional
 
 import pytest
 
@@ -61,6 +61,46 @@ def test_a_manager_that_does_not_read_is_not_waited_for_for_ever(
         while manager.recv(1000):
             received += 1
     assert 0 < received <= queue + 5
+
+
+def test_the_status_is_told_once_a_second_and_news_at_once(
+        manager: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manager.bind(str(tmp_path / "notify"))
+    manager.setblocking(False)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    now, said = [100.0], ["none"]
+    told = systemd.Manager(lambda: now[0], lambda: said[0])
+
+    def heard() -> List[str]:
+        messages = []
+        with pytest.raises(BlockingIOError):
+            while True:
+                messages.append(manager.recv(1000).decode())
+        return messages
+
+    told.news("READY=1")
+    assert (heard(), told.deadline()) == (["READY=1\nSTATUS=none"], None)
+    for number in range(5):
+        now[0], said[0] = now[0] + 0.1, "%d sets" % number
+        told.look()
+    assert (heard(), told.deadline()) == ([], 100.0 + systemd.STATUS_REST)
+    now[0] = 100.0 + systemd.STATUS_REST
+    told.look()
+    assert (heard(), told.deadline()) == (["STATUS=4 sets"], None)
+    now[0] += 60
+    told.look()
+    assert (heard(), told.deadline()) == ([], None)
+    told.news("RELOADING=1")
+    assert heard() == ["RELOADING=1\nSTATUS=4 sets"]
+
+
+def test_without_a_manager_no_status_is_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    answers = iter(["not to be asked for"])
+    told = systemd.Manager(lambda: 100.0, lambda: next(answers))
+    told.news("READY=1")
+    told.look()
+    assert (list(answers), told.deadline()) == (["not to be asked for"], None)
 
 
 RECEIVER = """

@@ -36,7 +36,7 @@ class Loop:
     """One selector, one heap of deadlines, one wake-up pipe for signals."""
 
     def __init__(self) -> None:
-        self.before_sleep: List[Callable[[], None]] = []
+        self.before_sleep: List[Callable[[], object]] = []
         self._selector = selectors.DefaultSelector()
         self._callbacks: Dict[int, Callable[[int], None]] = {}
         self._deadlines: List[Deadline] = []

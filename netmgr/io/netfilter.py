@@ -69,8 +69,8 @@ class Netfilter:
             if sender == 0:
                 return memoryview(self._buffer)[:size]
 
-    def exchange(self, data: bytes) -> Tuple[List[Message], bool]:
-        """Send, and receive all that comes of it; True: some of that was lost."""
+    def exchange(self, data: bytes, last: int) -> Tuple[List[Message], bool]:
+        """Send, and receive all that comes of it; True: some of that was lost.  Nothing follows a message with the number `last`."""
         self.send(data)
         found: List[Message] = []
         overrun = False
@@ -82,9 +82,10 @@ class Netfilter:
                     raise
                 overrun = True
                 continue
-            if view is None:
+            if view is not None:
+                found.extend(messages(bytes(view)))
+            if view is None or (found and found[-1].seq == last and not overrun):
                 return found, overrun
-            found.extend(messages(bytes(view)))
 
     def discard(self) -> None:
         """Whatever is still queued, and the rest of a dump."""

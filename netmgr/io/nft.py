@@ -95,7 +95,7 @@ class Nft:
     def _transact(self, seq: int, parts: Sequence[Part], data: bytes) -> Outcome:
         following = seq + 1 + len(parts)
         try:
-            found, overrun = self._netfilter.exchange(data)
+            found, overrun = self._netfilter.exchange(data, following)
         except OSError as problem:
             if problem.errno != errno.EMSGSIZE:
                 raise
@@ -157,7 +157,7 @@ class Nft:
         """A request with one reply; its payload."""
         seq = self._reserve(1)
         payload = bytes([family, 0, 0, 0]) + attributes
-        found, overrun = self._netfilter.exchange(request(nft.NFNL_SUBSYS_NFTABLES << 8 | question, 0, seq, payload))
+        found, overrun = self._netfilter.exchange(request(nft.NFNL_SUBSYS_NFTABLES << 8 | question, 0, seq, payload), seq)
         for message in found:
             if message.seq == seq and message.type == NLMSG_ERROR:
                 _raise_for(error(message).errno)
@@ -174,7 +174,7 @@ class Nft:
     def _probe_acknowledgement(self) -> bool:
         """Whether the kernel acknowledges the end of a transaction; an empty one changes nothing, not even the generation."""
         seq = self._reserve(2)
-        found, _overrun = self._netfilter.exchange(nftwrite.transaction(seq, (), seq + 1))
+        found, _overrun = self._netfilter.exchange(nftwrite.transaction(seq, (), seq + 1), seq + 1)
         answers = nft.acks(found, seq, seq + 1)
         for _number, ack in answers:
             _raise_for(ack.errno)
@@ -182,7 +182,7 @@ class Nft:
 
     def _probe_destroy(self) -> bool:
         seq = self._reserve(2)
-        found, _overrun = self._netfilter.exchange(nftwrite.probe(seq))
+        found, _overrun = self._netfilter.exchange(nftwrite.probe(seq), seq + 1)
         return nft.knows(seq, nft.acks(found, seq, seq + 1))
 
 

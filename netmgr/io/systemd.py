@@ -6,10 +6,46 @@ All of it goes by environment variables and one datagram socket, and all of it i
 import os
 import socket
 import time
-from typing import List, Optional
+from typing import Callable, List, Optional
+
+from netmgr.damping import Pace
 
 LISTEN_FDS_START = 3
+STATUS_REST = 1.0
 _PATIENCE = 1.0
+
+
+class Manager:
+    """Tells the service manager, if there is one, how things are: news at once, the status line at most once a second."""
+
+    def __init__(self, clock: Callable[[], float], status: Callable[[], str]) -> None:
+        self._clock, self._status = clock, status
+        self._there = "NOTIFY_SOCKET" in os.environ
+        self._pace = Pace(0, STATUS_REST)
+        self._told, self._waiting = "", False
+
+    def news(self, *fields: str) -> None:
+        """Say this, with the status as it is now."""
+        if self._there:
+            now = self._clock()
+            self._pace.spent(now, now)
+            self._told = self._status()
+            notify(*fields, "STATUS=" + self._told)
+
+    def look(self) -> None:
+        """Something may have changed: say so if it shows in the status, now or at the deadline()."""
+        if not self._there:
+            return
+        now = self._clock()
+        self._waiting = now < self._pace.ready_at
+        if not self._waiting:
+            self._pace.spent(now, now)
+            if self._status() != self._told:
+                self.news()
+
+    def deadline(self) -> Optional[float]:
+        """When to look() again."""
+        return self._pace.ready_at if self._waiting else None
 
 
 def notify(*fields: str) -> None:

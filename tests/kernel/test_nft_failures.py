@@ -121,8 +121,8 @@ def test_without_the_capability(lab: Lab) -> None:
 class Silent(Netfilter):
     """The kernel's answers as before 6.10: no acknowledgement, only errors."""
 
-    def exchange(self, data: bytes) -> Tuple[List[Message], bool]:
-        found, overrun = super().exchange(data)
+    def exchange(self, data: bytes, last: int) -> Tuple[List[Message], bool]:
+        found, overrun = super().exchange(data, last)
         return [message for message in found if message.type != NLMSG_ERROR or error(message).errno], overrun
 
 
@@ -138,7 +138,7 @@ def test_a_kernel_that_acknowledges_nothing_is_believed_when_it_answers(lab: Lab
 def test_a_kernel_that_acknowledges_is_not_believed_when_it_does_not(lab: Lab, nft: Nft, monkeypatch: pytest.MonkeyPatch) -> None:
     make(lab, a="type ipv4_addr;")
     assert nft.commit([add("a", ip(1))]) == DONE
-    monkeypatch.setattr(nft._netfilter, "exchange", lambda _data: ([], False))
+    monkeypatch.setattr(nft._netfilter, "exchange", lambda _data, _last: ([], False))
     assert nft.commit([add("a", ip(2))]) == Outcome(False, False, ())
 
 
