@@ -32,7 +32,7 @@ wheel: .venv/ready
 deb:
 	pkg-files/build-deb
 
-bench bench-quick: benchmarks/.venv/ready $(PEERS)
+bench bench-quick: benchmarks/.venv/ready $(PEERS) .venv/engines
 	PATH="$$PATH:/usr/sbin:/sbin" benchmarks/.venv/bin/python -m benchmarks.report $(if $(filter bench-quick,$@),--quick)
 
 clean:
@@ -43,7 +43,7 @@ clean:
 .venv/ready: $(BUILT_FROM)
 	.ci/setup
 
-.venv/kernels .venv/system: .venv/ready
+.venv/engines .venv/kernels .venv/system: .venv/ready
 	.ci/setup $(@F)
 	touch $@
 

@@ -10,7 +10,7 @@ import socket
 import statistics
 import subprocess
 import time
-from typing import List, Tuple
+from typing import Callable, List, Tuple
 
 from benchmarks.common import Section, main, milliseconds, times
 from benchmarks.space import PATIENCE, Netmgr
@@ -51,12 +51,20 @@ def _measured(engine: DockerEngine, containers: int) -> List[Tuple[float, float]
     (lab.directory / "config.yaml").write_text(CONFIGURATION % {"directory": lab.directory, "engine": engine.socket})
     lab.nft("add table inet filter; add set inet filter docker_ips { type ipv4_addr; }")
     with Netmgr(lab) as netmgr, lab.inside():
-        deadline = time.monotonic() + PATIENCE
-        while netmgr.status()["sources"]["docker"]["state"] != "ok":
-            if time.monotonic() > deadline:
-                raise RuntimeError("netmgr does not find the engine")
-            time.sleep(0.1)
-        return [_one(engine, "number-%d" % number) for number in range(containers)]
+        _until("netmgr finds the engine", lambda: netmgr.status()["sources"]["docker"]["state"] == "ok")
+        found = []
+        for number in range(containers):
+            found.append(_one(engine, "number-%d" % number))
+            _until("the set is empty again", lambda: netmgr.status()["sets"][0]["elements"] == 0)
+        return found
+
+
+def _until(what: str, condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            raise RuntimeError("it does not come to pass that " + what)
+        time.sleep(0.05)
 
 
 def _one(engine: DockerEngine, name: str) -> Tuple[float, float]:
