@@ -40,6 +40,9 @@ class Reading(NamedTuple):
     verified: bool
 
 
+NOTHING = Reading(Contents(frozenset(), frozenset(), frozenset()), True)
+
+
 class Elements:
     """The messages of one dump, collected.
 

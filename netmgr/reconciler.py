@@ -14,7 +14,7 @@ from netmgr import sets
 from netmgr.errors import ProtocolError
 from netmgr.model import Model
 from netmgr.nft import Fault, Outcome
-from netmgr.nftread import Reading
+from netmgr.nftread import NOTHING, Reading
 from netmgr.sets import Change, ChangeElements, CreateTable, SetInfo, SetName
 
 NAMED_AT_MOST = 8
@@ -90,6 +90,8 @@ class Reconciler:
                 return info, None
             if not thorough and self._seems_same(name, info):
                 return None
+            if info.elements == 0:
+                return info, NOTHING        # which they all are after a reload of the ruleset, when every moment counts
             try:
                 return info, self._kernel.read(info)
             except FileNotFoundError:

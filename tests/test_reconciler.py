@@ -38,6 +38,7 @@ RIGHT = ["192.0.2.1", "192.0.2.0/24", "198.51.100.1"]
 
 def test_a_set_that_cannot_be_read_delays_no_other_and_is_tried_again_ever_more_rarely() -> None:
     bench = full_bench()
+    bench.kernel.counts_elements = False
     bench.kernel.unreadable[named("wan_ips")] = OSError(errno.EIO, "Input/output error")
     bench.settle()
     assert contents(bench) == ["", *RIGHT[1:]]
@@ -85,6 +86,7 @@ def test_a_set_that_is_replaced_while_it_is_read_is_looked_at_again_at_once() ->
 
 def test_a_set_that_is_replaced_all_the_time_is_left_alone_for_a_while() -> None:
     bench = full_bench()
+    bench.kernel.counts_elements = False
     bench.kernel.unreadable[named("wan_ips")] = FileNotFoundError(errno.ENOENT, "this set is gone")
     bench.settle()
     assert bench.managed("wan_ips").error == "it cannot be read: this set is gone"
@@ -340,8 +342,21 @@ def test_a_look_notices_sets_that_vanish_and_appear() -> None:
     assert reads_of_a_quick_look(bench) == []
     assert bench.settle() == []
     bench.make("wan_ips")
-    assert reads_of_a_quick_look(bench) == ["wan_ips"]
+    assert reads_of_a_quick_look(bench) == [], "it is known to be empty"
     assert by_set(bench.settle()) == {"wan_ips": (0, 1)}
+    bench.kernel.drop_table("inet", "filter")
+    bench.make("wan_ips", foreign="192.0.2.1")
+    assert reads_of_a_quick_look(bench) == ["wan_ips"]
+    assert (bench.settle(), bench.foreign("wan_ips")) == ([], "192.0.2.1")
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_an_empty_set_is_read_only_where_the_kernel_does_not_count(counts: bool) -> None:
+    bench = full_bench()
+    bench.kernel.counts_elements = counts
+    bench.settle()
+    assert bench.kernel.reads == ([] if counts else [*map(named, ("lan_ips", "wan_ips", "wan_nets"))])
+    assert contents(bench) == RIGHT
 
 
 # -- words

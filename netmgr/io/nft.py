@@ -14,7 +14,7 @@ from netmgr.events import RulesetChanged
 from netmgr.io.netfilter import Netfilter
 from netmgr.netlink import NLM_F_DUMP, NLMSG_DONE, NLMSG_ERROR, attribute, error, messages, request
 from netmgr.nft import Fault, Outcome, Part
-from netmgr.nftread import Reading
+from netmgr.nftread import NOTHING, Reading
 from netmgr.sets import Change, Contents, SetInfo, SetName
 
 NFNLGRP_NFTABLES = 7
@@ -42,17 +42,17 @@ class Nft:
 
     def generation(self) -> int:
         """The number of the ruleset's present state."""
-        return nftread.generation(self._ask(nft.NFT_MSG_GETGEN, nft.NFT_MSG_NEWGEN, 0, b""))
+        return nftread.generation(self._ask([(nft.NFT_MSG_GETGEN, b"")], 0)[0])
 
     def inspect(self, name: SetName) -> Optional[SetInfo]:
         """The set as it is now; None if it or its table is missing.  OSError, ProtocolError."""
-        family = nft.FAMILIES[name.family]
         try:
             table, own = (attribute(kind, nftwrite.name_bytes(text) + b"\0") for kind, text in ((1, name.table), (2, name.name)))
-            handle = nftread.table_handle(self._ask(nft.NFT_MSG_GETTABLE, nft.NFT_MSG_NEWTABLE, family, table))
-            return nftread.set_info(self._ask(nft.NFT_MSG_GETSET, nft.NFT_MSG_NEWSET, family, table + own), name, handle)
+            questions = [(nft.NFT_MSG_GETTABLE, table), (nft.NFT_MSG_GETSET, table + own)]
+            answers = self._ask(questions, nft.FAMILIES[name.family])
         except (FileNotFoundError, ValueError):
             return None
+        return nftread.set_info(answers[1], name, nftread.table_handle(answers[0]))
 
     def read(self, info: SetInfo) -> Reading:
         """Everything that a set with addresses or names holds.  OSError (FileNotFoundError: this set is gone), ProtocolError.
@@ -60,7 +60,7 @@ class Nft:
         A dump counts when no commit happened meanwhile, nothing came twice and, where the kernel tells how many elements there are,
         that many came.  A hash table that is just being resized gives some elements twice and others never, hence the pauses.
         """
-        contents = Contents(frozenset(), frozenset(), frozenset())
+        contents = NOTHING.contents
         for pause in PAUSES:
             time.sleep(pause)
             dumped, verified = self._dump(info)
@@ -153,17 +153,19 @@ class Nft:
                 elements.feed(message.payload)
         return False
 
-    def _ask(self, question: int, answer: int, family: int, attributes: bytes) -> memoryview:
-        """A request with one reply; its payload."""
-        seq = self._reserve(1)
-        payload = bytes([family, 0, 0, 0]) + attributes
-        found, overrun = self._netfilter.exchange(request(nft.NFNL_SUBSYS_NFTABLES << 8 | question, 0, seq, payload), seq)
-        for message in found:
-            if message.seq == seq and message.type == NLMSG_ERROR:
-                _raise_for(error(message).errno)
-            if message.seq == seq and message.type == nft.NFNL_SUBSYS_NFTABLES << 8 | answer:
-                return message.payload
-        raise OSError(errno.ENOBUFS if overrun else errno.EIO, "nf_tables did not answer")
+    def _ask(self, questions: Sequence[Tuple[int, bytes]], family: int) -> List[memoryview]:
+        """Requests of one reply each, with their attributes, in one send; what the replies say."""
+        first = self._reserve(len(questions))
+        data = b"".join(request(nft.NFNL_SUBSYS_NFTABLES << 8 | question, 0, first + number, bytes([family, 0, 0, 0]) + attributes)
+                        for number, (question, attributes) in enumerate(questions))
+        found, overrun = self._netfilter.exchange(data, first + len(questions) - 1)
+        replies = {message.seq: message for message in found}
+        for number in range(first, first + len(questions)):
+            if number not in replies:
+                raise OSError(errno.ENOBUFS if overrun else errno.EIO, "nf_tables did not answer")
+            if replies[number].type == NLMSG_ERROR:
+                _raise_for(error(replies[number]).errno)
+        return [replies[first + number].payload for number in range(len(questions))]
 
     def _reserve(self, count: int) -> int:
         """The first of so many sequence numbers that no recent request has used."""

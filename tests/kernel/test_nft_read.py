@@ -7,6 +7,7 @@ from typing import List
 import pytest
 
 from netmgr.io.nft import Nft
+from netmgr.nftread import NOTHING
 from netmgr.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, Change, ChangeElements, CreateSet, CreateTable, SetName
 from tests.kernel.lab import Lab
 from tests.kernel.nftables import DONE, NAMES, add, make, named, ours, read
@@ -44,10 +45,24 @@ def test_a_set_of_the_same_name_is_another_set(lab: Lab, nft: Nft) -> None:
     assert nft.generation() > 0
 
 
+@pytest.mark.parametrize("kind", ["", "size 7;", "flags interval;", "flags timeout; timeout 1h;", "flags dynamic;"])
+def test_a_set_that_counts_no_element_has_none(lab: Lab, nft: Nft, kind: str) -> None:
+    """Why it is not read."""
+    make(lab, a="type ipv4_addr; " + kind)
+    for command, empty in (("add element inet t a { 10.0.0.1, 10.0.0.5 }", False), ("delete element inet t a { 10.0.0.1 }", False),
+                           ("delete element inet t a { 10.0.0.5 }", True), ("add element inet t a { 255.255.255.255 }", False),
+                           ("flush set inet t a", True)):
+        lab.nft(command)
+        info = nft.inspect(named("a"))
+        assert info is not None and (info.elements is None or (info.elements == 0) == empty)
+        assert (nft.read(info).contents == NOTHING.contents) == empty
+
+
 WRITER = """
 import random
 import time
 from netmgr.io.nft import Nft
+from netmgr.nftread import NOTHING
 from netmgr.sets import *
 nft, name, form, generator = Nft(), SetName("inet", "t", "a"), Form(IPV4_ADDR), random.Random(1)
 key = lambda number: number.to_bytes(4, "big")
