@@ -311,7 +311,8 @@ def _counted(changes: Sequence[Change]) -> str:
     elements = [change for change in changes if isinstance(change, ChangeElements)]
     if not elements:
         return "nothing had to change"
-    return "%d elements added, %d removed" % (sum(len(each.add) for each in elements), sum(len(each.delete) for each in elements))
+    added, removed = sum(len(each.add) for each in elements), sum(len(each.delete) for each in elements)
+    return "%s added, %d removed" % (report.number(added, "element"), removed)
 
 
 def _utc() -> str:

@@ -12,7 +12,7 @@ from typing import Callable, List, Optional
 from netmgr.damping import Damper, Pace
 from netmgr.events import RulesetChanged
 from netmgr.reconciler import Log, Reconciler
-from netmgr.report import Repair
+from netmgr.report import Repair, number
 from netmgr.sets import Change, ChangeElements, SetName
 
 FLEETING_REST = 1.0
@@ -81,7 +81,8 @@ class Guard:
         drift = [change for change in found if isinstance(change, ChangeElements)]
         if drift:
             size = sum(len(change.add) + len(change.delete) for change in drift)
-            self._log("warning", "audit: repaired a drift of %d elements in %s" % (size, ", ".join(str(each.set) for each in drift)))
+            where = ", ".join(str(each.set) for each in drift)
+            self._log("warning", "audit: repaired a drift of %s in %s" % (number(size, "element"), where))
         return changes + found
 
     def deadline(self) -> Optional[float]:

@@ -70,9 +70,16 @@ def summary(model: Model) -> str:
     shown_sets = list(shown(model))
     wrong = sum(managed.error is not None for managed in shown_sets)
     missing = sum(managed.error is None and managed.info is None for managed in shown_sets)
-    return "%d elements in %d sets%s%s" % (
-        sum(len(managed.ours) for managed in shown_sets), len(shown_sets) - wrong - missing,
-        ", %d sets missing" % missing if missing else "", ", %d sets in error" % wrong if wrong else "")
+    parts = ["%s in %s" % (number(sum(len(managed.ours) for managed in shown_sets), "element"),
+                           number(len(shown_sets) - wrong - missing, "set"))]
+    parts += [number(missing, "set") + " missing"] if missing else []
+    parts += [number(wrong, "set") + " in error"] if wrong else []
+    return ", ".join(parts)
+
+
+def number(count: int, noun: str) -> str:
+    """1 set, 2 sets"""
+    return "%d %s%s" % (count, noun, "" if count == 1 else "s")
 
 
 def set_contents(model: Model) -> Dict[str, Any]:

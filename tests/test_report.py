@@ -124,7 +124,7 @@ def test_what_is_wrong_makes_it_degraded() -> None:
     value = status(bench)
     assert [(row["name"], row["state"]) for row in value["sets"]] == [("wan_ips", "error"), ("lan_ips", "synced")]
     assert value["state"] == "degraded" and "ifname" in value["sets"][0]["error"]
-    assert report.summary(bench.model) == "0 elements in 1 sets, 1 sets in error"
+    assert report.summary(bench.model) == "0 elements in 1 set, 1 set in error"
 
 
 @pytest.mark.parametrize(("sources", "state"), [

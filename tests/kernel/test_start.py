@@ -162,7 +162,7 @@ def test_reload_takes_effect_before_it_answers_and_a_bad_file_changes_nothing(ca
     assert netmgr.owned("wan_ips") == {"192.0.2.1"}
     netmgr.configure(CONFIG.replace("zone: wan", "zone: lan"))
     answer = netmgr.ask("reload")
-    assert answer.startswith("OK: ") and "1 elements added, 1 removed" in answer
+    assert answer.startswith("OK: ") and "1 element added, 1 removed" in answer
     assert cards.sets("inet filter", "wan_ips") == set()
     assert cards.sets("inet filter", "lan_ips") == {"192.0.2.1", "10.0.0.1"}
     assert not any(row["name"].startswith("wan") for row in netmgr.status()["sets"])

@@ -127,5 +127,5 @@ def test_ready_waits_for_a_snapshot(lab: Lab) -> None:
         netmgr = Netmgr(lab, CONFIG)
         assert netmgr.owned("wan_ips") == {"192.0.2.1"}
         assert ("is ready" in netmgr.log()) == (netmgr.status()["sources"]["netlink"]["state"] == "ok")
-    eventually(lambda: "is ready: 1 elements in 1 sets" in netmgr.log())
+    eventually(lambda: "is ready: 1 element in 1 set" in netmgr.log())
     netmgr.holds("wan_ips", "192.0.2.1")

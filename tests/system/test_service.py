@@ -25,7 +25,7 @@ def test_ready_means_that_the_sets_are_right(host: Host) -> None:
     host.run("systemctl stop netmgr && nft flush set inet filter wan_ips && systemctl start netmgr")
     assert host.elements("wan_ips") == {"192.0.2.1"}
     assert host.status()["state"] == "ready"
-    assert "1 elements in 1 sets" in host.show("StatusText")
+    assert "1 element in 1 set" in host.show("StatusText")
     assert host.run("netmgr status").startswith("netmgr ")
 
 
