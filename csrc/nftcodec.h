@@ -41,6 +41,7 @@ struct nftcodec_element {
 int nftcodec_new_table(void *buffer, size_t size, uint32_t seq, uint16_t family, const char *table);
 int nftcodec_new_set(void *buffer, size_t size, uint32_t seq, uint16_t family, const char *table, const char *set,
 		     uint32_t set_id, uint32_t key_type, uint32_t key_length, uint32_t byteorder);
+
 /* A message about elements of a set: those at the beginning of these that fit, whose number is returned.  It has no list without any. */
 int nftcodec_elements(void *buffer, size_t size, uint32_t seq, uint16_t family, uint16_t type, uint16_t flags, const char *table,
 		      const char *set, const uint8_t *elements, size_t count, size_t width, uint32_t how, const char *comment);

@@ -43,8 +43,9 @@ def about_set(seq: int, name: SetName, message: int, flags: int) -> bytes:
     """A message that names a table and a set, such as the request to dump its elements (NFT_MSG_GETSETELEM)."""
     table, own = name_bytes(name.table), name_bytes(name.name)
     scratch = _scratch()
-    lib.nftcodec_elements(scratch, len(scratch), seq, FAMILIES[name.family], message, flags, table, own, ffi.NULL, 0, 0, 0, ffi.NULL)
-    return _message(scratch)
+    written = lib.nftcodec_elements(
+        scratch, len(scratch), seq, FAMILIES[name.family], message, flags, table, own, ffi.NULL, 0, 0, 0, ffi.NULL)
+    return _message(scratch, written, name)
 
 
 def transaction(seq: int, parts: Sequence[Part], following: int) -> bytes:
@@ -111,8 +112,10 @@ def _scratch() -> "ffi.CData":
     return _uncleared("uint8_t[]", lib.NFTCODEC_MESSAGE_MAX)
 
 
-def _message(scratch: "ffi.CData") -> bytes:
-    """The message in the buffer, of the length that is the first thing in it."""
+def _message(scratch: "ffi.CData", written: int, about: object) -> bytes:
+    """The message in the buffer, of the length that is the first thing in it; ValueError if nothing was written."""
+    if written < 0:
+        raise ValueError("nf_tables cannot be told this about %s" % (about,))
     view = ffi.buffer(scratch)
     message: bytes = view[:HEADER.unpack_from(view)[0]]
     return message
@@ -120,15 +123,15 @@ def _message(scratch: "ffi.CData") -> bytes:
 
 def _create(scratch: "ffi.CData", seq: int, change: Change) -> Part:
     if isinstance(change, CreateTable):
-        lib.nftcodec_new_table(scratch, len(scratch), seq, FAMILIES[change.family], name_bytes(change.table))
-        return Part(_message(scratch), None, "create", 0)
+        written = lib.nftcodec_new_table(scratch, len(scratch), seq, FAMILIES[change.family], name_bytes(change.table))
+        return Part(_message(scratch, written, change.table), None, "create", 0)
     assert isinstance(change, CreateSet)
     name = change.set
     byteorder = _BYTEORDER_HOST if change.type == IFNAME else _BYTEORDER_BIG
-    lib.nftcodec_new_set(
+    written = lib.nftcodec_new_set(
         scratch, len(scratch), seq, FAMILIES[name.family], name_bytes(name.table), name_bytes(name.name), seq,
         KEY_TYPES[change.type], WIDTHS[change.type], byteorder)
-    return Part(_message(scratch), name, "create", 0)
+    return Part(_message(scratch, written, name), name, "create", 0)
 
 
 def _append(parts: List[Part], scratch: "ffi.CData", seq: int, change: ChangeElements, operation: str, destroy: bool) -> None:
@@ -143,9 +146,7 @@ def _append(parts: List[Part], scratch: "ffi.CData", seq: int, change: ChangeEle
         some = keys[first * stride:(first + lib.NFTCODEC_ELEMENTS_MAX) * stride]
         taken = lib.nftcodec_elements(
             scratch, len(scratch), seq, family, message, flags, table, own, some, len(some) // stride, width, how, comment)
-        if taken < 0:
-            raise ValueError("elements of %s do not make sense" % (name,))
-        parts.append(Part(_message(scratch), name, operation, first))
+        parts.append(Part(_message(scratch, taken, name), name, operation, first))
         first, seq = first + taken, seq + 1
 
 
