@@ -166,12 +166,14 @@ def test_control_c_is_quiet(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as silent:
         silent.bind(str(tmp_path / "socket"))
         silent.listen()
-        process = subprocess.Popen([*NETMGR, "ping", "--socket", str(tmp_path / "socket")], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        connection, _address = silent.accept()
-        process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=30) == (b"", b"")
-        assert process.returncode == 130
-        connection.close()
+        # A shell that starts the tests in its background has SIGINT ignored, and whoever it starts inherits that.
+        command = ["env", "--default-signal=INT", *NETMGR, "ping", "--socket", str(tmp_path / "socket")]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            connection, _address = silent.accept()
+            with connection:
+                process.send_signal(signal.SIGINT)
+                assert process.communicate(timeout=30) == (b"", b"")
+                assert process.returncode == 130
 
 
 @pytest.mark.parametrize("given, environment, existing, expected", [
