@@ -1,7 +1,7 @@
 """nf_tables in a few dictionaries, with the semantics and the errors of the real one, and with trouble on demand.
 
 A commit is all or nothing; creations come first, then deletes, then adds; every message that fails is told.  Plain deletes of what is
-missing are no error (NFT_MSG_DESTROYSETELEM), those of ranges are.  Plain adds of what is there change nothing, whoever put it there;
+missing are no error where the kernel can destroy (NFT_MSG_DESTROYSETELEM), those of ranges always are.  Plain adds of what is there change nothing, whoever put it there;
 those of ranges are an error (NLM_F_EXCL).
 tests/kernel/test_fakekernel.py holds all of this against the real kernel.
 """
@@ -56,6 +56,8 @@ class FakeKernel:
         self.refuses: Dict[SetName, Tuple[int, str]] = {}           # set -> what every write to it fails with
         self.unreadable: Dict[SetName, OSError] = {}
         self.counts_elements = True                                 # as of 6.18
+        self.destroys = True                                        # as of 6.3
+        self.compares_sets = True                                   # as of 6.2; before, any set of the name will do
         self.before_commit: List[Callable[[], Optional[Outcome]]] = []      # interference, or an outcome instead of the commit
         self.before_read: List[Callable[[], None]] = []
         self.after_commit: List[Callable[[Outcome], Outcome]] = []  # what becomes of the answer
@@ -148,7 +150,7 @@ class FakeKernel:
             yield Fault(change.set, errno.ENOENT, "the table is missing", "create", None, True)
         elif found is None:
             self.make(change.set, change.type)
-        elif (found.info.type, found.info.flags) != (change.type, 0):
+        elif self.compares_sets and (found.info.type, found.info.flags) != (change.type, 0):
             yield Fault(change.set, errno.EEXIST, "a set of this name and of another type exists", "create", None, False)
 
     def _refusal(self, change: ChangeElements) -> Optional[Refusal]:
@@ -163,7 +165,7 @@ class FakeKernel:
 
     def _delete(self, found: FakeSet, elements: Sequence[bytes]) -> Optional[Refusal]:
         for position, element in enumerate(elements):
-            if found.elements.pop(element, None) is None and found.info.flags & sets.NFT_SET_INTERVAL:
+            if found.elements.pop(element, None) is None and (found.info.flags & sets.NFT_SET_INTERVAL or not self.destroys):
                 return Refusal(errno.ENOENT, "an element to be removed is not there", position)
             found.expiring.discard(element)
         return None

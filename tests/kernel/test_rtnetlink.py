@@ -99,8 +99,9 @@ def test_a_rename_keeps_index_and_addresses(observer: Observer) -> None:
     observer.lab.run("ip addr add 2001:db8::1/64 dev eth0 nodad")
     shows(observer, "192.0.2.1/24", "2001:db8::1/64")
     index = observer.index_of("eth0")
-    observer.lab.run("ip link set eth0 name wan0")
-    assert observer.follow()[index, "wan0", True] == {"192.0.2.1/24", "2001:db8::1/64"}
+    observer.lab.sysctl("net.ipv6.conf.eth0.keep_addr_on_down", 1)
+    observer.lab.rename_link("eth0", "wan0")
+    eventually(lambda: observer.follow().get((index, "wan0", True)) == {"192.0.2.1/24", "2001:db8::1/64"})
     assert observer.agrees()
 
 

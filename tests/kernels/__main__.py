@@ -31,7 +31,7 @@ def _options(words: List[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.kernels", description=__doc__)
     parser.add_argument("versions", nargs="*", metavar="VERSION", help="of " + ", ".join(archive.SUITES) + "; default: all")
     parser.add_argument("--mirror", default=os.environ.get("DEBIAN_MIRROR"), help="a Debian archive; default: as this machine's apt has it")
-    parser.add_argument("--seconds", type=float, default=900, help="the limit for the tests on each kernel (%(default)g)")
+    parser.add_argument("--seconds", type=float, default=1800, help="the limit for the tests on each kernel (%(default)g)")
     parser.add_argument("--quiet", action="store_true", help="print what the guest says only when it fails")
     found = parser.parse_args(words)
     unknown = [version for version in found.versions if version not in archive.SUITES]
