@@ -90,7 +90,7 @@ class Reconciler:
                 return info, None
             if not thorough and self._seems_same(name, info):
                 return None
-            if info.elements == 0:
+            if info.elements == 0 and not info.flags & sets.NFT_SET_INTERVAL:       # there, one range up to the highest key counts as none
                 return info, NOTHING        # which they all are after a reload of the ruleset, when every moment counts
             try:
                 return info, self._kernel.read(info)

@@ -1,8 +1,9 @@
 """nf_tables in a few dictionaries, with the semantics and the errors of the real one, and with trouble on demand.
 
 A commit is all or nothing; creations come first, then deletes, then adds; every message that fails is told.  Plain deletes of what is
-missing are no error where the kernel can destroy (NFT_MSG_DESTROYSETELEM), those of ranges always are.  Plain adds of what is there change nothing, whoever put it there;
-those of ranges are an error (NLM_F_EXCL).
+missing are no error where the kernel can destroy (NFT_MSG_DESTROYSETELEM), those of ranges always are.  Plain adds of what is there
+change nothing, whoever put it there; those of ranges are an error (NLM_F_EXCL).  A range counts as two elements of which half are told,
+and one up to the highest key has no end.
 tests/kernel/test_fakekernel.py holds all of this against the real kernel.
 """
 
@@ -32,6 +33,12 @@ class FakeSet:
     @property
     def foreign(self) -> Set[bytes]:
         return {each for each, mine in self.elements.items() if not mine}
+
+    def count(self) -> int:
+        if not self.info.flags & sets.NFT_SET_INTERVAL:
+            return len(self.elements)
+        top = b"\xff" * self.info.key_length
+        return sum(1 if each.endswith(top) else 2 for each in self.elements) // 2
 
     def copy(self) -> "FakeSet":
         other = FakeSet(self.info)
@@ -72,7 +79,7 @@ class FakeKernel:
         found = self.sets.get(name)
         if found is None:
             return None
-        return found.info._replace(elements=len(found.elements) if self.counts_elements else None)
+        return found.info._replace(elements=found.count() if self.counts_elements else None)
 
     def read(self, info: SetInfo) -> Reading:
         if self.before_read:

@@ -29,6 +29,8 @@ def both(lab: Lab, nft: Nft) -> FakeKernel:
     fake.make(named("plain"), IPV4_ADDR, foreign=[ip(1)])
     fake.make(named("small"), IPV4_ADDR, size=4, foreign=[ip(2)])
     fake.make(named("ranges"), IPV4_ADDR, NFT_SET_INTERVAL, foreign=[span(8, 11)])
+    found = nft.inspect(named("plain"))
+    fake.counts_elements = found is not None and found.elements is not None
     fake.destroys = nft.commit([delete("plain", ip(0))]).committed
     fake.compares_sets = not nft.commit([CreateSet(named("plain"), IPV6_ADDR)]).committed
     return fake
@@ -59,7 +61,7 @@ def told(outcome: Outcome, precise: bool) -> Tuple[bool, Dict[object, object]]:
 
 def contents(kernel: "Nft | FakeKernel", names: Iterable[SetName]) -> List[object]:
     found = [(name, kernel.inspect(name)) for name in names]
-    return [None if info is None else (name, info.type, info.size, bool(info.flags & NFT_SET_INTERVAL), kernel.read(info))
+    return [None if info is None else (name, info.type, info.size, info.elements, bool(info.flags & NFT_SET_INTERVAL), kernel.read(info))
             for name, info in found]
 
 

@@ -194,3 +194,10 @@ def test_twenty_thousand_addresses(lab: Lab) -> None:
     assert [len(row["wanted"]) for row in json.loads(netmgr.ask("sets json"))["sets"]] == [20000, 20000, 0]
     assert netmgr.stop() == 0
     assert lab.sets("inet filter", "wan_ips") == lab.sets("inet filter", "wan_nets") == set()
+
+
+def test_a_range_of_everything_that_an_earlier_run_left_is_taken_out(lab: Lab) -> None:
+    lab.nft('table inet filter { set wan_nets { type ipv4_addr; flags interval; elements = { 0.0.0.0/0 comment "netmgr" }; }; }')
+    lab.link("eth0")
+    lab.run("ip addr add 192.0.2.1/24 dev eth0")
+    Netmgr(lab, "interfaces: [{name: eth0, nftables_zone: wan}]\ndocker: {enabled: false}\n").holds("wan_nets", "192.0.2.0/24")
