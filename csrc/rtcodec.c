@@ -84,10 +84,11 @@ static int read_address(const uint8_t *body, size_t length, struct address *addr
 	return 1;
 }
 
+/* The peer of an IPv6 address is no part of what makes it the same address: see rtnetlink.py. */
 static uint8_t *put_identity(uint8_t *identity, const struct address *address)
 {
 	memcpy(identity, address->local, address->width);
-	memcpy(identity + address->width, address->peer, address->width);
+	memcpy(identity + address->width, address->width == 16 ? address->local : address->peer, address->width);
 	identity[2 * address->width] = address->prefixlen;
 	return identity + 2 * address->width + 1;
 }

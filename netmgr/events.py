@@ -24,7 +24,7 @@ class LinkGone(NamedTuple):
 
 
 class AddressSeen(NamedTuple):
-    """An address on an interface.  `local` is our own end; `peer` differs from it on point-to-point links only.
+    """An address on an interface.  `local` is our own end; `peer` differs from it on point-to-point links of IPv4 only.
 
     `flags` are the 32 bits of IFA_FLAGS.  (ifindex, local, prefixlen, peer) is the identity.
     """

@@ -5,9 +5,10 @@ From linux/rtnetlink.h and linux/if_addr.h:
     struct ifinfomsg { u8 ifi_family; u8 pad; u16 ifi_type; s32 ifi_index; u32 ifi_flags; u32 ifi_change; };
     struct ifaddrmsg { u8 ifa_family; u8 ifa_prefixlen; u8 ifa_flags; u8 ifa_scope; u32 ifa_index; };
 
-Three things that are easily got wrong, each held by a kernel test:
+Four things that are easily got wrong, each held by a kernel test:
 
   - Our own end of an address is IFA_LOCAL if it is there, else IFA_ADDRESS.  With a peer, IFA_ADDRESS is the peer.
+  - An IPv6 address is on a link once, and may change its peer without a word about the old one.  So its peer is not told here.
   - The flags are IFA_FLAGS, 32 bits; ifa_flags holds only the low 8 of them.
   - A bridge says RTM_DELLINK with ifi_family AF_BRIDGE when a port leaves it.  The link is still there, so link messages of
     any family but AF_UNSPEC are passed over.
@@ -125,7 +126,7 @@ def _address(payload: memoryview) -> Optional[_Address]:
         if len(wide) != _UINT.size:
             raise ProtocolError("rtnetlink: address flags of %d bytes on link %d" % (len(wide), index))
         flags = _UINT.unpack(wide)[0]
-    return _Address(index, bytes(local), prefixlen, bytes(peer), flags)
+    return _Address(index, bytes(local), prefixlen, bytes(local if width == 16 else peer), flags)
 
 
 _PARSERS: Dict[int, Callable[[memoryview], Optional[Event]]] = {

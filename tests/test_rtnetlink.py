@@ -46,7 +46,7 @@ EXPECTED: Dict[str, List[Event]] = {
     "ipv4": [seen("192.0.2.1/24", PERMANENT), seen("192.0.2.2/24", PERMANENT | SECONDARY)],
     "point-to-point": [seen("10.0.0.1 peer 10.0.0.2/32", PERMANENT), gone("10.0.0.1 peer 10.0.0.2/32")],
     "ipv6": [seen("2001:db8::1/64", PERMANENT | NODAD), gone("2001:db8::1/64")],
-    "ipv6-peer": [seen("2001:db8::1 peer 2001:db8::2/128", PERMANENT | NODAD), gone("2001:db8::1 peer 2001:db8::2/128")],
+    "ipv6-peer": [seen("2001:db8::1/128", PERMANENT | NODAD), gone("2001:db8::1/128")],
     "wide-flags": [seen("2001:db8:1::1/64", PERMANENT | NODAD | WIDE)],
     "lease": [seen("198.51.100.1/24", 0)],
     "links": [LinkSeen(1, "lo", True), LinkSeen(7, "eth0", True), LinkSeen(8, "far0", True), LinkSeen(9, "bridge0", False)],

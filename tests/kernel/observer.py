@@ -101,8 +101,8 @@ def listed(lab: Lab) -> Tables:
 
 
 def listed_address(info: Dict[str, Any]) -> str:
-    """`ip` calls the peer `address` and says secondary for what is temporary, too."""
-    peer = " peer %s" % info["address"] if "address" in info else ""
+    """`ip` calls the peer `address` and says secondary for what is temporary, too.  Peers of IPv6 are not told."""
+    peer = " peer %s" % info["address"] if "address" in info and info["family"] == "inet" else ""
     words = "".join(" " + word for word in ("deprecated", "secondary", "tentative", "dadfailed", "dynamic")
                     if info.get(word) or (word == "secondary" and info.get("temporary")))
     return "%s%s/%d%s" % (info["local"], peer, info["prefixlen"], words)

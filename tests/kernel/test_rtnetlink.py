@@ -22,7 +22,13 @@ ADDRESS_RULES: Dict[str, Tuple[str, Set[str]]] = {
         "addr add 10.0.0.1 peer 10.0.0.2/32 dev eth0; addr add 10.0.0.1 peer 10.0.0.3/32 dev eth0; "
         "addr del 10.0.0.1 peer 10.0.0.2/32 dev eth0", {"10.0.0.1 peer 10.0.0.3/32"}),
     "IPv6 with a peer": (
-        "addr add 2001:db8::1 peer 2001:db8::2/128 dev eth0 nodad", {"2001:db8::1 peer 2001:db8::2/128"}),
+        "addr add 2001:db8::1 peer 2001:db8::2/128 dev eth0 nodad", {"2001:db8::1/128"}),
+    "IPv6 with another peer": (
+        "addr add 2001:db8::1 peer 2001:db8::2/128 dev eth0 nodad; addr change 2001:db8::1 peer 2001:db8::3/128 dev eth0 nodad",
+        {"2001:db8::1/128"}),
+    "IPv6 with another peer, deleted": (
+        "addr add 2001:db8::1 peer 2001:db8::2/128 dev eth0 nodad; addr change 2001:db8::1 peer 2001:db8::3/128 dev eth0 nodad; "
+        "addr del 2001:db8::1 peer 2001:db8::3/128 dev eth0", set()),
     "after duplicate address detection": ("addr add 2001:db8::1/64 dev eth0", {"2001:db8::1/64"}),
     "a duplicate": (
         "addr add 2001:db8::1/64 dev far0 nodad; addr add 2001:db8::1/64 dev eth0", {"2001:db8::1/64 tentative dadfailed"}),
