@@ -108,7 +108,8 @@ class Daemon:
         """Swap in the configuration file as it is now; on any error nothing changes."""
         systemd.notify("RELOADING=1", "MONOTONIC_USEC=%d" % systemd.monotonic_usec())
         answer = self._reload()
-        self._log("info" if answer.startswith("OK") else "warning", "reload: %s" % answer)
+        for line in answer.split("\n"):
+            self._log("info" if answer.startswith("OK") else "warning", "reload: %s" % line)
         self._manager.news("READY=1")
         return answer
 
@@ -188,6 +189,8 @@ class Daemon:
     def _on_events(self, events: Iterable[Event]) -> None:
         for event in events:
             self._model.apply(self._inventory.apply(event))
+        if self._inventory.unsure:
+            self._links.refresh()
 
     def _on_snapshot(self, snapshot: Snapshot) -> None:
         self._inventory.replace_interfaces(snapshot.links, snapshot.addresses)

@@ -7,11 +7,16 @@ old name and gains it under the new one.  An event that changes nothing gives no
 An address is kept as `identity`: local + peer + prefix length in one bytes object (9 or 33 long), which is small and quick to
 hash.  All that one event says of one link's addresses is one thing.  Addresses may come before their link is known; they count from
 the moment that it is.
+
+`unsure`: IPv6 addresses that a link keeps when it goes down (keep_addr_on_down) become tentative, and no event says so.
 """
 
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Union
 
 from netmgr.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, LinkGone, LinkSeen
+
+
+IPV6 = 33       # bytes in the identity of such an address
 
 
 class Link(NamedTuple):
@@ -69,6 +74,7 @@ class Inventory:
         self.links: Dict[int, Link] = {}
         self.addresses: Dict[int, Dict[bytes, int]] = {}
         self.containers: Dict[str, ContainerSeen] = {}
+        self.unsure = False
 
     def things(self) -> Iterator[Thing]:
         """Everything that is there."""
@@ -93,6 +99,7 @@ class Inventory:
         """Make links and addresses equal to a snapshot.  That is not told change by change: count anew what there is."""
         self.links = {link.ifindex: Link(link.name, link.up) for link in links if isinstance(link, LinkSeen)}
         self.addresses = addresses
+        self.unsure = False
 
     def replace_containers(self, containers: Iterable[ContainerSeen]) -> List[Change]:
         """Make the containers equal to a list of all of them."""
@@ -123,6 +130,8 @@ class Inventory:
     def _link_seen(self, event: LinkSeen) -> List[Change]:
         before = self.links.get(event.ifindex)
         self.links[event.ifindex] = Link(event.name, event.up)
+        if before is not None and before.up and not event.up and any(len(key) == IPV6 for key in self.addresses.get(event.ifindex, ())):
+            self.unsure = True
         if before is not None and before.name == event.name:
             return []
         lost = [] if before is None else self._all_of_link(False, before.name, event.ifindex)

@@ -133,3 +133,14 @@ def test_two_links_of_one_name_are_two_things() -> None:
     for index in (1, 2):
         inventory.apply(LinkSeen(index, "eth0", True))
     assert list(singly(inventory.things())) == [Interface("eth0"), Interface("eth0")]
+
+
+def test_a_link_that_goes_down_with_ipv6_addresses_leaves_doubt() -> None:
+    inventory = Inventory()
+    for event in (ETH0, AddressSeen(2, TWO, 64, TWO, 0x80), ETH0):
+        inventory.apply(event)
+    assert not inventory.unsure
+    inventory.apply(LinkSeen(2, "eth0", False))
+    assert inventory.unsure
+    inventory.replace_interfaces([], {})
+    assert not inventory.unsure

@@ -178,3 +178,14 @@ def test_an_interface_that_moves_to_another_namespace_is_gone(netmgr: Netmgr) ->
         netmgr.lab.move_link("eth0", elsewhere)
         netmgr.holds("wan_ips")
         netmgr.holds("wan_ifs")
+
+
+def test_addresses_that_a_link_keeps_while_it_is_down_count_when_their_detection_is_over(netmgr: Netmgr) -> None:
+    netmgr.lab.sysctl("net.ipv6.conf.eth0.accept_dad", 1)
+    netmgr.lab.sysctl("net.ipv6.conf.eth0.keep_addr_on_down", 1)
+    netmgr.lab.run("ip addr add 2001:db8::1/64 dev eth0")
+    netmgr.holds("wan_ips6", "2001:db8::1")
+    netmgr.lab.run("ip link set eth0 down")
+    netmgr.holds("wan_ips6")
+    netmgr.lab.run("ip link set eth0 up")
+    netmgr.holds("wan_ips6", "2001:db8::1")
