@@ -10,7 +10,7 @@ import selectors
 import signal
 import socket
 import time
-from typing import Callable, Dict, List, Optional
+from typing import Callable, Dict, List, Optional, Set
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
@@ -41,6 +41,7 @@ class Loop:
         self._callbacks: Dict[int, Callable[[int], None]] = {}
         self._deadlines: List[Deadline] = []
         self._signals: Dict[int, Callable[[], None]] = {}
+        self._received: Set[int] = set()
         self._wakeup: Optional[socket.socket] = None
         self._running = False
 
@@ -73,7 +74,7 @@ class Loop:
         return self.call_at(self.now() + delay, callback)
 
     def on_signal(self, signum: int, callback: Callable[[], None]) -> None:
-        """Run callback inside the loop after the process received signum (never inside the signal handler)."""
+        """Run callback inside the loop, once, after the process received signum (never inside the signal handler)."""
         if self._wakeup is None:
             reader, writer = socket.socketpair()
             reader.setblocking(False)
@@ -83,7 +84,7 @@ class Loop:
             signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
             self.watch(reader.fileno(), self._read_signals)
         self._signals[signum] = callback
-        signal.signal(signum, lambda _number, _frame: None)
+        signal.signal(signum, lambda number, _frame: self._received.add(number))
 
     def run(self) -> None:
         """Serve until stop()."""
@@ -131,7 +132,7 @@ class Loop:
 
     def _read_signals(self, _events: int) -> None:
         assert self._wakeup is not None
-        for signum in self._wakeup.recv(4096):
-            callback = self._signals.get(signum)
-            if callback is not None:
-                callback()
+        self._wakeup.recv(4096)         # what it says is not all: there is room for a few hundred signals
+        received, self._received = self._received, set()
+        for signum in sorted(received):
+            self._signals[signum]()
