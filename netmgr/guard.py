@@ -32,7 +32,7 @@ class Guard:
         self._culprit: Optional[RulesetChanged] = None
         self._suspicious = False
         self._doubtful = False
-        self._looked_at = 0.0
+        self._looked_at = self._reconciled_at = 0.0
         self._look_at: Optional[float] = None
         self._quick = Pace(QUICK_REST)
         self._thorough = Pace(THOROUGH_REST)
@@ -49,8 +49,10 @@ class Guard:
         self._look_at = self._next_look()
 
     def doubt(self) -> None:
-        """Read everything at the next settle(), whatever it costs and however soon it comes after the last time."""
+        """Read everything at the next settle(), and try everything again, whatever it costs and however soon it comes after the last time."""
         self._quick, self._thorough, self._damper = Pace(QUICK_REST), Pace(THOROUGH_REST), Damper()
+        for managed in self.reconciler.model.sets.values():
+            managed.retry_at = 0.0
         self.changed(None)
 
     def settle(self) -> List[Change]:
@@ -60,7 +62,7 @@ class Guard:
         if self._look_at is not None and self._look_at <= now:
             self._look()
             now = self._clock()
-        changes = self.reconciler.reconcile(now)
+        changes = self._reconcile(now)
         repaired = sorted(self.reconciler.model.repaired)
         self.reconciler.model.repaired.clear()
         if repaired:
@@ -75,7 +77,7 @@ class Guard:
         changes = self.settle()
         now = self._clock()
         self.reconciler.survey(list(self.reconciler.model.sets), now)
-        found = self.reconciler.reconcile(now)
+        found = self._reconcile(now)
         self.reconciler.model.repaired.clear()
         self._look_at = self._next_look()
         drift = [change for change in found if isinstance(change, ChangeElements)]
@@ -87,8 +89,12 @@ class Guard:
 
     def deadline(self) -> Optional[float]:
         """When settle() has something to do even if nothing happens until then."""
-        times = [time for time in (self.reconciler.model.next_retry(self._clock()), self._look_at) if time is not None]
+        times = [time for time in (self.reconciler.model.next_retry(self._reconciled_at), self._look_at) if time is not None]
         return min(times, default=None)
+
+    def _reconcile(self, now: float) -> List[Change]:
+        self._reconciled_at = now
+        return self.reconciler.reconcile(now)
 
     def _next_look(self) -> Optional[float]:
         if self._suspicious:

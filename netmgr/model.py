@@ -70,7 +70,7 @@ class Model:
         if any(self.sets[name].form != form for name, form in forms.items()):
             self._rebind()
         for name in findings:
-            if self.hold:
+            if self.hold and not self.sets[name].retiring:
                 self.sets[name].spare(self.ledger.wanted(name))
         self.unsurveyed.difference_update(findings)
         self._forget_retired()
@@ -148,9 +148,9 @@ class Model:
         """The sets that need a look before they can be planned for."""
         return sorted(name for name in self.unsurveyed if self.sets[name].retry_at <= now) if self.unsurveyed else []
 
-    def next_retry(self, now: float) -> Optional[float]:
-        """When the first set that was set aside is due, if any is."""
-        return min((managed.retry_at for managed in self.sets.values() if managed.retry_at > now), default=None)
+    def next_retry(self, planned: float) -> Optional[float]:
+        """When the first set is due that was still set aside at the time of the last plan, if any was."""
+        return min((managed.retry_at for managed in self.sets.values() if managed.retry_at > planned), default=None)
 
     def relies_on_fleeting(self) -> bool:
         """Whether a set is right only until somebody else's element in it expires."""

@@ -1,5 +1,6 @@
 """When the guard looks, what it counts as a repair, and how it behaves in a fight; on a clock of the test's own."""
 
+import errno
 from typing import List, Optional
 
 import pytest
@@ -171,3 +172,28 @@ def test_what_is_wanted_and_there_only_as_a_foreign_element_that_expires_is_look
     watch.now = due
     assert watch.guard.settle()
     assert watch.bench.ours("wan_ips") == "192.0.2.1" and watch.guard.deadline() is None
+
+
+def test_a_retry_that_falls_due_while_others_are_dealt_with_is_not_forgotten() -> None:
+    watch = Watch()
+    watch.bench.kernel.refuses[named("wan_ips")] = (errno.EPERM, "not permitted")
+    watch.bench.happen(seen("192.0.2.2/24"))
+    watch.cost = 1.2
+    watch.guard.settle()
+    watch.now += 10
+    assert watch.guard.deadline() is not None
+    watch.bench.kernel.refuses.clear()
+    watch.guard.settle()
+    assert watch.bench.ours("wan_ips") == "192.0.2.1 192.0.2.2" and watch.guard.deadline() is None
+
+
+def test_on_demand_a_set_that_was_set_aside_is_tried_again_at_once() -> None:
+    watch = Watch()
+    watch.bench.kernel.refuses[named("wan_ips")] = (errno.EBUSY, "in use and constant")
+    watch.bench.happen(seen("192.0.2.2/24"))
+    watch.guard.settle()
+    watch.bench.kernel.refuses.clear()
+    assert watch.guard.settle() == []
+    watch.guard.doubt()
+    watch.guard.settle()
+    assert watch.bench.ours("wan_ips") == "192.0.2.1 192.0.2.2" and watch.bench.managed("wan_ips").error is None

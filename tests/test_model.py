@@ -530,3 +530,12 @@ def test_an_event_costs_the_same_however_much_there_is(zones: str) -> None:
         tracemalloc.stop()
     assert by_set(changes) == {"wan_ips": (0, 1)}
     assert Counted.hashed == 0
+
+
+def test_what_is_not_known_yet_keeps_nothing_in_sets_that_are_given_up() -> None:
+    bench = Bench()
+    bench.make("old_ips", ours="192.0.2.9")
+    bench.model.hold = True
+    bench.model.retire([named("old_ips")])
+    bench.settle()
+    assert bench.ours("old_ips") == ""
