@@ -117,6 +117,7 @@ class Daemon:
         """Read everything anew and reconcile."""
         self._links.refresh()
         self._guard.doubt()
+        self._includes.doubt(self._model)
         if self._docker is not None:
             self._docker.refresh()
         self._links.catch_up()
@@ -205,6 +206,7 @@ class Daemon:
     def _audit(self) -> None:
         if self._links.settle():
             self._guard.audit()
+            self._includes.doubt(self._model)
             self._finish()
         self._audit_due = self._loop.call_later(self._config.nftables.audit_interval, self._audit)
 

@@ -49,7 +49,7 @@ class Guard:
         self._look_at = self._next_look()
 
     def doubt(self) -> None:
-        """Read everything at the next settle(), and try everything again, whatever it costs and however soon it comes after the last time."""
+        """At the next settle() read everything and try everything, whatever it costs and however soon it comes after the last time."""
         self._quick, self._thorough, self._damper = Pace(QUICK_REST), Pace(THOROUGH_REST), Damper()
         for managed in self.reconciler.model.sets.values():
             managed.retry_at = 0.0

@@ -26,6 +26,9 @@ class Files(Protocol):
     def remove(self, name: SetName) -> None:
         """Have no file for this set."""
 
+    def doubt(self) -> None:
+        """Take no file for what it was: compare at the next write."""
+
 
 def content(model: Model, managed: ManagedSet) -> str:
     """What stands in the file: one `elements = { … }`, or nothing."""
@@ -37,7 +40,8 @@ def content(model: Model, managed: ManagedSet) -> str:
         wanted = model.wanted(managed)
         if managed.info is None or wanted == elements:
             elements = wanted       # the same, in an order that is quicker to sort
-    return "elements = { %s }\n" % element_list(form, elements) if elements else ""
+    listed = element_list(form, elements)
+    return "elements = { %s }\n" % listed if listed else ""
 
 
 class Includes:
@@ -61,6 +65,12 @@ class Includes:
             if managed.form is not None and not managed.retiring:
                 self._attempt(partial(self._files.write, managed.name, content(model, managed)))
         self._pace.spent(begin, self._clock())
+
+    def doubt(self, model: Model) -> None:
+        """The next write() puts right whatever has happened to the files."""
+        if self._files is not None:
+            self._files.doubt()
+            model.stale.update(model.sets)
 
     def remove(self, names: Iterable[SetName]) -> None:
         """These sets have no files any more."""

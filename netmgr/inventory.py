@@ -15,7 +15,6 @@ from typing import Dict, Iterable, Iterator, List, NamedTuple, Union
 
 from netmgr.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, LinkGone, LinkSeen
 
-
 IPV6 = 33       # bytes in the identity of such an address
 
 

@@ -109,3 +109,18 @@ def test_a_slash_leads_nowhere(directory: Path, name: SetName) -> None:
     with pytest.raises(OSError, match="slash"):
         IncludeFiles(str(directory)).write(name, TEXT)
     assert not directory.exists()
+
+
+def test_in_doubt_the_file_is_compared_and_put_right(directory: Path) -> None:
+    files = IncludeFiles(str(directory))
+    path = directory / "inet.filter.wan_ips.nft"
+    files.write(NAME, TEXT)
+    written = inode(path)
+    files.doubt()
+    files.write(NAME, TEXT)
+    assert inode(path) == written
+    path.unlink()
+    directory.rmdir()
+    files.doubt()
+    files.write(NAME, TEXT)
+    assert path.read_text() == TEXT

@@ -14,6 +14,7 @@ class Files:
         self.contents: Dict[SetName, str] = {}
         self.writes: List[SetName] = []
         self.trouble: str = ""
+        self.doubts = 0
         self.now, self.cost = 100.0, 0.0
 
     def write(self, name: SetName, text: str) -> None:
@@ -25,6 +26,9 @@ class Files:
 
     def remove(self, name: SetName) -> None:
         self.contents.pop(name, None)
+
+    def doubt(self) -> None:
+        self.doubts += 1
 
 
 class Desk:
@@ -134,3 +138,25 @@ def test_files_go_with_their_sets_and_no_directory_means_no_files() -> None:
     nowhere.write(desk.bench.model)
     nowhere.remove([named("wan_ips")])
     assert nowhere.deadline(desk.bench.model) is None
+
+
+def test_in_doubt_every_file_is_written_again() -> None:
+    desk = Desk()
+    desk.bench.make("wan_ips")
+    desk.bench.happen(seen("192.0.2.1/24"))
+    desk.settle()
+    written = list(desk.files.writes)
+    desk.settle()
+    assert desk.files.writes == written
+    desk.includes.doubt(desk.bench.model)
+    desk.settle()
+    assert desk.files.doubts == 1 and desk.files.writes == [*written, named("wan_ips")]
+
+
+def test_names_for_which_nft_has_no_notation_are_not_in_the_file() -> None:
+    desk = Desk()
+    desk.bench.make("wan_ifs", ours='a"b')
+    desk.bench.model.hold = True
+    desk.settle()
+    assert desk.bench.ours("wan_ifs") == '"a"b" "eth0"'
+    assert desk.files.contents[named("wan_ifs")] == 'elements = { "eth0" comment "netmgr" }\n'

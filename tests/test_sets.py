@@ -171,3 +171,11 @@ def test_long_lists_are_what_their_elements_are_one_by_one() -> None:
         assert element_list(form, keys) == ", ".join(element_text(form, key) + suffix for key in sorted(keys))
     assert element_list(Form(IPV6_ADDR), [bytes(10) + b"\xff\xff\xc0\0\2\1"]) == '::ffff:192.0.2.1 comment "netmgr"'
     assert element_list(Form(IPV4_ADDR), []) == ""
+
+
+def test_names_for_which_nft_has_no_notation() -> None:
+    form, odd = Form(IFNAME), [name.ljust(16, b"\0") for name in (b'a"b', b"l\xff")]
+    assert element_list(form, odd) == ""
+    assert list(text([ChangeElements(NAME, form, [], odd)])) == [
+        '# add element inet filter wan_ips { "a"b" }: nft has no notation for this name',
+        '# add element inet filter wan_ips { "l\ufffd" }: nft has no notation for this name']

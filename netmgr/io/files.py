@@ -43,6 +43,10 @@ class IncludeFiles:
         self._contents.pop(name, None)
         _unlink(self.path(name))
 
+    def doubt(self) -> None:
+        """Somebody else may have written or removed files: the next write of each looks."""
+        self._contents.clear()
+
     def _prepare(self) -> None:
         if not os.path.isdir(self.directory):
             os.makedirs(self.directory)

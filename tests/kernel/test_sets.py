@@ -4,7 +4,7 @@ from typing import List
 
 from netmgr import sets
 from netmgr.io.nft import Nft
-from netmgr.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, Change, ChangeElements, CreateSet, CreateTable, Form, SetName
+from netmgr.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, Change, ChangeElements, CreateSet, CreateTable, Form, SetName, element_list
 from tests.kernel.lab import Lab
 from tests.kernel.nftables import make, named, ours, read
 from tests.nftables import PLAIN, RANGES, interface, ip, span
@@ -46,3 +46,10 @@ def test_elements_for_a_set_with_timeouts(lab: Lab, nft: Nft) -> None:
     make(lab, temporary="type ipv4_addr; flags timeout; timeout 1h;")
     lab.nft("\n".join(sets.text([ChangeElements(named("temporary"), Form(IPV4_ADDR, timeout=True), [], [ip(1)])])))
     assert read(nft, "temporary").contents.ours == {ip(1)}
+
+
+def test_names_of_interfaces_that_nft_takes_for_something_else(lab: Lab, nft: Nft) -> None:
+    form, names = Form(IFNAME), ["eth0", "x*", "a b", "b*c", 'a"b', 'l"']
+    listed = element_list(form, [*map(interface, names), b"l\xff".ljust(16, b"\0")])
+    lab.nft("table inet t { set s { type ifname; elements = { %s }; }; }" % listed)
+    assert read(nft, "s").contents.ours == set(map(interface, names[:4]))
