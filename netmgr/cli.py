@@ -186,7 +186,12 @@ def _sets(options: Options) -> int:
 
 
 def _asking(line: str) -> Callable[[Options], int]:
-    return lambda options: _show(_ask(options, line))
+    return lambda options: _show(_as_json(_ask(options, line)) if "--json" in options else _ask(options, line))
+
+
+def _as_json(answer: str) -> str:
+    import json
+    return json.dumps({"answer": answer.rstrip("\n")}) + "\n"
 
 
 def _ask(options: Options, line: str) -> str:
@@ -219,9 +224,11 @@ def _printing(run: Callable[[], int]) -> int:
         status = run()
         print(end="", flush=True)
         return status
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return DONE
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)        # where what could not be written goes at the exit
+        if isinstance(error, BrokenPipeError):
+            return DONE
+        raise CommandError(FAILED, "netmgr: the output cannot be written: %s" % (error.strerror or error)) from None
 
 
 def _encodable(text: str) -> str:
@@ -229,14 +236,14 @@ def _encodable(text: str) -> str:
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
-_CLIENT = ("--socket", "--config")
+_CLIENT = ("--json", "--socket", "--config")
 
 COMMANDS = {command.name: command for command in (
     Command("run", ("--config", "--socket", "--log-level", "--dry-run"), "the daemon, in the foreground", _run),
     Command("check", ("--config",), "validate the configuration, and show which sets would be filled", _check_config),
     Command("diff", ("--config",), "what a start would change, as nft commands; writes nothing", _diff),
-    Command("status", ("--json", *_CLIENT), "interfaces, containers, sets and sources of the running daemon", _status),
-    Command("sets", ("--json", *_CLIENT), "every set with its elements", _sets),
+    Command("status", _CLIENT, "interfaces, containers, sets and sources of the running daemon", _status),
+    Command("sets", _CLIENT, "every set with its elements", _sets),
     Command("reload", _CLIENT, "let the daemon read its configuration again", _asking("reload")),
     Command("resync", _CLIENT, "let the daemon read links, addresses, sets and containers again", _asking("resync")),
     Command("ping", _CLIENT, "whether a daemon answers", _asking("ping")),

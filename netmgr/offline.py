@@ -6,6 +6,7 @@ from typing import Optional
 
 from netmgr import preview
 from netmgr.config import Config
+from netmgr.control import printable
 from netmgr.daemon import NEEDS_CAPABILITY, load
 from netmgr.errors import ConfigError
 from netmgr.io.nft import Nft
@@ -22,7 +23,7 @@ def check(config_path: str) -> int:
         inspect = Nft().inspect
     except OSError as problem:
         print("netmgr: the kernel's sets were not looked at: %s" % problem.strerror, file=sys.stderr)
-    print("%s is valid" % config_path)
+    print("%s is valid" % printable(config_path))
     print(preview.check_text(config, inspect), end="")
     return 0
 

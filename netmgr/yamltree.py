@@ -81,7 +81,7 @@ class Value:
     @property
     def is_zero(self) -> bool:
         """Whether it is the number 0."""
-        return bool(self.node.tag == INTEGER and self.node.value == "0")
+        return bool(self.node.tag in (INTEGER, FLOAT) and re.fullmatch(r"0(\.0*)?|\.0+", self.node.value))
 
     def wrong(self, expected: str, reason: str = "") -> None:
         """Note that this value is not what it should be."""
@@ -159,10 +159,15 @@ class Value:
     def _pairs(self) -> Iterator[Tuple[Node, Node, bool]]:
         pending, seen = [(self.node, False)], {id(self.node)}
         for mapping, merged in pending:
+            first: Optional[Node] = None
             for key, value in mapping.value:
                 if key.tag != MERGE:
                     yield key, value, merged
                     continue
+                if first is not None:
+                    line = first.start_mark.line + 1
+                    self.problems.note(key, self.path, "expected << once, got it again (it is in line %d, too)" % line)
+                first = key
                 for each in value.value if value.id == "sequence" else [value]:
                     source = Value(each, self.path, self.problems)
                     if not source.is_mapping:

@@ -65,7 +65,7 @@ def test_help() -> None:
     (["status", "now"], "status takes no argument: now"),
     (["status", "--colour"], "unknown option --colour"),
     (["-x", "status"], "unknown option -x"),
-    (["ping", "--json"], "ping has no option --json"),
+    (["check", "--json"], "check has no option --json"),
     (["demo", "--config", "x"], "demo has no option --config"),
     (["status", "--socket"], "--socket needs a PATH"),
     (["status", "--socket="], "--socket needs a PATH"),
@@ -96,8 +96,7 @@ def test_the_table_of_the_contract() -> None:
     for name, options in daemon.items():
         assert set(cli.COMMANDS[name].options) == options
     assert set(cli.COMMANDS) == {*daemon, *CLIENTS}
-    assert {name for name in CLIENTS if "--json" in cli.COMMANDS[name].options} == {"status", "sets"}
-    assert all("--socket" in cli.COMMANDS[name].options for name in CLIENTS)
+    assert all(set(cli.COMMANDS[name].options) == {"--json", "--socket", "--config"} for name in CLIENTS)
 
 
 def test_commands_that_a_daemon_answers(bench: Bench) -> None:
@@ -198,6 +197,8 @@ def test_the_names_of_the_contract() -> None:
     ("interfaces: []\nsocket_path: '/run/my x.sock'  # mine\n", "/run/my x.sock"),
     ('{"socket_path": "/run/x.sock"}', "/run/x.sock"),
     ("frobnicate: 2024-99-99\nsocket_path: /run/x.sock\n", "/run/x.sock"),
+    ("<<: {socket_path: /run/x.sock}\n", "/run/x.sock"), ("socket_path: Null\n", "default"),
+    ("socket_path: /run/x.sock\nx: " + "[" * 2000 + "]" * 2000, "default"),
     ("socket_path: null\n", "default"), ("socket_path:\n", "default"), ("socket_path: [1]\n", "default"),
     ("# socket_path: /run/x.sock\n", "default"), ("zones: {socket_path: /run/x.sock}\n", "default"),
     ("- socket_path\n", "default"), ("socket_path: [\n", "default"), ("socket_path: /run/x\n\t: x", "default"), ("", "default"),
@@ -242,3 +243,14 @@ def test_a_daemon_with_its_descriptors_needs_no_other(monkeypatch: pytest.Monkey
     before = os.listdir("/proc/self/fd")
     cli._open_missing_descriptors()
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_every_answer_as_json(bench: Bench) -> None:
+    assert json.loads(ask(bench, "ping", "--json").stdout) == {"answer": "PONG"}
+    assert json.loads(ask(bench, "reload", "--json").stdout)["answer"].startswith("OK")
+
+
+def test_an_output_that_cannot_be_written() -> None:
+    with open("/dev/full", "w") as full:
+        process = subprocess.run([*NETMGR, "version"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (process.returncode, process.stderr) == (1, "netmgr: the output cannot be written: No space left on device\n")

@@ -244,3 +244,10 @@ def test_what_is_passed_and_cannot_serve() -> None:
             os.fstat(fd)
         with pytest.raises(OSError):
             adopt(file.fileno())
+
+
+@pytest.mark.parametrize("group", ["4294967295", "99999999999", "\u0663", "no-such-group"])
+def test_a_group_that_there_cannot_be(path: Path, group: str) -> None:
+    with pytest.raises(OSError, match="the group %s of the socket is unknown" % group):
+        listen(str(path), 0o660, group)
+    assert not path.exists()

@@ -17,6 +17,7 @@ from typing import NamedTuple, Optional, Tuple, Union
 
 PATH_LIMIT = 107
 BACKLOG = 128
+NO_GROUP = 0xFFFFFFFF       # which chown() takes for "as it is"
 
 
 class Listener(NamedTuple):
@@ -79,7 +80,7 @@ def _group_of(name: Union[str, bytes]) -> Optional[int]:
 
 
 def _group_id(group: str) -> int:
-    if group.isdecimal():
+    if group.isascii() and group.isdecimal() and int(group) < NO_GROUP:
         return int(group)
     import grp
     try:

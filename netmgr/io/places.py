@@ -6,6 +6,8 @@ The two ways that rust-network-mgr knows to its configuration bring its socket w
 import os
 from typing import Callable, Mapping, NamedTuple, Optional
 
+from netmgr.errors import ConfigError
+
 CONFIG, OLD_CONFIG = "/etc/netmgr/config.yaml", "/etc/rust-network-mgr/config.yaml"
 SOCKET, OLD_SOCKET = "/run/netmgr.sock", "/run/rust-network-mgr.sock"
 
@@ -42,10 +44,9 @@ def _configured_socket(path: str) -> Optional[str]:
         return None
     if "socket_path" not in text:
         return None
-    import yaml
+    from netmgr.yamltree import compose
     try:
-        document = yaml.load(text, yaml.BaseLoader)
-    except yaml.YAMLError:
+        found = [value for key, value in compose(text, path).entries("a mapping") if key.node.value == "socket_path"]
+        return found[0].scalar("a path", str) if found else None
+    except ConfigError:
         return None
-    value = document.get("socket_path") if isinstance(document, dict) else None
-    return value if isinstance(value, str) and value not in ("", "~", "null") else None

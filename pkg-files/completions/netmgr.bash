@@ -26,8 +26,7 @@ _netmgr()
     '') options="$commands --version" ;;
     run) options='--config --socket --log-level --dry-run' ;;
     check | diff) options='--config' ;;
-    status | sets) options='--json --socket --config' ;;
-    reload | resync | ping | shutdown) options='--socket --config' ;;
+    status | sets | reload | resync | ping | shutdown) options='--json --socket --config' ;;
     *) options= ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options --help" -- "$cur")
