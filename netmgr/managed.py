@@ -105,7 +105,9 @@ class ManagedSet:
         self.capacity = max(0, len(self.ours) + len(self.foreign) - len(change.delete) + room)
 
     def relies_on_fleeting(self, claimed: AbstractSet[bytes]) -> bool:
-        """Whether something wanted is there only as a foreign element that will expire, which no event will tell."""
+        """Whether it is as it is only until others' elements expire, which no event tells: by one that is wanted, or for lack of room."""
+        if self.full and self.form is not None and self.form.timeout:
+            return True
         fleeting = self.expiring & self.foreign if self.expiring else _NOTHING
         if not fleeting or self.form is None or self.exclusive:
             return False

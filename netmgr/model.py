@@ -153,8 +153,8 @@ class Model:
         return min((managed.retry_at for managed in self.sets.values() if managed.retry_at > planned), default=None)
 
     def relies_on_fleeting(self) -> bool:
-        """Whether a set is right only until somebody else's element in it expires."""
-        fleeting = [managed for managed in self.sets.values() if managed.expiring]
+        """Whether a set is as it is only until somebody else's element in it expires."""
+        fleeting = [managed for managed in self.sets.values() if managed.expiring or managed.full]
         return any(managed.relies_on_fleeting(self.ledger.wanted(managed.name)) for managed in fleeting)
 
     def active(self, zone: str) -> bool:

@@ -197,3 +197,14 @@ def test_on_demand_a_set_that_was_set_aside_is_tried_again_at_once() -> None:
     watch.guard.doubt()
     watch.guard.settle()
     assert watch.bench.ours("wan_ips") == "192.0.2.1 192.0.2.2" and watch.bench.managed("wan_ips").error is None
+
+
+def test_a_full_set_with_timeouts_is_looked_at_every_second() -> None:
+    watch = Watch(flags=NFT_SET_TIMEOUT)
+    held = watch.bench.make("wan_ips", flags=NFT_SET_TIMEOUT, size=1, foreign="203.0.113.9")
+    watch.settle()
+    assert watch.bench.managed("wan_ips").full and watch.guard.deadline() == watch.now + 1
+    held.elements.clear()
+    watch.now += 1
+    watch.guard.settle()
+    assert watch.bench.ours("wan_ips") == "192.0.2.1" and watch.guard.deadline() is None

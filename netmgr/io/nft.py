@@ -18,6 +18,7 @@ from netmgr.nftread import NOTHING, Reading
 from netmgr.sets import Change, Contents, SetInfo, SetName
 
 NFNLGRP_NFTABLES = 7
+RECEIVES_AT_MOST = 1000
 
 PAUSES = (0.0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.1, 0.1)     # seconds before each attempt to read a set
 
@@ -219,14 +220,14 @@ class Watch:
         self._netfilter.leave(NFNLGRP_NFTABLES)
 
     def drain(self) -> Tuple[List[RulesetChanged], bool]:
-        """All commits since the last call; True: there were more, which are lost."""
+        """The commits since the last call, or a good many of them; True: there were more, which are lost."""
         found: List[RulesetChanged] = []
         overrun = False
-        while True:
+        for _receive in range(RECEIVES_AT_MOST):
             try:
                 view = self._netfilter.receive()
                 if view is None:
-                    return found, self._dropped() or overrun
+                    break
                 found.extend(nftread.ruleset_changes(view))
             except ProtocolError:
                 overrun = True
@@ -234,6 +235,7 @@ class Watch:
                 if problem.errno != errno.ENOBUFS:
                     raise
                 overrun = True
+        return found, self._dropped() or overrun
 
     def _dropped(self) -> bool:
         drops, self._drops = self._drops, self._netfilter.drops()

@@ -9,6 +9,7 @@ in the generation, which each commit raises by one.
 from typing import Callable, Optional, Sequence, Union
 
 from netmgr.config import Nftables
+from netmgr.errors import ProtocolError
 from netmgr.events import RulesetChanged
 from netmgr.io.loop import Deadline, Loop
 from netmgr.io.nft import Nft, Watch
@@ -117,6 +118,10 @@ class RulesetPoll:
         self._deadline = self._loop.call_later(self._interval, self._poll)
 
     def _expect(self, expected: int) -> None:
-        self._generation = self._nft.generation()
+        try:
+            self._generation = self._nft.generation()
+        except (OSError, ProtocolError):        # then whatever it was, a look is due; the next poll asks again
+            self._changed(None)
+            return
         if self._generation != expected & 0xFFFFFFFF:
             self._changed(None)
