@@ -15,6 +15,7 @@ from netmgr.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, SetName
 
 NFNL_SUBSYS_NFTABLES = 10
 NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END = 16, 17
+NFNL_BATCH_GENID = 1
 NFT_MSG_NEWTABLE = 0
 NFT_MSG_GETTABLE = 1
 NFT_MSG_NEWSET = 9
@@ -54,11 +55,19 @@ class Fault(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a commit.  `known` False: it cannot be told, or only a part was applied; the sets must be read again."""
+    """What became of a commit.
+
+    `known` False: it cannot be told, or only a part was applied; the sets must be read again.  `stale`: nothing was done, for others
+    have committed something since the generation that was asked for.
+    """
 
     committed: bool
     known: bool
     faults: Tuple[Fault, ...]
+    stale: bool = False
+
+
+STALE = Outcome(False, True, (), True)
 
 
 class Part(NamedTuple):
@@ -90,6 +99,11 @@ def faults(parts: Sequence[Part], seq: int, answers: Sequence[Tuple[int, Ack]]) 
 def knows(seq: int, answers: Sequence[Tuple[int, Ack]]) -> bool:
     """What the answers to probe(seq) say: if the message is known, what is wrong with it is that its table is missing."""
     return any(number == seq + 1 and ack.errno == errno.ENOENT for number, ack in answers)
+
+
+def stale(seq: int, answers: Sequence[Tuple[int, Ack]]) -> bool:
+    """Whether the kernel refused the whole transaction because its ruleset is not in the generation that the BEGIN names."""
+    return any(number == seq and ack.errno == errno.ERESTART for number, ack in answers)
 
 
 def unsettled(fault: Fault) -> bool:

@@ -1,7 +1,8 @@
 """Changes of sets as nf_tables messages.
 
 A transaction is NFNL_MSG_BATCH_BEGIN, any number of messages, NFNL_MSG_BATCH_END, in one send.  All creations come first, then all
-deletes, then all adds, of all sets.  For sequence numbers see nft.py.
+deletes, then all adds, of all sets.  For sequence numbers see nft.py.  A BEGIN with a generation (NFNL_BATCH_GENID) makes the kernel
+refuse the transaction in any other.
 
 Adds carry the comment COMMENT, and in a set with timeouts a timeout of 0, without which the set's default would apply.  An add of an
 element that is there changes nothing about it but, from 6.12 on, its timeout.  In a set with ranges it fails (NLM_F_EXCL): without that
@@ -17,11 +18,12 @@ import struct
 from typing import Iterator, List, Sequence, Tuple
 
 from netmgr._nftcodec import ffi, lib
-from netmgr.netlink import HEADER, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST
+from netmgr.netlink import HEADER, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, attribute
 from netmgr.nft import (
     ATTRIBUTES,
     FAMILIES,
     KEY_TYPES,
+    NFNL_BATCH_GENID,
     NFNL_MSG_BATCH_BEGIN,
     NFNL_MSG_BATCH_END,
     NFNL_SUBSYS_NFTABLES,
@@ -31,6 +33,8 @@ from netmgr.nft import (
     Part,
 )
 from netmgr.sets import COMMENT, IFNAME, WIDTHS, Change, ChangeElements, CreateSet, CreateTable, SetName
+
+CONDITION = 8           # bytes that a generation takes
 
 _BYTEORDER_HOST, _BYTEORDER_BIG = 1, 2
 _COMMENT = COMMENT.encode()
@@ -48,9 +52,10 @@ def about_set(seq: int, name: SetName, message: int, flags: int) -> bytes:
     return _message(scratch, written, name)
 
 
-def transaction(seq: int, parts: Sequence[Part], following: int) -> bytes:
-    """One batch of these parts; `following` is the sequence number of its END."""
-    begin, end = _bound(NFNL_MSG_BATCH_BEGIN, 0, seq), _bound(NFNL_MSG_BATCH_END, NLM_F_ACK, following)
+def transaction(seq: int, parts: Sequence[Part], following: int, generation: int = 0) -> bytes:
+    """One batch of these parts; `following` is the sequence number of its END; a generation of 0 is any."""
+    condition = attribute(NFNL_BATCH_GENID, generation.to_bytes(4, "big")) if generation else b""
+    begin, end = _bound(NFNL_MSG_BATCH_BEGIN, 0, seq, condition), _bound(NFNL_MSG_BATCH_END, NLM_F_ACK, following)
     return b"".join([begin, *[part.data for part in parts], end])
 
 
@@ -79,8 +84,8 @@ def parts_of(seq: int, changes: Sequence[Change], destroy: bool) -> List[Part]:
 
 
 def size_of(parts: Sequence[Part]) -> int:
-    """How many bytes the transaction of these parts has."""
-    return sum(len(part.data) for part in parts) + 2 * ATTRIBUTES
+    """How many bytes the transaction of these parts has at most."""
+    return sum(len(part.data) for part in parts) + 2 * ATTRIBUTES + CONDITION
 
 
 def split(parts: Sequence[Part], limit: int) -> Iterator[Sequence[Part]]:
@@ -103,9 +108,10 @@ def name_bytes(name: str) -> bytes:
     return encoded
 
 
-def _bound(kind: int, flags: int, seq: int) -> bytes:
+def _bound(kind: int, flags: int, seq: int, attributes: bytes = b"") -> bytes:
     """A begin or an end; the res_id of its nfgenmsg names the subsystem."""
-    return HEADER.pack(HEADER.size + len(_FOR_NFTABLES), kind, flags | NLM_F_REQUEST, seq, 0) + _FOR_NFTABLES
+    length = HEADER.size + len(_FOR_NFTABLES) + len(attributes)
+    return HEADER.pack(length, kind, flags | NLM_F_REQUEST, seq, 0) + _FOR_NFTABLES + attributes
 
 
 def _scratch() -> "ffi.CData":

@@ -6,6 +6,11 @@ the single messages, the set is set aside with the reason, and the rest is commi
 set, each set is tried by itself.  When the outcome is unknown, because the answer was lost or only a part was applied, the sets are
 read again.  A second failure of that kind, or a second look at the same set, counts as a failure of the set; so the rounds are
 bounded.
+
+A foreign transaction may put another set under a name between our look and our commit, and an address in a set that has become one of
+ranges would be an open range.  So a commit names the generation of the ruleset in which its sets were seen, and the kernel refuses
+it in any other; then we look whether these are still the same sets, and try again.  Who commits all the time cannot hold us up with
+that: after a few attempts we commit in any generation.
 """
 
 from typing import Callable, Dict, Iterable, List, Optional, Protocol, Sequence, Set, Tuple
@@ -13,12 +18,13 @@ from typing import Callable, Dict, Iterable, List, Optional, Protocol, Sequence,
 from netmgr import sets
 from netmgr.errors import ProtocolError
 from netmgr.model import Model
-from netmgr.nft import Fault, Outcome
+from netmgr.nft import STALE, Fault, Outcome
 from netmgr.nftread import NOTHING, Reading
 from netmgr.sets import Change, ChangeElements, CreateTable, SetInfo, SetName
 
 NAMED_AT_MOST = 8
 LOOKS_AT_MOST = 3
+CAREFUL_ATTEMPTS = 4
 TELL_AGAIN = 60.0       # seconds that a set must have been well before an error it had is told again
 
 Log = Callable[[str, str], None]
@@ -28,14 +34,17 @@ Finding = Tuple[Optional[SetInfo], Optional[Reading]]
 class Kernel(Protocol):
     """What the reconciler needs of the kernel; errors as in netmgr.io.nft."""
 
+    def generation(self) -> int:
+        """The number of the ruleset's present state, which each commit raises by one."""
+
     def inspect(self, name: SetName) -> Optional[SetInfo]:
         """The set as it is now; None when it or its table is missing."""
 
     def read(self, info: SetInfo) -> Reading:
         """Its elements; FileNotFoundError when this very set is gone."""
 
-    def commit(self, changes: Sequence[Change]) -> Outcome:
-        """One transaction."""
+    def commit(self, changes: Sequence[Change], generation: int) -> Outcome:
+        """One transaction, in this generation only; 0 is any."""
 
 
 class Reconciler:
@@ -48,6 +57,8 @@ class Reconciler:
         self._kernel = kernel
         self._log = log
         self._told: Dict[SetName, Tuple[str, Optional[float]]] = {}
+        self._generation = 0
+        self._seen: Set[SetName] = set()        # in this generation they are the sets that the model knows
 
     def survey(self, names: Iterable[SetName], now: float, thorough: bool = True) -> None:
         """Read sets and tell the model.
@@ -56,6 +67,7 @@ class Reconciler:
         others are not affected.
         """
         findings: Dict[SetName, Finding] = {}
+        self._note_generation()
         for name in names:
             try:
                 finding = self._look_at(name, thorough)
@@ -63,6 +75,7 @@ class Reconciler:
                 self.model.sets[name].set_aside("it cannot be read: %s" % reason(problem), now)
                 self.model.unsurveyed.add(name)
                 continue
+            self._seen.add(name)
             if finding is not None:
                 findings[name] = finding
         self.model.observe(findings)
@@ -101,16 +114,43 @@ class Reconciler:
 
     def _seems_same(self, name: SetName, info: SetInfo) -> bool:
         managed = self.model.sets[name]
-        if managed.info is None or info.elements is None or managed.fault is not None or not managed.verified:
+        if info.elements is None or managed.fault is not None or not managed.verified:
             return False
-        return managed.info._replace(elements=info.elements) == info and info.elements == managed.count
+        return _same(managed.info, info) and info.elements == managed.count
+
+    def _note_generation(self) -> None:
+        """Of what is looked at from here on it is known that it was so in this generation, or in a later one."""
+        try:
+            generation = self._kernel.generation()
+        except (OSError, ProtocolError):
+            generation = 0
+        if generation != self._generation:
+            self._generation, self._seen = generation, set()
+
+    def _confirm(self, names: Set[SetName]) -> bool:
+        """Whether these are still the sets that the model knows; what became of the others must be read."""
+        self._note_generation()
+        for name in names:
+            try:
+                same = _same(self.model.sets[name].info, self._kernel.inspect(name))
+            except (OSError, ProtocolError):
+                same = False
+            if same:
+                self._seen.add(name)
+            else:
+                self.model.unsurveyed.add(name)
+        return names <= self._seen
 
     def _commit(self, changes: List[Change], now: float, suspects: Set[SetName]) -> List[Change]:
-        outcome = self._outcome(changes)
+        names = sets.names_of(changes)
+        outcome = self._outcome(changes, names)
         if outcome.committed:
+            self._generation = self._generation + 1 & 0xFFFFFFFF
             self._committed(changes)
             return changes
-        names = sets.names_of(changes)
+        if outcome.stale:
+            self.model.refused(changes, (), now, False)
+            return []
         faults = _first_of_each(fault for fault in outcome.faults if fault.set in names)
         if not outcome.known:
             self.model.unsurveyed.update(names)
@@ -123,11 +163,21 @@ class Reconciler:
             self._refused(changes, fault, now, suspects)
         return []
 
-    def _outcome(self, changes: Sequence[Change]) -> Outcome:
+    def _outcome(self, changes: Sequence[Change], names: Set[SetName]) -> Outcome:
         if self.dry_run:
             return Outcome(True, True, ())
+        for _attempt in range(CAREFUL_ATTEMPTS):
+            if not names <= self._seen and not self._confirm(names):
+                return STALE
+            outcome = self._send(changes, self._generation)
+            if not outcome.stale:
+                return outcome
+            self._seen.clear()
+        return self._send(changes, 0)
+
+    def _send(self, changes: Sequence[Change], generation: int) -> Outcome:
         try:
-            return self._kernel.commit(changes)
+            return self._kernel.commit(changes, generation)
         except (OSError, ProtocolError) as problem:
             return Outcome(False, False, (LOST._replace(reason="it cannot be written: %s" % reason(problem)),))
 
@@ -178,6 +228,11 @@ def summary(change: ChangeElements) -> str:
         elif elements:
             parts.append("%s %s" % (verb, ", ".join(sets.element_texts(change.form, elements))))
     return "%s: %s" % (change.set, "; ".join(parts))
+
+
+def _same(known: Optional[SetInfo], found: Optional[SetInfo]) -> bool:
+    """Whether it is still this set, with other elements perhaps."""
+    return known == found if known is None or found is None else known._replace(elements=found.elements) == found
 
 
 def _only(changes: Sequence[Change], name: SetName) -> List[Change]:

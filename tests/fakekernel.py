@@ -11,7 +11,7 @@ import errno
 from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from netmgr import sets
-from netmgr.nft import Fault, Outcome
+from netmgr.nft import STALE, Fault, Outcome
 from netmgr.nftread import Reading
 from netmgr.sets import Change, ChangeElements, Contents, CreateSet, CreateTable, SetInfo, SetName
 
@@ -70,10 +70,13 @@ class FakeKernel:
         self.after_commit: List[Callable[[Outcome], Outcome]] = []  # what becomes of the answer
         self.commits: List[Sequence[Change]] = []
         self.reads: List[SetName] = []
-        self.generation = 0
+        self.commits_so_far = 1
         self._handles = 0
 
     # -- what netmgr does
+
+    def generation(self) -> int:
+        return self.commits_so_far
 
     def inspect(self, name: SetName) -> Optional[SetInfo]:
         found = self.sets.get(name)
@@ -92,11 +95,12 @@ class FakeKernel:
             raise FileNotFoundError(errno.ENOENT, "nf_tables: this set is gone")
         return Reading(Contents(frozenset(found.ours), frozenset(found.expiring), frozenset(found.foreign)), True)
 
-    def commit(self, changes: Sequence[Change]) -> Outcome:
+    def commit(self, changes: Sequence[Change], generation: int = 0) -> Outcome:
         self.commits.append(changes)
         outcome = self.before_commit.pop(0)() if self.before_commit else None
         if outcome is None:
-            outcome = self._transact(changes)
+            stale = generation not in (0, self.commits_so_far) and any(sets.text(changes))
+            outcome = STALE if stale else self._transact(changes)
         return self.after_commit.pop(0)(outcome) if self.after_commit else outcome
 
     # -- what others do
@@ -110,14 +114,14 @@ class FakeKernel:
         made.elements.update(dict.fromkeys(foreign, False))
         made.elements.update(dict.fromkeys([*ours, *expiring], True))
         made.expiring.update(expiring)
-        self.generation += 1
+        self.commits_so_far += 1
         return made
 
     def drop_table(self, family: str, table: str) -> None:
         self.tables.pop((family, table), None)
         for name in [name for name in self.sets if name[:2] == (family, table)]:
             del self.sets[name]
-        self.generation += 1
+        self.commits_so_far += 1
 
     # -- inner parts
 
@@ -126,12 +130,13 @@ class FakeKernel:
         return self._handles
 
     def _transact(self, changes: Sequence[Change]) -> Outcome:
-        tables, before = dict(self.tables), {name: each.copy() for name, each in self.sets.items()}
+        tables, before, generation = dict(self.tables), {name: each.copy() for name, each in self.sets.items()}, self.commits_so_far
         faults = list(self._faults(changes))
+        self.commits_so_far = generation
         if faults:
             self.tables, self.sets = tables, before
             return Outcome(False, True, tuple(faults))
-        self.generation += 1
+        self.commits_so_far += 1
         return Outcome(True, True, ())
 
     def _faults(self, changes: Sequence[Change]) -> Iterator[Fault]:

@@ -116,7 +116,21 @@ def test_a_transaction_asks_for_one_acknowledgement() -> None:
     sent = list(messages(nftwrite.transaction(100, parts, 103)))
     assert [(message.type, message.seq) for message in sent] == [(16, 100), (DESTROY, 101), (ADD, 102), (17, 103)]
     assert [bool(message.flags & NLM_F_ACK) for message in sent] == [False, False, False, True]
-    assert len(nftwrite.transaction(100, parts, 103)) == nftwrite.size_of(parts)
+    assert len(nftwrite.transaction(100, parts, 103)) == nftwrite.size_of(parts) - nftwrite.CONDITION
+
+
+def test_a_transaction_for_one_generation() -> None:
+    parts = parts_of(ChangeElements(NAME, PLAIN, [], [ip(1)]))
+    data = nftwrite.transaction(100, parts, 102, 0x01020304)
+    assert len(data) == nftwrite.size_of(parts)
+    assert [message.seq for message in messages(data)] == [100, 101, 102]
+    assert attributes(next(messages(data)).payload[4:]) == {1: b"\1\2\3\4"}
+
+
+@pytest.mark.parametrize(("number", "problem"), [(100, errno.ERESTART), (101, errno.ERESTART), (100, errno.EPERM)])
+def test_the_kernel_refuses_what_is_meant_for_another_generation(number: int, problem: int) -> None:
+    answers = [(number, Ack(problem, "", 0)), (102, Ack(0, "", 0))]
+    assert nft.stale(100, answers) == ((number, problem) == (100, errno.ERESTART))
 
 
 @pytest.mark.parametrize("form", [

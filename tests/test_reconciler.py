@@ -9,7 +9,7 @@ import pytest
 from netmgr.errors import ProtocolError
 from netmgr.nft import Fault, Outcome
 from netmgr.reconciler import reason, summary
-from netmgr.sets import IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, Change, ChangeElements, Form, SetInfo
+from netmgr.sets import IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, Change, ChangeElements, Form, SetInfo, SetName
 from tests.fakekernel import FakeKernel
 from tests.workbench import WAN, WAN_AND_LAN, Bench, by_set, gone, key, keys, named, seen
 
@@ -115,6 +115,70 @@ def test_a_write_that_fails_once_is_done_again_at_once(problem: Exception) -> No
     bench.kernel.before_commit.clear()
     bench.settle(1.0)
     assert contents(bench) == ["192.0.2.1 192.0.2.2", *RIGHT[1:]]
+
+
+def test_a_set_that_is_replaced_before_the_commit_gets_what_fits_the_new_one() -> None:
+    bench = full_bench()
+    bench.settle()
+    bench.happen(seen("192.0.2.2/24"))
+
+    def replace() -> None:
+        bench.make("wan_ips", flags=NFT_SET_INTERVAL)
+
+    bench.kernel.before_commit = [replace]
+    bench.settle()
+    assert (contents(bench), bench.errors()) == (["192.0.2.1 192.0.2.2", *RIGHT[1:]], [])
+    assert [by_set(changes).get("wan_ips") for changes in bench.kernel.commits] == [(0, 1), (0, 1), (0, 2)]
+
+
+@pytest.mark.parametrize(("others", "commits"), [(1, 2), (3, 4), (4, 5), (100, 5)])
+def test_others_who_commit_all_the_time_cost_no_reading_and_hold_nothing_up(others: int, commits: int) -> None:
+    bench = full_bench()
+    bench.settle()
+    before, reads = len(bench.kernel.commits), len(bench.kernel.reads)
+    bench.happen(seen("192.0.2.2/24"))
+
+    def commit() -> None:
+        bench.make("other")
+
+    bench.kernel.before_commit = [commit] * others
+    bench.settle()
+    assert contents(bench) == ["192.0.2.1 192.0.2.2", *RIGHT[1:]]
+    assert (len(bench.kernel.commits) - before, len(bench.kernel.reads)) == (commits, reads)
+
+
+def test_a_set_that_cannot_be_confirmed_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = full_bench()
+    bench.settle()
+    bench.happen(seen("192.0.2.2/24"))
+    problems: List[Exception] = [OSError(errno.EIO, "Input/output error")]
+
+    def inspect(name: SetName) -> Optional[SetInfo]:
+        if problems:
+            raise problems.pop()
+        return FakeKernel.inspect(bench.kernel, name)
+
+    def commit() -> None:
+        bench.make("other")
+        monkeypatch.setattr(bench.kernel, "inspect", inspect)
+
+    bench.kernel.before_commit = [commit]
+    reads = list(bench.kernel.reads)
+    bench.settle()
+    assert (contents(bench), bench.errors()) == (["192.0.2.1 192.0.2.2", *RIGHT[1:]], [])
+    assert bench.kernel.reads == [*reads, named("wan_ips")]
+
+
+@pytest.mark.parametrize("problem", [OSError(errno.EIO, "Input/output error"), ProtocolError("nonsense")])
+def test_a_generation_that_cannot_be_told_holds_nothing_up(monkeypatch: pytest.MonkeyPatch, problem: Exception) -> None:
+    bench = full_bench()
+
+    def fail() -> int:
+        raise problem
+
+    monkeypatch.setattr(bench.kernel, "generation", fail)
+    bench.settle()
+    assert (contents(bench), bench.errors()) == (RIGHT, [])
 
 
 @pytest.mark.parametrize("applied", [True, False])

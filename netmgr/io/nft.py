@@ -70,38 +70,37 @@ class Nft:
             contents = nftread.union(contents, dumped)
         return Reading(contents, False)
 
-    def commit(self, changes: Sequence[Change]) -> Outcome:
+    def commit(self, changes: Sequence[Change], generation: int = 0) -> Outcome:
         """Make all changes in one transaction; without any, send nothing.
 
+        With a generation: only if the ruleset is still in that one.  So no foreign transaction for which this one had to wait can
+        have put other sets under these names.
+
         Only when the send buffer may not grow enough (SO_SNDBUFFORCE is for the initial user namespace), there are several
-        transactions: creations, deletes and the first adds, then the other adds.  ValueError for elements that are not of their set's
-        form; OSError and ProtocolError from a socket or kernel that is out of order.
+        transactions: creations, deletes and the first adds, then the other adds, and these in any generation.  ValueError for elements
+        that are not of their set's form; OSError and ProtocolError from a socket or kernel that is out of order.
         """
         parts = nftwrite.parts_of(self._seq, changes, self._destroys)
-        if not parts:
-            return Outcome(True, True, ())
-        seq = self._reserve(len(parts) + 2)
-        data = nftwrite.transaction(seq, parts, seq + 1 + len(parts))
-        limit = self._netfilter.room(len(data))
-        return self._transact(seq, parts, data) if len(data) <= limit else self._piece_by_piece(seq, parts, limit)
-
-    def _piece_by_piece(self, seq: int, parts: Sequence[Part], limit: int) -> Outcome:
         outcome = Outcome(True, True, ())
+        seq = self._reserve(len(parts) + 2)
+        limit = self._netfilter.room(nftwrite.size_of(parts))
         for done, some in enumerate(nftwrite.split(parts, limit)):
-            outcome = self._transact(seq, parts, nftwrite.transaction(seq, some, seq + 1 + len(parts)))
+            outcome = self._transact(seq, parts, some, 0 if done else generation)
             if not outcome.committed:
                 return outcome._replace(known=outcome.known and done == 0)
         return outcome
 
-    def _transact(self, seq: int, parts: Sequence[Part], data: bytes) -> Outcome:
+    def _transact(self, seq: int, parts: Sequence[Part], some: Sequence[Part], generation: int) -> Outcome:
         following = seq + 1 + len(parts)
         try:
-            found, overrun = self._netfilter.exchange(data, following)
+            found, overrun = self._netfilter.exchange(nftwrite.transaction(seq, some, following, generation), following)
         except OSError as problem:
             if problem.errno != errno.EMSGSIZE:
                 raise
             return nft.not_sent(problem.errno)
         answers = nft.acks(found, seq, following)
+        if nft.stale(seq, answers):
+            return nft.STALE
         trouble = nft.faults(parts, seq, answers)
         if trouble:
             return Outcome(False, not overrun, tuple(self._settled(fault) for fault in trouble))

@@ -44,6 +44,10 @@ class Ruleset:
             self._eye.close()
             self._eye = None
 
+    def generation(self) -> int:
+        """As Nft.generation()."""
+        return self._nft.generation()
+
     def inspect(self, name: SetName) -> Optional[SetInfo]:
         """As Nft.inspect()."""
         return self._nft.inspect(name)
@@ -52,9 +56,9 @@ class Ruleset:
         """As Nft.read()."""
         return self._nft.read(info)
 
-    def commit(self, changes: Sequence[Change]) -> Outcome:
+    def commit(self, changes: Sequence[Change], generation: int = 0) -> Outcome:
         """As Nft.commit()."""
-        return self._nft.commit(changes) if self._eye is None else self._eye.commit(changes)
+        return self._nft.commit(changes, generation) if self._eye is None else self._eye.commit(changes, generation)
 
 
 class RulesetEvents:
@@ -72,17 +76,17 @@ class RulesetEvents:
         self._loop.unwatch(self._watch.fileno())
         self._watch.close()
 
-    def commit(self, changes: Sequence[Change]) -> Outcome:
+    def commit(self, changes: Sequence[Change], generation: int = 0) -> Outcome:
         """As Nft.commit()."""
         if not any(isinstance(change, ChangeElements) and len(change.add) + len(change.delete) >= MANY for change in changes):
-            return self._nft.commit(changes)
-        generation = self._nft.generation()
+            return self._nft.commit(changes, generation)
+        before = self._nft.generation()
         self._watch.leave()
         try:
-            outcome = self._nft.commit(changes)
+            outcome = self._nft.commit(changes, generation)
         finally:
             self._watch.join()
-        if self._nft.generation() != generation + outcome.committed & 0xFFFFFFFF:
+        if self._nft.generation() != before + outcome.committed & 0xFFFFFFFF:
             self._changed(None)
         return outcome
 
@@ -107,9 +111,9 @@ class RulesetPoll:
         """Stop polling."""
         self._deadline.cancel()
 
-    def commit(self, changes: Sequence[Change]) -> Outcome:
+    def commit(self, changes: Sequence[Change], generation: int = 0) -> Outcome:
         """As Nft.commit()."""
-        outcome = self._nft.commit(changes)
+        outcome = self._nft.commit(changes, generation)
         self._expect(self._generation + outcome.committed)
         return outcome
 

@@ -66,7 +66,8 @@ def contents(kernel: "Nft | FakeKernel", names: Iterable[SetName]) -> List[objec
 
 
 def commit_to_both(nft: Nft, fake: FakeKernel, changes: Sequence[Change]) -> Outcome:
-    real, pretended = nft.commit(changes), fake.commit(changes)
+    assert nft.commit(changes, nft.generation() - 1).stale == fake.commit(changes, fake.generation() - 1).stale
+    real, pretended = (kernel.commit(changes, kernel.generation()) for kernel in (nft, fake))
     precise = fake.destroys         # older kernels do not always say which element it is
     assert told(real, precise) == told(pretended, precise), changes
     return real

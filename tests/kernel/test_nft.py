@@ -1,16 +1,24 @@
 """Transactions at the real kernel, with nft as the other party and as the judge."""
 
 import errno
+from contextlib import closing
+from typing import List, Sequence
 
 import pytest
 
+from netmgr.events import LinkSeen
+from netmgr.inventory import Inventory
 from netmgr.io.nft import Nft
+from netmgr.model import Model
+from netmgr.nft import STALE, Outcome
 from netmgr.nftread import Reading
-from netmgr.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, ChangeElements, Contents, Form
+from netmgr.reconciler import Reconciler
+from netmgr.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, Change, ChangeElements, Contents, Form
 from tests.kernel.lab import Lab
 from tests.kernel.nftables import DONE, NAMES, NOTHING, TIMEOUT, add, delete, make, named, ours, read
 from tests.nftables import PLAIN, RANGES, TOP, interface, ip, span
 from tests.waiting import eventually
+from tests.workbench import WAN, configuration, seen
 
 
 def test_elements_come_and_go_with_our_comment(lab: Lab, nft: Nft) -> None:
@@ -34,6 +42,39 @@ def test_every_one_of_many_elements_is_stored(lab: Lab, nft: Nft, kind: str, num
     assert read(nft, "a") == ours(*elements)
     assert nft.commit([delete("a", *elements[10:])]) == DONE
     assert read(nft, "a") == ours(*elements[:10])
+
+
+def test_a_commit_for_one_generation(lab: Lab, nft: Nft) -> None:
+    make(lab, a="type ipv4_addr;")
+    now = nft.generation()
+    for other in (now - 1, now + 1, 0xFFFFFFFF):
+        assert nft.commit([add("a", ip(1))], other) == STALE
+    assert nft.generation() == now and read(nft, "a") == ours()
+    assert nft.commit([add("a", ip(1))], now) == DONE
+    assert nft.generation() == now + 1 and read(nft, "a") == ours(ip(1))
+
+
+def test_a_transaction_that_had_to_wait_does_not_fill_another_set_under_the_name(lab: Lab, nft: Nft) -> None:
+    """Single addresses in a set that has become one of ranges would be open ranges."""
+    make(lab, a="type ipv4_addr;")
+    log: List[str] = []
+    model = Model(configuration("zones: {wan: {sets: {a: addresses}}}\nnftables: {table: inet t}\n" + WAN), Inventory())
+    for event in (LinkSeen(1, "eth0", True), seen("10.0.0.1/24")):
+        model.apply(model.inventory.apply(event))
+
+    class Late(Nft):
+        def commit(self, changes: Sequence[Change], generation: int = 0) -> Outcome:
+            if not log:
+                log.append("replaced")
+                lab.nft("delete set inet t a; add set inet t a { type ipv4_addr; flags interval; }")
+            return super().commit(changes, generation)
+
+    with lab.inside():
+        late = Late()
+    with closing(late):
+        Reconciler(late, model, lambda _level, line: log.append(line)).reconcile(0.0)
+    assert log == ["replaced", "inet t a: added 10.0.0.1"]
+    assert lab.comments("inet t", "a") == {"10.0.0.1": "netmgr"}
 
 
 def test_nothing_to_do_is_not_sent(nft: Nft) -> None:

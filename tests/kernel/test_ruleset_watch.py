@@ -9,7 +9,7 @@ from netmgr.events import RulesetChanged
 from netmgr.io.loop import Loop
 from netmgr.io.nft import Nft
 from netmgr.io.ruleset import MANY, Ruleset
-from netmgr.nft import Outcome
+from netmgr.nft import STALE, Outcome
 from netmgr.sets import Change
 from tests.kernel.lab import Lab
 from tests.kernel.nftables import DONE, add, make
@@ -29,10 +29,10 @@ class Busy(Nft):
     before: Optional[str] = None
     after: Optional[str] = None
 
-    def commit(self, changes: Sequence[Change]) -> Outcome:
+    def commit(self, changes: Sequence[Change], generation: int = 0) -> Outcome:
         if self.before is not None:
             self.lab.nft(self.before)
-        outcome = super().commit(changes)
+        outcome = super().commit(changes, generation)
         if self.after is not None:
             self.lab.nft(self.after)
         return outcome
@@ -92,6 +92,15 @@ def test_after_a_large_commit_others_are_noticed_as_before(lab: Lab, scene: Scen
     lab.nft("add element inet t b { 10.0.0.78 }")
     scene.loop.turn(0.2)
     assert [None if by is None else by.process for by in scene.heard] == ["nft" if how == "events" else None]
+
+
+@HOWS
+@pytest.mark.parametrize("changes", [FEW, VERY_MANY], ids=["few", "many"])
+def test_a_commit_for_a_generation_that_is_over_is_stale_and_the_reason_is_noticed(scene: Scene, changes: Sequence[Change]) -> None:
+    scene.nft.before = "add element inet t b { 10.0.0.77 }"
+    assert scene.ruleset.commit(changes, scene.ruleset.generation()) == STALE
+    scene.loop.turn(0.2)
+    assert scene.heard
 
 
 @HOWS
