@@ -50,6 +50,7 @@ class Command(NamedTuple):
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run one command; the exit status."""
+    _open_missing_descriptors()
     try:
         name, options = parse(sys.argv[1:] if arguments is None else arguments)
         if "--help" in options:
@@ -138,18 +139,21 @@ def _run(options: Options) -> int:
     import gc
     gc.disable()        # loading makes very many objects and no garbage; the daemon enables it when it is ready
     from netmgr import daemon
-    _open_missing_descriptors()
     where = place(options.get("--config"), os.environ)
     return daemon.run(where.config, options.get("--socket"), options.get("--log-level"), "--dry-run" in options, where.socket)
 
 
 def _open_missing_descriptors() -> None:
-    """The log goes to descriptor 2: a daemon that was started without one must not find one of its own sockets there."""
+    """The log goes to descriptor 2: a daemon that was started without one must not find one of its own sockets there.
+
+    Python has no sys.stderr then, and print() would take sys.stdout instead.
+    """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)      # becomes this one, for it is the lowest that is free
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def _check_config(options: Options) -> int:

@@ -28,7 +28,8 @@ NFTA_SET_DESC, NFTA_SET_TIMEOUT, NFTA_SET_HANDLE, NFTA_SET_COUNT = 9, 11, 16, 20
 NFTA_SET_DESC_SIZE = 1
 
 _NFGENMSG = struct.Struct(">BBH")
-_TYPES = {number: name for name, number in KEY_TYPES.items()}
+_TYPES = {**{number: name for name, number in KEY_TYPES.items()}, 9: "ether_addr", 12: "inet_proto", 13: "inet_service", 19: "mark"}
+_BITS = 6               # that a type takes in the number of a concatenation
 _COMMENT = COMMENT.encode()
 _RECORD = ffi.sizeof("struct nftcodec_element")
 
@@ -116,6 +117,13 @@ def table_handle(payload: memoryview) -> int:
     return _integer(_attributes(payload), NFTA_TABLE_HANDLE, 8)
 
 
+def type_name(number: int) -> str:
+    """What nft calls a type or a concatenation of types; of a rare one the number."""
+    rest, last = number >> _BITS, number & (1 << _BITS) - 1
+    name = _TYPES.get(last, str(last))
+    return "%s . %s" % (type_name(rest), name) if rest else name
+
+
 def set_info(payload: memoryview, name: SetName, table: int) -> SetInfo:
     """NFT_MSG_NEWSET, in the table with this handle."""
     found = _attributes(payload)
@@ -123,7 +131,7 @@ def set_info(payload: memoryview, name: SetName, table: int) -> SetInfo:
     described = attributes(found.get(NFTA_SET_DESC, memoryview(b"")))
     return SetInfo(
         name=name,
-        type=_TYPES.get(number, str(number)),
+        type=type_name(number),
         key_length=_integer(found, NFTA_SET_KEY_LEN, 4),
         flags=_integer(found, NFTA_SET_FLAGS, 4) if NFTA_SET_FLAGS in found else 0,
         size=_integer(described, NFTA_SET_DESC_SIZE, 4) if NFTA_SET_DESC_SIZE in described else 0,

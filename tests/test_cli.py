@@ -238,6 +238,11 @@ def test_a_daemon_without_standard_descriptors() -> None:
     assert process.returncode == 0
 
 
+def test_errors_without_a_place_to_go_are_no_output() -> None:
+    process = subprocess.run(["sh", "-c", 'exec "$@" 2>&-', "-", *NETMGR, "frobnicate"], stdout=subprocess.PIPE, check=False)
+    assert (process.returncode, process.stdout) == (2, b"")
+
+
 def test_a_daemon_with_its_descriptors_needs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "devnull", "/nowhere")
     before = os.listdir("/proc/self/fd")

@@ -66,7 +66,15 @@ def test_descriptions_of_sets() -> None:
     assert read("names") == (IFNAME, 16, NFT_SET_INTERVAL, 0, 0, (9, 4), 2)
     assert read("timeouts") == (IPV4_ADDR, 4, NFT_SET_TIMEOUT, 0, 86400000, (9, 5), 3)
     assert read("verdicts")[:3] == (IPV4_ADDR, 4, NFT_SET_MAP)
-    assert read("pairs")[:2] == (str(7 << 6 | 13), 8)
+    assert read("pairs")[:2] == ("ipv4_addr . inet_service", 8)
+
+
+@pytest.mark.parametrize(("number", "name"), [
+    (7, "ipv4_addr"), (41, "ifname"), (13, "inet_service"), (63, "63"), (0, "0"),
+    (7 << 12 | 12 << 6 | 13, "ipv4_addr . inet_proto . inet_service"), (1 << 6, "1 . 0"), (0xFFFFFFFF, "3 . 63 . 63 . 63 . 63 . 63"),
+])
+def test_types(number: int, name: str) -> None:
+    assert nftread.type_name(number) == name
 
 
 def test_generations_tables_and_commits() -> None:
