@@ -3,8 +3,8 @@
 Foreign transactions (`changed`) make a look due.  A quick look passes over sets whose identity and number of elements are as they
 should be; since one element may have been exchanged for another, a thorough look follows as soon as its cost allows.  With small
 sets both fall together.  While something wanted is there only as a foreign element that will expire, which makes no event, there is
-a look every second.  Putting back what was ours and had been taken away is a repair, and is put down to the process that the
-kernel named.
+a look every second.  Putting back what was ours and had been taken away, or removing what came into an exclusive set, is a repair,
+and is put down to the process that the kernel named.
 """
 
 from typing import Callable, List, Optional

@@ -5,7 +5,8 @@ the elements whose claims began or ended are looked at, so that an event costs t
 ranges are always compared as a whole, for a new network may join with any other; so are full ones.)
 
 `spared` are elements that an earlier netmgr left, that nothing claims and that must not go yet: see Model.hold.  `lost` are
-elements that netmgr had put into the set and that somebody else took out; adding one of them again is a repair.
+elements that netmgr had put into the set and that somebody else took out, `intruders` those that came into an exclusive set
+later than netmgr; adding one of the former again, or removing one of the latter, is a repair.
 """
 
 from typing import AbstractSet, List, Optional, Sequence, Set, Tuple
@@ -36,6 +37,7 @@ class ManagedSet:
         self.expiring: Set[bytes] = set()
         self.spared: Set[bytes] = set()
         self.lost: Set[bytes] = set()
+        self.intruders: Set[bytes] = set()
         self.whole = True
         self.verified = True
         self.misfit: Optional[str] = None
@@ -62,22 +64,23 @@ class ManagedSet:
 
     # -- what happens to it
 
-    def observe(self, info: Optional[SetInfo], reading: Optional[Reading]) -> None:
+    def observe(self, info: Optional[SetInfo], reading: Optional[Reading], made: Optional[Form] = None) -> None:
         """Take in what the kernel said; another set under the same name starts with a clean slate.
 
-        Of a set that is gone the form is kept: what it should hold is still known, and goes into its include file.
+        Of a set that is gone the form is kept, unless netmgr will make one of the form `made`: what it should hold is still known, and
+        goes into its include file.
         """
         before, form = self.identity, self.form
         self.info = info
         if self.identity != before:
             self.fault, self.full, self.delay, self.retry_at = None, None, 0.0, 0.0
-        if info is not None:
-            self.form = sets.form_of(info)
+        self.form = made or form if info is None else sets.form_of(info)
         self.capacity = info.size or None if info is not None and self.form is not None and not self.form.interval else None
         held = _EMPTY if reading is None else reading.contents
         self.verified = reading is None or reading.verified
         if self.verified:
             self.lost = _recast(self.lost | self.ours if self.lost else self.ours, form, self.form) - held.ours
+            self.intruders = set(held.foreign - self.foreign) if self.exclusive and self.identity == before else set()
         self.ours, self.expiring, self.foreign = set(held.ours), set(held.expiring), set(held.foreign)
         self.whole = True
         self._fit()
@@ -115,7 +118,7 @@ class ManagedSet:
 
     def apply(self, change: ChangeElements) -> bool:
         """The change took effect.  Whether it mended what somebody else had damaged."""
-        repaired = not self.lost.isdisjoint(change.add)
+        repaired = not self.lost.isdisjoint(change.add) or not self.intruders.isdisjoint(change.delete)
         for held in (self.ours, self.foreign, self.expiring):
             held.difference_update(change.delete)
         self.ours.update(change.add)
@@ -169,7 +172,7 @@ class ManagedSet:
 
     def _settled(self) -> None:
         self.whole, self.fault, self.delay = False, None, 0.0
-        self.lost = set()
+        self.lost, self.intruders = set(), set()
 
     def _fit(self) -> None:
         info = self.info

@@ -63,10 +63,7 @@ class Model:
         forms = {name: self.sets[name].form for name in findings}
         for name, (info, reading) in findings.items():
             managed = self.sets[name]
-            managed.observe(info, reading)
-            created = self._created_type(managed) if info is None else None
-            if created is not None:
-                managed.form = Form(created)
+            managed.observe(info, reading, self._created_form(managed))
         if any(self.sets[name].form != form for name, form in forms.items()):
             self._rebind()
         for name in findings:
@@ -177,10 +174,10 @@ class Model:
 
     def _creations(self, managed: ManagedSet) -> Optional[Sequence[Change]]:
         """What makes a missing set; None when it is not for netmgr to make it."""
-        created = self._created_type(managed)
-        if created is None or managed.form != Form(created):
+        created = self._created_form(managed)
+        if created is None or managed.form != created:
             return None
-        return CreateTable(managed.name.family, managed.name.table), CreateSet(managed.name, created)
+        return CreateTable(managed.name.family, managed.name.table), CreateSet(managed.name, created.type)
 
     def _welcome(self, container: ContainerSeen) -> None:
         """A new container may bring new zones, and zones of which missing sets are now worth creating."""
@@ -189,7 +186,7 @@ class Model:
         if self.config.nftables.create:
             for zone in self.policy.zones_of_container(container):
                 missing = (feed.set for feed in feeds_of_zone(self.policy.zones[zone]) if self.sets[feed.set].info is None)
-                self.unsurveyed.update(name for name in missing if self._created_type(self.sets[name]) is not None)
+                self.unsurveyed.update(name for name in missing if self._created_form(self.sets[name]) is not None)
 
     def _know_zones(self, container: ContainerSeen) -> bool:
         """Add the zones that a container's label names.  A name that no set could have is passed over."""
@@ -221,12 +218,12 @@ class Model:
         self.policy.bind({name: managed.form for name, managed in self.sets.items() if managed.form is not None})
         self.recount()
 
-    def _created_type(self, managed: ManagedSet) -> Optional[str]:
-        """The type of the set that netmgr makes when this one is missing; None when it makes none."""
+    def _created_form(self, managed: ManagedSet) -> Optional[Form]:
+        """The form of the set that netmgr makes when this one is missing; None when it makes none."""
         if not self.config.nftables.create or managed.retiring:
             return None
         conventional = (feed for feed in managed.feeds if self.policy.zones[feed.zone].sets is None and self.active(feed.zone))
-        return next((CREATED[suffix] for feed in conventional for suffix in CREATED if feed.set.name == feed.zone + suffix), None)
+        return next((Form(CREATED[suffix]) for feed in conventional for suffix in CREATED if feed.set.name == feed.zone + suffix), None)
 
     def _forget_retired(self) -> None:
         for name in [name for name, managed in self.sets.items() if managed.retiring and not managed.ours]:

@@ -8,7 +8,7 @@ import pytest
 from netmgr.events import RulesetChanged
 from netmgr.guard import Guard
 from netmgr.sets import NFT_SET_TIMEOUT, Change
-from tests.workbench import Bench, key, named, seen
+from tests.workbench import WAN, Bench, key, named, seen
 
 NFT = RulesetChanged(7, 4610, 4610, "nft")
 
@@ -16,10 +16,10 @@ NFT = RulesetChanged(7, 4610, 4610, "nft")
 class Watch:
     """A bench under guard, with 192.0.2.1 in wan_ips."""
 
-    def __init__(self, elements: str = "192.0.2.1", flags: int = 0) -> None:
+    def __init__(self, elements: str = "192.0.2.1", flags: int = 0, foreign: str = "", text: str = WAN) -> None:
         self.now, self.cost = 1000.0, 0.0
-        self.bench = Bench()
-        self.bench.make("wan_ips", flags=flags)
+        self.bench = Bench(text)
+        self.bench.make("wan_ips", flags=flags, foreign=foreign)
         for address in elements.split():
             self.bench.happen(seen(address + "/24"))
         self.guard = Guard(self.bench.reconciler, self.clock, lambda: "2026-01-31T12:03:11Z", lambda *line: self.bench.log.append(line))
@@ -36,6 +36,9 @@ class Watch:
     def damage(self, *elements: str) -> None:
         for each in elements or ("192.0.2.1",):
             del self.bench.kernel.sets[named("wan_ips")].elements[key(each)]
+
+    def intrude(self, element: str) -> None:
+        self.bench.kernel.sets[named("wan_ips")].elements[key(element)] = False
 
     def warnings(self) -> List[str]:
         return [line for level, line in self.bench.log if level == "warning"]
@@ -62,7 +65,7 @@ def test_a_repair_is_counted_and_put_down_to_who_made_it_necessary() -> None:
 
 def test_unknown_culprits_and_foreign_work_elsewhere() -> None:
     watch = Watch()
-    watch.bench.kernel.sets[named("wan_ips")].elements[key("203.0.113.9")] = False
+    watch.intrude("203.0.113.9")
     assert watch.settle() == [] and watch.guard.repairs == 0
     assert watch.bench.managed("wan_ips").foreign == {key("203.0.113.9")}
     watch.damage()
@@ -99,7 +102,7 @@ def test_a_quick_look_that_sees_nothing_is_followed_by_a_thorough_one() -> None:
     watch.settle()
     watch.cost = 0.0
     watch.damage()
-    watch.bench.kernel.sets[named("wan_ips")].elements[key("203.0.113.9")] = False
+    watch.intrude("203.0.113.9")
     watch.now += 0.13
     assert watch.settle() == [], "the number of elements is as it should be"
     due = watch.guard.deadline()
@@ -107,6 +110,21 @@ def test_a_quick_look_that_sees_nothing_is_followed_by_a_thorough_one() -> None:
     watch.now = due
     assert watch.guard.settle()
     assert (watch.bench.ours("wan_ips"), watch.bench.foreign("wan_ips")) == ("192.0.2.1", "203.0.113.9")
+
+
+def test_what_comes_into_an_exclusive_set_is_damage_but_not_what_was_there_before() -> None:
+    watch = Watch(foreign="203.0.113.9", text=WAN + "zones: {wan: {exclusive: true}}")
+    assert watch.bench.foreign("wan_ips") == "" and watch.guard.repairs == 0
+    for _ in range(30):
+        watch.intrude("203.0.113.10")
+        watch.now += 0.005
+        watch.settle()
+    assert 15 < watch.guard.repairs < 30, "slowed down"
+    assert watch.warnings()[0] == "repaired inet filter wan_ips, which nft (pid 4610) had changed"
+    assert "keep undoing" in watch.warnings()[-1]
+    watch.bench.make("wan_ips", ours="192.0.2.1", foreign="203.0.113.11")
+    before, watch.now = watch.guard.repairs, watch.now + 10.0
+    assert watch.settle() and watch.guard.repairs == before
 
 
 def test_a_fight_is_logged_once_and_slowed_down() -> None:

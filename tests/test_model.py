@@ -363,6 +363,17 @@ def test_a_set_of_ranges_that_is_gone_is_created_anew_without_them() -> None:
     assert (bench.ours("wan_ips"), bench.managed("wan_ips").error) == ("192.0.2.1 192.0.2.2", None)
 
 
+def test_ranges_that_were_lost_with_their_set_are_a_repair_of_the_one_that_is_made() -> None:
+    bench = Bench(CREATE)
+    bench.make("wan_ips", flags=NFT_SET_INTERVAL)
+    bench.happen(seen("192.0.2.1/24"))
+    bench.settle()
+    bench.kernel.drop_table("inet", "filter")
+    bench.look()
+    bench.settle()
+    assert bench.ours("wan_ips") == "192.0.2.1" and bench.model.repaired == {named("wan_ips")}
+
+
 def test_sets_with_a_list_of_their_own_are_not_created() -> None:
     bench = Bench(CREATE + "zones: {wan: {sets: {lan_ips: addresses, wan_ips: addresses}}}")
     bench.happen(seen("192.0.2.1/24"))
