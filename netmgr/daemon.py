@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from netmgr.io.docker import DockerSource
 
 NEEDS_CAPABILITY = "the kernel refuses access to nf_tables: netmgr needs the capability CAP_NET_ADMIN (or root)"
+UNSETTLED = "links and addresses cannot be read just now, the sets follow as soon as they can"
 KEPT = {"keep": "stay in their sets", "remove": "are removed"}
 
 
@@ -121,7 +122,8 @@ class Daemon:
         if self._docker is not None:
             self._docker.refresh()
         self._links.catch_up()
-        return "OK: resynced: %s" % _counted(self._settle())
+        changes = self._settle()
+        return "ERROR: not resynced: %s" % UNSETTLED if changes is None else "OK: resynced: %s" % _counted(changes)
 
     def shutdown(self) -> str:
         """Stop after this turn of the loop, when the answer is out."""
@@ -162,7 +164,9 @@ class Daemon:
         self._stop_sources(keep_docker=config.docker == before.docker)
         self._start_sources()
         self._links.catch_up()
-        return "OK: reloaded %s: %s; %s" % (self._options.config_path, _counted(self._settle()), report.summary(self._model))
+        changes = self._settle()
+        done = UNSETTLED if changes is None else _counted(changes)
+        return "OK: reloaded %s: %s; %s" % (self._options.config_path, done, report.summary(self._model))
 
     # -- sources
 
@@ -212,9 +216,10 @@ class Daemon:
 
     # -- the one place where sets change
 
-    def _settle(self) -> List[Change]:
+    def _settle(self) -> Optional[List[Change]]:
+        """What was committed; None: that must wait until links and addresses have been read."""
         if not self._links.settle():
-            return []
+            return None
         if self._model.hold and (self._docker is None or not self._docker.pending):
             self._model.release_held()
         changes = self._guard.settle()

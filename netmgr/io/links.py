@@ -8,6 +8,7 @@ from netmgr.io.rtnetlink import EventSocket, RequestSocket, Snapshot
 from netmgr.rtnetlink import Event
 
 RETRY_WHILE_CHANGING, RETRY_AFTER_ERROR = 0.05, 1.0
+PATIENCE = 20           # snapshots in vain, then it is told
 
 
 class LinkSource:
@@ -27,6 +28,7 @@ class LinkSource:
         self._more = False
         self._lost = self._snapshot_due = True
         self._retry: Optional[Deadline] = None
+        self._in_vain = 0
         loop.watch(self._events.fileno(), self._drain)
 
     def refresh(self) -> None:
@@ -78,9 +80,12 @@ class LinkSource:
             self._again_in(RETRY_AFTER_ERROR)
             return
         if not snapshot.consistent:
+            self._in_vain += 1
+            if self._in_vain == PATIENCE:
+                self._log("warning", "netlink: links and addresses change too fast to be read; until then the sets stay as they are")
             self._again_in(RETRY_WHILE_CHANGING)
             return
-        self.state, self._lost = "ok", False
+        self.state, self._lost, self._in_vain = "ok", False, 0
         self.resyncs += 1
         self._replaced(snapshot)
 

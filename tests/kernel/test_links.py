@@ -4,12 +4,16 @@ from typing import Iterator, List, Optional, Tuple
 
 import pytest
 
+from netmgr.daemon import Daemon, Options, load
 from netmgr.errors import ProtocolError
 from netmgr.events import LinkSeen
-from netmgr.io.links import LinkSource
+from netmgr.io.links import PATIENCE, LinkSource
+from netmgr.io.log import Log
 from netmgr.io.loop import Loop
+from netmgr.io.nft import Nft
 from netmgr.io.rtnetlink import RequestSocket, Snapshot
 from tests.kernel.lab import Lab
+from tests.kernel.running import CONFIG
 from tests.waiting import eventually
 
 
@@ -48,4 +52,38 @@ def test_nothing_is_concluded_before_the_first_snapshot(
     eventually(settled)
     assert (source.state, source.resyncs, len(replaced)) == ("ok", 1, 1)
     assert {link.name for link in replaced[0].links if isinstance(link, LinkSeen)} == {"lo", "eth0"}
+    source.close()
+
+
+def test_a_daemon_that_can_conclude_nothing_says_so(lab: Lab, loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, snapshot = lab.directory / "config.yaml", RequestSocket.snapshot
+    path.write_text(CONFIG + "nftables: {include_dir: %s}\n" % lab.directory)
+    monkeypatch.setattr(RequestSocket, "snapshot", lambda requests: Snapshot([], {}, False))
+    with lab.inside():
+        options = Options(str(path), str(lab.directory / "sock"), None, False, "")
+        daemon = Daemon(loop, options, load(str(path)), Log("error", False), Nft())
+    unsettled = "links and addresses cannot be read just now, the sets follow as soon as they can"
+    with lab.inside():
+        assert daemon.resync() == "ERROR: not resynced: " + unsettled
+        assert daemon.reload().startswith("OK: reloaded %s: %s; " % (path, unsettled))
+        monkeypatch.setattr(RequestSocket, "snapshot", snapshot)
+        assert daemon.resync() == "OK: resynced: nothing had to change"
+        assert daemon.reload().startswith("OK: reloaded %s: nothing had to change; " % path)
+    daemon.stop()
+
+
+def test_that_snapshots_fail_for_long_is_told_once(lab: Lab, loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot, log = RequestSocket.snapshot, []
+    with lab.inside():
+        source = LinkSource(loop, lambda events: None, lambda snapshot: None, lambda *line: log.append(line))
+    for _ in range(2):
+        monkeypatch.setattr(RequestSocket, "snapshot", lambda requests: Snapshot([], {}, False))
+        for _ in range(3 * PATIENCE):
+            source.refresh()
+            assert not source.settle()
+        monkeypatch.setattr(RequestSocket, "snapshot", snapshot)
+        source.refresh()
+        assert source.settle() and source.state == "ok"
+        source._lost = True
+    assert [line[:9] for _level, line in log] == ["netlink: "] * 2
     source.close()
