@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, List, NamedTuple, Optiona
 from netmgr import __version__, report
 from netmgr.config import Config, parse
 from netmgr.errors import ConfigError
-from netmgr.events import ContainerSeen, RulesetChanged
+from netmgr.events import ContainerSeen
 from netmgr.guard import Guard
 from netmgr.includes import Files, Includes
 from netmgr.inventory import Inventory
@@ -201,7 +201,7 @@ class Daemon:
         self._inventory.replace_interfaces(snapshot.links, snapshot.addresses)
         self._model.recount()
 
-    def _on_ruleset(self, by: Optional[RulesetChanged]) -> None:
+    def _on_ruleset(self, by: Sequence[report.Suspect]) -> None:
         self._guard.changed(by)
 
     def _on_containers(self, containers: Sequence[ContainerSeen]) -> None:

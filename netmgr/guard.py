@@ -4,19 +4,19 @@ Foreign transactions (`changed`) make a look due.  A quick look passes over sets
 should be; since one element may have been exchanged for another, a thorough look follows as soon as its cost allows.  With small
 sets both fall together.  While something wanted is there only as a foreign element that will expire, which makes no event, there is
 a look every second.  Putting back what was ours and had been taken away, or removing what came into an exclusive set, is a repair,
-and is put down to the process that the kernel named.
+and is put down to the process that the kernel named, or to each of those that it named since the last thorough look.
 """
 
-from typing import Callable, List, Optional
+from typing import Callable, Iterable, List, Optional
 
 from netmgr.damping import Damper, Pace
-from netmgr.events import RulesetChanged
 from netmgr.reconciler import Log, Reconciler
-from netmgr.report import Repair, number
+from netmgr.report import Repair, Suspect, number
 from netmgr.sets import Change, ChangeElements, SetName
 
 FLEETING_REST = 1.0
 QUICK_REST, THOROUGH_REST = 10, 20
+SUSPECTS_AT_MOST = 3
 
 
 class Guard:
@@ -29,7 +29,7 @@ class Guard:
         self._clock = clock
         self._utc = utc
         self._log = log
-        self._culprit: Optional[RulesetChanged] = None
+        self._suspects: List[Suspect] = []
         self._suspicious = False
         self._doubtful = False
         self._looked_at = self._reconciled_at = 0.0
@@ -42,10 +42,13 @@ class Guard:
         """Go on with another model; the accounts stay."""
         self.reconciler = reconciler
 
-    def changed(self, by: Optional[RulesetChanged]) -> None:
-        """Somebody else committed something; None when it is not known who."""
+    def changed(self, by: Iterable[Suspect]) -> None:
+        """Others committed something; None is one of whom it is not known who."""
         self._suspicious = True
-        self._culprit = by
+        for suspect in by:
+            found = suspect if len(self._suspects) < SUSPECTS_AT_MOST else None
+            if named(found) not in map(named, self._suspects):
+                self._suspects.append(found)
         self._look_at = self._next_look()
 
     def doubt(self) -> None:
@@ -53,7 +56,7 @@ class Guard:
         self._quick, self._thorough, self._damper = Pace(QUICK_REST), Pace(THOROUGH_REST), Damper()
         for managed in self.reconciler.model.sets.values():
             managed.retry_at = 0.0
-        self.changed(None)
+        self.changed([None])
 
     def settle(self) -> List[Change]:
         """Look if a look is due, then reconcile.  Returns what was committed."""
@@ -68,8 +71,8 @@ class Guard:
         if repaired:
             self._account(repaired)
         self._look_at = self._next_look()
-        if self._look_at is None:
-            self._culprit = None
+        if not self._suspicious and not self._doubtful:
+            self._suspects.clear()
         return changes
 
     def audit(self) -> List[Change]:
@@ -116,14 +119,19 @@ class Guard:
             self._thorough.spent(begin, end)
 
     def _account(self, repaired: List[SetName]) -> None:
-        now, by = self._clock(), self._culprit
+        now = self._clock()
         self.repairs += 1
-        self.last_repair = Repair(by, self._utc(), tuple(repaired))
+        self.last_repair = Repair(tuple(self._suspects), self._utc(), tuple(repaired))
         before = self._damper.fighting(now)
         self._damper.repaired(now)
-        names, who = ", ".join(map(str, repaired)), "another program" if by is None else "%s (pid %d)" % (by.process, by.pid)
+        names, who = ", ".join(map(str, repaired)), " or ".join(map(named, self._suspects)) or named(None)
         if not self._damper.fighting(now):
             self._log("warning", "repaired %s, which %s had changed" % (names, who))
         elif not before:
             self._log("warning", "%s and netmgr keep undoing each other's work in %s: repairs are slowed down, and no longer logged"
                       % (who, names))
+
+
+def named(suspect: Suspect) -> str:
+    """How the log calls who committed something."""
+    return "another program" if suspect is None else "%s (pid %d)" % (suspect.process, suspect.pid)

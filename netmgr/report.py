@@ -20,10 +20,13 @@ FLAG_NAMES = (
 )
 
 
-class Repair(NamedTuple):
-    """Foreign damage that was mended: who did it, when (UTC, ISO 8601), to which sets."""
+Suspect = Optional[RulesetChanged]
 
-    by: Optional[RulesetChanged]
+
+class Repair(NamedTuple):
+    """Foreign damage that was mended: who may have done it, when (UTC, ISO 8601), to which sets."""
+
+    by: Tuple[Suspect, ...]
     time: str
     sets: Tuple[SetName, ...]
 
@@ -185,8 +188,9 @@ def _elements(model: Model, managed: ManagedSet) -> Dict[str, List[str]]:
 
 def _sources(sources: Sources) -> Dict[str, Any]:
     repair = sources.last_repair
+    by = repair.by[0] if repair is not None and len(repair.by) == 1 else None
     last = None if repair is None else {
-        "pid": repair.by.pid if repair.by else None, "process": repair.by.process if repair.by else None,
+        "pid": by.pid if by else None, "process": by.process if by else None,
         "time": repair.time, "sets": [str(each) for each in repair.sets]}
     return {
         "netlink": {"state": sources.netlink_state, "overruns": sources.overruns, "resyncs": sources.resyncs},

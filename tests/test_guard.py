@@ -29,8 +29,8 @@ class Watch:
         self.now += self.cost
         return self.now
 
-    def settle(self, by: Optional[RulesetChanged] = NFT) -> List[Change]:
-        self.guard.changed(by)
+    def settle(self, *by: Optional[RulesetChanged]) -> List[Change]:
+        self.guard.changed(by or [NFT])
         return self.guard.settle()
 
     def damage(self, *elements: str) -> None:
@@ -59,7 +59,7 @@ def test_a_repair_is_counted_and_put_down_to_who_made_it_necessary() -> None:
     assert watch.bench.ours("wan_ips") == "192.0.2.1"
     repair = watch.guard.last_repair
     assert watch.guard.repairs == 1 and repair is not None
-    assert (repair.by, repair.time, repair.sets) == (NFT, "2026-01-31T12:03:11Z", (named("wan_ips"),))
+    assert (*repair.by, repair.time, repair.sets) == (NFT, "2026-01-31T12:03:11Z", (named("wan_ips"),))
     assert watch.warnings() == ["repaired inet filter wan_ips, which nft (pid 4610) had changed"]
 
 
@@ -71,6 +71,34 @@ def test_unknown_culprits_and_foreign_work_elsewhere() -> None:
     watch.damage()
     assert watch.settle(None)
     assert "another program" in watch.warnings()[0]
+
+
+def test_whoever_committed_something_since_the_last_look_may_have_done_it() -> None:
+    others = [RulesetChanged(8 + number, 5000 + number, 5000 + number, "docker") for number in range(9)]
+    watch = Watch()
+    for by, who in (
+            ([NFT, NFT._replace(generation=8), others[0]], "nft (pid 4610) or docker (pid 5000)"),
+            ([others[0]], "docker (pid 5000)"),
+            ([NFT, None], "nft (pid 4610) or another program"),
+            (others, "docker (pid 5000) or docker (pid 5001) or docker (pid 5002) or another program")):
+        watch.damage()
+        watch.guard.changed(by[:1])
+        assert watch.settle(*by)
+        assert watch.warnings()[-1] == "repaired inet filter wan_ips, which %s had changed" % who
+
+
+def test_suspects_are_remembered_until_a_thorough_look() -> None:
+    watch = Watch()
+    watch.cost = 0.01
+    watch.settle()
+    watch.cost = 0.0
+    watch.damage()
+    watch.intrude("203.0.113.9")
+    watch.now += 0.13
+    assert watch.settle() == []
+    watch.now += 1.0
+    assert watch.settle(NFT._replace(pid=9, process="docker"))
+    assert "which nft (pid 4610) or docker (pid 9) had changed" in watch.warnings()[-1]
 
 
 def test_a_set_that_was_replaced_is_a_repair_and_a_new_one_is_not() -> None:
@@ -152,7 +180,7 @@ def test_a_fight_keeps_the_log_quiet_and_its_end_ends_that() -> None:
     def fight() -> None:
         for _ in range(40):
             watch.damage()
-            watch.guard.changed(NFT)
+            watch.guard.changed([NFT])
             watch.now = watch.guard.deadline() or watch.now
             watch.guard.settle()
 

@@ -57,12 +57,16 @@ def test_the_whole_of_it() -> None:
 
 
 def test_the_last_repair() -> None:
-    repair = Repair(RulesetChanged(7, 4610, 4610, "nft"), "2026-01-31T12:03:11Z", (named("wan_ips"),))
-    value = status(Bench(), QUIET._replace(repairs=1, last_repair=repair))
-    assert value["sources"]["nftables"]["last_repair"] == {
-        "pid": 4610, "process": "nft", "time": "2026-01-31T12:03:11Z", "sets": ["inet filter wan_ips"]}
-    unknown = status(Bench(), QUIET._replace(repairs=1, last_repair=repair._replace(by=None)))["sources"]["nftables"]["last_repair"]
-    assert (unknown["pid"], unknown["process"]) == (None, None)
+    nft = RulesetChanged(7, 4610, 4610, "nft")
+    repair = Repair((nft,), "2026-01-31T12:03:11Z", (named("wan_ips"),))
+
+    def last(repair: Repair) -> Any:
+        return status(Bench(), QUIET._replace(repairs=1, last_repair=repair))["sources"]["nftables"]["last_repair"]
+
+    assert last(repair) == {"pid": 4610, "process": "nft", "time": "2026-01-31T12:03:11Z", "sets": ["inet filter wan_ips"]}
+    for by in ((None,), (), (nft, None), (nft, nft._replace(pid=4611))):
+        unknown = last(repair._replace(by=by))
+        assert (unknown["pid"], unknown["process"]) == (None, None)
 
 
 def expectations(bench: Bench) -> Dict[str, List[str]]:

@@ -19,11 +19,11 @@ from netmgr.sets import Change, ChangeElements, SetInfo, SetName
 
 MANY = 1000
 
-Changed = Callable[[Optional[RulesetChanged]], None]
+Changed = Callable[[Sequence[Optional[RulesetChanged]]], None]
 
 
 class Ruleset:
-    """Calls changed(by) for what others commit from watch() to close(); by is None when it is not known who."""
+    """Calls changed(by) for what others commit from watch() to close(); None among them is one of whom it is not known who."""
 
     def __init__(self, loop: Loop, nft: Nft, changed: Changed) -> None:
         self._loop = loop
@@ -87,13 +87,13 @@ class RulesetEvents:
         finally:
             self._watch.join()
         if self._nft.generation() != before + outcome.committed & 0xFFFFFFFF:
-            self._changed(None)
+            self._changed([None])
         return outcome
 
     def _drain(self, _ready: int) -> None:
         changes, lost = self._watch.drain()
         if changes or lost:
-            self._changed(changes[-1] if changes else None)
+            self._changed([*changes, None] if lost else changes)
 
 
 class RulesetPoll:
@@ -125,7 +125,7 @@ class RulesetPoll:
         try:
             self._generation = self._nft.generation()
         except (OSError, ProtocolError):        # then whatever it was, a look is due; the next poll asks again
-            self._changed(None)
+            self._changed([None])
             return
         if self._generation != expected & 0xFFFFFFFF:
-            self._changed(None)
+            self._changed([None])

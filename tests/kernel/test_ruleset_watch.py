@@ -46,7 +46,7 @@ class Scene:
         with lab.inside():
             self.nft = Busy()
             self.nft.lab = lab
-            self.ruleset = Ruleset(self.loop, self.nft, self.heard.append)
+            self.ruleset = Ruleset(self.loop, self.nft, self.heard.extend)
             self.ruleset.watch(settings(how))
         self.loop.turn(0.2)
 
