@@ -13,15 +13,16 @@ from benchmarks.common import PYTHON, Section, Verdict, main
 from benchmarks.space import Netmgr, Space
 
 MANY, QUICK_MANY, INTERFACES = 100000, 20000, 100
-IDLE, QUICK_IDLE = 60.0, 10.0
-TURNS = 3
+IDLE, QUICK_IDLE = 60.0, 5.0
+TURNS, QUICK_TURNS = 3, 1
 
 
 def run(quick: bool) -> Section:
     """Few addresses, many addresses, and a minute of nothing."""
     many = QUICK_MANY if quick else MANY
-    few_memory = _memory(10, 10)
-    many_memory = _memory(INTERFACES, many)
+    count = QUICK_TURNS if quick else TURNS
+    few_memory = _memory(10, 10, count)
+    many_memory = _memory(INTERFACES, many, count)
     nothing = _nothing()
     wakeups = _wakeups(QUICK_IDLE if quick else IDLE)
     per_address = (many_memory["resident"] - few_memory["resident"]) / (many - 10)
@@ -42,16 +43,16 @@ def run(quick: bool) -> Section:
     return Section("Footprint", " ".join((__doc__ or "").split()), ["", "figure"], rows, verdicts)
 
 
-def _memory(interfaces: int, addresses: int) -> Dict[str, int]:
+def _memory(interfaces: int, addresses: int, count: int) -> Dict[str, int]:
     """The median of a few starts; some seconds of rest before each look."""
     found: List[Dict[str, int]] = []
     with Space(interfaces, addresses) as space:
-        for _turn in range(TURNS):
+        for _turn in range(count):
             space.flush()
             with Netmgr(space) as netmgr:
                 time.sleep(1)
                 found.append(netmgr.memory())
-    return {key: sorted(each[key] for each in found)[TURNS // 2] for key in found[0]}
+    return {key: sorted(each[key] for each in found)[count // 2] for key in found[0]}
 
 
 def _nothing() -> int:

@@ -17,8 +17,9 @@ from benchmarks.space import PROBE, SET, Netmgr, Space
 
 ADDRESS = "192.0.2.1"
 SIZES = ((10, 10), (10000, 40), (100000, 100))       # addresses, interfaces
-CHANGES, SLOW_CHANGES, PAUSE = 300, 40, 3000
-ROUNDS = 5
+CHANGES, SLOW_CHANGES, ROUNDS = 300, 40, 5
+QUICK = 100, 20, 1
+PAUSE = 3000
 WHERE = """\
 Where netmgr's time goes, with 10 elements: one change, from the selector's return, clocks included. What is left of the p50 above is the
 way into netmgr and out of it, and what netmgr does behind the commit: who waits for the commit mostly shares its processor. Why this is
@@ -43,27 +44,28 @@ class Latency(NamedTuple):
 def run(quick: bool) -> Section:
     """One change, among few and among many elements."""
     rows, found = [], {}
-    rounds = 2 if quick else ROUNDS
-    for addresses, interfaces in (SIZES[0], SIZES[-1]) if quick else SIZES:
-        for name, figures in _one_size(addresses, interfaces, rounds).items():
+    changes, slow_changes, rounds = QUICK if quick else (CHANGES, SLOW_CHANGES, ROUNDS)
+    sizes = SIZES[:2] if quick else SIZES
+    for addresses, interfaces in sizes:
+        for name, figures in _one_size(addresses, interfaces, changes, slow_changes, rounds).items():
             found[name, addresses] = each = Latency(statistics.median(figures), statistics.median(figures[::2]),
                                                     statistics.median(figures[1::2]), quantile(figures, 0.99))
             rows.append([name, "{:,}".format(addresses), *map(microseconds, each), times(each.p50, found["C program", addresses].p50)])
     return Section("Latency of one change", " ".join((__doc__ or "").split()),
                    ["what follows", "elements", "p50", "p50 of additions", "p50 of removals", "p99", "p50 / C program"], rows,
-                   _verdicts(found),
+                   _verdicts(found, sizes[0][0], sizes[-1][0]),
                    {"latency.svg": curves.draw("From the removal of an address to its transaction, p50", "elements", "microseconds",
                                                _series(found))},
-                   _stages(CHANGES if quick else 4 * CHANGES))
+                   _stages(4 * changes))
 
 
-def _verdicts(found: Dict[Tuple[str, int], Latency]) -> List[Verdict]:
-    few, many = SIZES[0][0], SIZES[-1][0]
+def _verdicts(found: Dict[Tuple[str, int], Latency], few: int, many: int) -> List[Verdict]:
     ours = found["netmgr", few]
     return [
         Verdict("one change, p50, against the C program", ours.p50 / found["C program", few].p50, " x", 1.6),
         Verdict("one change, p50, the shell loop against netmgr", found["shell loop", few].p50 / ours.p50, " x", 20, True),
-        Verdict("one change (removal) with 100,000 elements, against 10", found["netmgr", many].removed / ours.removed, " x", 1.3),
+        Verdict("one change (removal) with {:,} elements, against {}".format(many, few),
+                found["netmgr", many].removed / ours.removed, " x", 1.3),
     ]
 
 
@@ -74,21 +76,21 @@ def _series(found: Dict[Tuple[str, int], Latency]) -> Dict[str, List[Tuple[float
     return series
 
 
-def _one_size(addresses: int, interfaces: int, rounds: int) -> Dict[str, List[float]]:
+def _one_size(addresses: int, interfaces: int, changes: int, slow_changes: int, rounds: int) -> Dict[str, List[float]]:
     with Space(interfaces, addresses) as space:
         space.output(peer("kernel_share", *SET))
         subjects: Dict[str, Tuple[int, Callable[[], ContextManager[object]]]] = {
-            "C program": (CHANGES, lambda: space.background(peer("follow", *SET, PROBE))),
-            "netmgr": (CHANGES, lambda: Netmgr(space)),
-            "smallest Python loop": (CHANGES, lambda: space.background(python_peer("follow", *SET, PROBE))),
-            "shell loop": (SLOW_CHANGES, lambda: space.background([str(HERE / "peers" / "follow.sh"), *SET, PROBE])),
-            "pyroute2 loop": (SLOW_CHANGES, lambda: space.background(python_peer("pyroute2_follow", *SET, PROBE))),
+            "C program": (changes, lambda: space.background(peer("follow", *SET, PROBE))),
+            "netmgr": (changes, lambda: Netmgr(space)),
+            "smallest Python loop": (changes, lambda: space.background(python_peer("follow", *SET, PROBE))),
+            "shell loop": (slow_changes, lambda: space.background([str(HERE / "peers" / "follow.sh"), *SET, PROBE])),
+            "pyroute2 loop": (slow_changes, lambda: space.background(python_peer("pyroute2_follow", *SET, PROBE))),
         }
         found: Dict[str, List[float]] = {name: [] for name in subjects}
         for _round in range(rounds):
-            for name, (changes, start) in subjects.items():
+            for name, (number, start) in subjects.items():
                 with start():
-                    found[name] += _changes(space, changes)
+                    found[name] += _changes(space, number)
     return found
 
 

@@ -14,6 +14,7 @@ from benchmarks.space import SET, Netmgr, Space
 SIZES = (10, 1000, 10000)
 QUICK = (1000,)
 RELOADS, ROUNDS = 20, 4
+QUICK_RELOADS, QUICK_ROUNDS = 8, 1
 RULESET = "flush ruleset\nadd table inet filter\nadd set inet filter wan_ips { type ipv4_addr; }\n"
 
 
@@ -21,7 +22,7 @@ def run(quick: bool) -> Section:
     """Reloads with few and many elements."""
     rows, verdicts = [], []
     for size in QUICK if quick else SIZES:
-        found = _one_size(size, 1 if quick else ROUNDS)
+        found = _one_size(size, *((QUICK_RELOADS, QUICK_ROUNDS) if quick else (RELOADS, ROUNDS)))
         ours, floor = (statistics.median(found[name]) for name in ("netmgr", "floor"))
         rows.append(["{:,}".format(size), milliseconds(ours), milliseconds(quantile(found["netmgr"], 0.99)), milliseconds(floor),
                      milliseconds(quantile(found["floor"], 0.99)), times(ours, floor)])
@@ -31,27 +32,27 @@ def run(quick: bool) -> Section:
                    ["elements", "netmgr p50", "netmgr p99", "floor p50", "floor p99", "netmgr / floor"], rows, verdicts)
 
 
-def _one_size(size: int, rounds: int) -> Dict[str, List[float]]:
+def _one_size(size: int, reloads: int, rounds: int) -> Dict[str, List[float]]:
     found: Dict[str, List[float]] = {"netmgr": [], "floor": []}
     with Space(max(2, size // 500), size) as space:
         ruleset = space.directory / "ruleset.nft"
         ruleset.write_text(RULESET)
         for _round in range(rounds):
             with Netmgr(space) as netmgr:
-                found["netmgr"] += _reloads(space, netmgr, ["nft", "-f", str(ruleset)])
+                found["netmgr"] += _reloads(space, netmgr, reloads, ["nft", "-f", str(ruleset)])
             with space.background(peer("refill", *SET, size)) as floor:
-                found["floor"] += _reloads(space, floor, ["nft", "-f", str(ruleset)])
+                found["floor"] += _reloads(space, floor, reloads, ["nft", "-f", str(ruleset)])
     return found
 
 
-def _reloads(space: Space, _repairer: ContextManager[object], command: Sequence[str]) -> List[float]:
+def _reloads(space: Space, _repairer: ContextManager[object], reloads: int, command: Sequence[str]) -> List[float]:
     """Seconds of each hole.  Between reloads there is a pause, or netmgr would take it for a fight."""
-    with space.background(peer("gap", RELOADS)) as gap:
-        for _reload in range(RELOADS):
+    with space.background(peer("gap", reloads)) as gap:
+        for _reload in range(reloads):
             time.sleep(0.3)
             space.measure(command)
         assert gap.stdout is not None
-        holes = [float(gap.stdout.readline()) / 1e6 for _reload in range(RELOADS)]
+        holes = [float(gap.stdout.readline()) / 1e6 for _reload in range(reloads)]
     if space.filled() != space.address_count:
         raise RuntimeError("the set is not filled again")
     return holes

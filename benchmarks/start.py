@@ -12,7 +12,7 @@ from benchmarks.common import PYTHON, Section, Verdict, main, milliseconds, peer
 from benchmarks.space import SET, Netmgr, Space
 
 SIZES = ((10, 10, 15), (1000, 10, 9), (20000, 40, 7), (100000, 100, 5))     # addresses, interfaces, turns
-QUICK = ((10, 10, 7), (100000, 100, 3))
+QUICK = ((10, 10, 5), (20000, 40, 3))
 
 
 def run(quick: bool) -> Section:
