@@ -43,6 +43,11 @@ class Ledger:
         self._counts[name] = counts
         self._touched.pop(name, None)
 
+    def forget(self, name: SetName) -> None:
+        """Nobody will ask for this set any more."""
+        self._counts.pop(name, None)
+        self._touched.pop(name, None)
+
     def wanted(self, name: SetName) -> KeysView[bytes]:
         """Every element of the set that somebody claims."""
         return self._counts.get(name, _NOTHING).keys()

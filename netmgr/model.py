@@ -57,6 +57,8 @@ class Model:
             account = self.ledger.claim if gained else self.ledger.release
             for name, elements in self.policy.claims(thing):
                 account(name, elements)
+            if not gained and isinstance(thing, ContainerSeen):
+                self._part_with(thing)
 
     def observe(self, findings: Dict[SetName, Tuple[Optional[SetInfo], Optional[Reading]]]) -> None:
         """Take in what the kernel's sets are and hold; (None, None) says that there is no such set."""
@@ -191,17 +193,32 @@ class Model:
     def _know_zones(self, container: ContainerSeen) -> bool:
         """Add the zones that a container's label names.  A name that no set could have is passed over."""
         new = False
-        for key, value in container.labels:
-            if key == self.config.docker.label:
-                for zone in value.split(","):
-                    try:
-                        new |= self.policy.add_zone(zone.strip())
-                    except ValueError:
-                        continue
+        for zone in self.policy.labels_of(container):
+            try:
+                new |= self.policy.add_zone(zone)
+            except ValueError:
+                continue
         return new
 
+    def _part_with(self, container: ContainerSeen) -> None:
+        """Forget the zones that only labels named, in which no container is any more and of which no set was ever there."""
+        for zone in self.policy.labels_of(container):
+            if self.policy.only_labelled(zone) and not self.active(zone):
+                names = {feed.set for feed in feeds_of_zone(self.policy.zones[zone])}
+                if all(self.sets[name].form is None for name in names):
+                    self._forget_zone(zone, names)
+
+    def _forget_zone(self, zone: str, names: Set[SetName]) -> None:
+        del self.policy.zones[zone]
+        self._manage_zones()
+        for name in names:
+            if not self.sets[name].feeds:
+                del self.sets[name]
+                self.unsurveyed.discard(name)
+                self.ledger.forget(name)
+
     def _manage_zones(self) -> None:
-        feeds: Dict[SetName, List[Feed]] = {}
+        feeds: Dict[SetName, List[Feed]] = {name: [] for name, managed in self.sets.items() if not managed.retiring}
         for zone in self.policy.zones.values():
             for feed in feeds_of_zone(zone):
                 feeds.setdefault(feed.set, []).append(feed)

@@ -60,6 +60,15 @@ class Policy:
         self.zones[name] = default_zone(name, self._config.nftables)
         return True
 
+    def only_labelled(self, zone: str) -> bool:
+        """Whether it takes a container's label to have this zone."""
+        return zone in self.zones and zone not in self._config.zones and zone != self._config.docker.zone
+
+    def labels_of(self, container: ContainerSeen) -> List[str]:
+        """What the container's label says, as names of zones."""
+        wanted = self._config.docker.label
+        return [zone.strip() for key, value in container.labels if key == wanted for zone in value.split(",")]
+
     def bind(self, forms: Dict[SetName, Form]) -> None:
         """From now on these are the forms of these sets; other sets take no elements."""
         self._forms = dict(forms)
@@ -77,7 +86,7 @@ class Policy:
             return ()
         names = {network_name} if network_name is not None else {each.network for each in container.endpoints}
         found = [] if docker.zone is None else [docker.zone]
-        found += [zone.strip() for key, value in container.labels if key == docker.label for zone in value.split(",")]
+        found += self.labels_of(container)
         found += [zone for pattern, zone in docker.networks if any(fnmatchcase(name, pattern) for name in names)]
         return tuple(zone for zone in dict.fromkeys(found) if zone in self.zones)
 

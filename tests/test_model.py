@@ -441,6 +441,45 @@ def test_a_label_may_name_a_zone_whose_set_another_zone_fills() -> None:
     assert bench.managed("apps_ifs").error == "its type is ipv4_addr; interfaces need ifname"
 
 
+def test_zones_of_which_nobody_ever_had_a_set_are_forgotten_with_their_last_container() -> None:
+    bench = Bench("")
+    for name in ("apps_ips", "docker_ips"):
+        bench.make(name)
+    bench.settle()
+    for number in range(20):
+        bench.containers(container("a", "172.17.0.2/16", label="apps,job%d" % number), container("b", "172.17.0.3/16", label="late"))
+        assert bench.managed("job%d_ips" % number).info is None
+        bench.settle()
+        assert sorted(bench.model.policy.zones) == ["apps", "docker", "job%d" % number, "late"]
+    bench.containers()
+    bench.settle()
+    assert sorted(bench.model.policy.zones) == ["apps", "docker"]
+    assert {name.name.partition("_")[0] for name in bench.model.sets} == {"apps", "docker"}
+    assert bench.model.unsurveyed == set() and (bench.ours("apps_ips"), bench.ours("docker_ips")) == ("", "")
+    bench.make("late_ips")
+    bench.containers(container("b", "172.17.0.3/16", label="late"))
+    bench.settle()
+    assert (bench.ours("late_ips"), bench.ours("docker_ips")) == ("172.17.0.3", "172.17.0.3")
+    bench.containers()
+    bench.settle()
+    assert bench.ours("late_ips") == "" and "late" in bench.model.policy.zones
+
+
+def test_a_forgotten_zone_leaves_the_set_to_others_that_fill_it() -> None:
+    bench = Bench("interfaces: [{name: eth0, nftables_zone: wan}]\nzones: {wan: {sets: {apps_ips: addresses}}}")
+    bench.happen(seen("192.0.2.1/24"))
+    bench.containers(container("a", "172.17.0.2/16", label="apps, wan, docker"))
+    bench.settle()
+    assert len(bench.managed("apps_ips").feeds) == 2
+    bench.containers()
+    assert [feed.zone for feed in bench.managed("apps_ips").feeds] == ["wan"]
+    assert sorted(bench.model.policy.zones) == ["docker", "wan"]
+    bench.make("apps_ips")
+    bench.look()
+    bench.settle()
+    assert bench.ours("apps_ips") == "192.0.2.1"
+
+
 # -- marks
 
 
