@@ -71,6 +71,7 @@ class LinkSource:
         self._seen(drained.events)
 
     def _take_snapshot(self) -> None:
+        begin = self._loop.now()
         try:
             snapshot = self._requests.snapshot()
         except (OSError, ProtocolError) as problem:
@@ -83,7 +84,7 @@ class LinkSource:
             self._in_vain += 1
             if self._in_vain == PATIENCE:
                 self._log("warning", "netlink: links and addresses change too fast to be read; until then the sets stay as they are")
-            self._again_in(RETRY_WHILE_CHANGING)
+            self._again_in(max(RETRY_WHILE_CHANGING, self._loop.now() - begin))
             return
         self.state, self._lost, self._in_vain = "ok", False, 0
         self.resyncs += 1
