@@ -200,6 +200,8 @@ class Reconciler:
                 self._log("debug" if self.quiet else "info", summary(change))
 
     def _tell_errors(self, now: float) -> None:
+        if len(self._told) > len(self.model.sets):
+            self._told = {name: told for name, told in self._told.items() if name in self.model.sets}
         for name, managed in self.model.sets.items():
             text, well_since = self._told.get(name, ("", None))
             if managed.error is None:

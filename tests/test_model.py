@@ -455,6 +455,7 @@ def test_zones_of_which_nobody_ever_had_a_set_are_forgotten_with_their_last_cont
     bench.settle()
     assert sorted(bench.model.policy.zones) == ["apps", "docker"]
     assert {name.name.partition("_")[0] for name in bench.model.sets} == {"apps", "docker"}
+    assert bench.reconciler._told.keys() == bench.model.sets.keys()
     assert bench.model.unsurveyed == set() and (bench.ours("apps_ips"), bench.ours("docker_ips")) == ("", "")
     bench.make("late_ips")
     bench.containers(container("b", "172.17.0.3/16", label="late"))
