@@ -7,7 +7,7 @@ kernel's key in a plain set, key + prefix length in an interval set (see ranges.
 
 from collections import Counter
 from fnmatch import fnmatchcase
-from typing import Collection, Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Collection, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from netmgr.addresses import IFA_F_PERMANENT, UNUSABLE, kinds, kinds_by_flags, network, suspicious
 from netmgr.config import Config, SetRule, Zone, default_zone
@@ -23,6 +23,7 @@ REMEMBERED = 4096       # interfaces whose zones are not worked out anew for eac
 FEW = 16                # addresses that are looked at one by one, whatever a quick look at all of them would save
 
 Claims = List[Tuple[SetName, List[bytes]]]
+Bound = Sequence[Tuple["Feed", Form]]
 
 
 class Feed(NamedTuple):
@@ -51,7 +52,8 @@ class Policy:
         self.zones: Dict[str, Zone] = dict(config.zones)
         if config.docker.enabled != "false" and config.docker.zone is not None:
             self.add_zone(config.docker.zone)
-        self._by_interface: Dict[str, List[Tuple[Feed, Form]]] = {}
+        self._by_interface: Dict[str, Bound] = {}
+        self._by_zones: Dict[Tuple[str, ...], Bound] = {}
 
     def add_zone(self, name: str) -> bool:
         """Know a zone that the configuration does not name.  False if it is known already; ValueError if it cannot be a name."""
@@ -73,6 +75,7 @@ class Policy:
         """From now on these are the forms of these sets; other sets take no elements."""
         self._forms = dict(forms)
         self._by_interface.clear()
+        self._by_zones.clear()
 
     def zones_of_interface(self, name: str) -> Tuple[str, ...]:
         """The zones that an interface of this name is in: those of all entries that match it."""
@@ -103,15 +106,16 @@ class Policy:
         feeds = self._bound(self.zones_of_container(container, endpoint.network))
         return _of_addresses(feeds, {identity(endpoint.address, endpoint.prefixlen, endpoint.address): IFA_F_PERMANENT})
 
-    def _feeds(self, interface: str) -> List[Tuple[Feed, Form]]:
+    def _feeds(self, interface: str) -> Bound:
         feeds = self._by_interface.get(interface)
         if feeds is None:
             if len(self._by_interface) >= REMEMBERED:
                 self._by_interface.clear()
-            feeds = self._by_interface[interface] = self._bound(self.zones_of_interface(interface))
+            zones = self.zones_of_interface(interface)
+            feeds = self._by_interface[interface] = self._by_zones.setdefault(zones, self._bound(zones))
         return feeds
 
-    def _bound(self, zones: Iterable[str]) -> List[Tuple[Feed, Form]]:
+    def _bound(self, zones: Iterable[str]) -> Bound:
         feeds = (feed for zone in zones for feed in feeds_of_zone(self.zones[zone]))
         return [(feed, self._forms[feed.set]) for feed in feeds if feed.set in self._forms]
 
