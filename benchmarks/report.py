@@ -10,8 +10,9 @@ from benchmarks.common import HERE, Section, machine, markdown, table, verdict_t
 NAMES = ("start", "latency", "parse", "batch", "repair", "storm", "footprint", "containers")
 TITLE = """# How fast netmgr is
 
-Written by `make bench`. Each figure is the median of turns in which netmgr and its peers ran side by side, in private network
-namespaces on one otherwise idle machine; look at the ratios, for the times are that machine's. The programs are in this directory.
+Written by `make bench`. Each figure is the median, unless it says otherwise, of turns in which netmgr and its peers ran side by side, in
+private network namespaces on one otherwise idle machine; look at the ratios, for the times are that machine's. The programs are in this
+directory.
 """
 
 
