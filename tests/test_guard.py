@@ -44,6 +44,19 @@ class Watch:
         return [line for level, line in self.bench.log if level == "warning"]
 
 
+def overlooked() -> Watch:
+    """One element was exchanged for another, and a quick look saw the right number."""
+    watch = Watch()
+    watch.cost = 0.01
+    watch.settle()
+    watch.cost = 0.0
+    watch.damage()
+    watch.intrude("203.0.113.9")
+    watch.now += 0.13
+    assert watch.settle() == []
+    return watch
+
+
 def test_nothing_is_read_without_a_reason() -> None:
     watch = Watch()
     reads = len(watch.bench.kernel.reads)
@@ -88,14 +101,7 @@ def test_whoever_committed_something_since_the_last_look_may_have_done_it() -> N
 
 
 def test_suspects_are_remembered_until_a_thorough_look() -> None:
-    watch = Watch()
-    watch.cost = 0.01
-    watch.settle()
-    watch.cost = 0.0
-    watch.damage()
-    watch.intrude("203.0.113.9")
-    watch.now += 0.13
-    assert watch.settle() == []
+    watch = overlooked()
     watch.now += 1.0
     assert watch.settle(NFT._replace(pid=9, process="docker"))
     assert "which nft (pid 4610) or docker (pid 9) had changed" in watch.warnings()[-1]
@@ -125,14 +131,7 @@ def test_looks_rest_in_proportion_to_what_they_take() -> None:
 
 
 def test_a_quick_look_that_sees_nothing_is_followed_by_a_thorough_one() -> None:
-    watch = Watch()
-    watch.cost = 0.01
-    watch.settle()
-    watch.cost = 0.0
-    watch.damage()
-    watch.intrude("203.0.113.9")
-    watch.now += 0.13
-    assert watch.settle() == [], "the number of elements is as it should be"
+    watch = overlooked()
     due = watch.guard.deadline()
     assert due is not None
     watch.now = due
