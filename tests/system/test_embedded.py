@@ -27,7 +27,8 @@ def wheel(bootable: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this source tree."""
     directory = tmp_path_factory.mktemp("wheel")
     done = subprocess.run(
-        [roots.PROJECT / "pkg-files/build-wheel", directory], env={**os.environ, "VENV": sys.prefix}, stdin=subprocess.DEVNULL,
+        [roots.PROJECT / "pkg-files/build-wheel", directory], stdin=subprocess.DEVNULL,
+        env={**os.environ, "VENV": os.path.relpath(sys.prefix, roots.PROJECT)},      # as `make wheel` has it
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600, check=False,
     )
     assert done.returncode == 0, done.stdout
