@@ -20,7 +20,6 @@ def main(words: List[str]) -> int:
     options = _options(words[:end])
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(words[end + 1 :] or ["tests/kernel"])]
     CACHE.mkdir(parents=True, exist_ok=True)
-    (CACHE.parent / ".gitignore").write_text("*\n")
     results = [_attempt(version, command, options) for version in options.versions or archive.SUITES]
     for result in results:
         print(result)
