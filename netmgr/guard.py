@@ -49,6 +49,7 @@ class Guard:
             found = suspect if len(self._suspects) < SUSPECTS_AT_MOST else None
             if named(found) not in map(named, self._suspects):
                 self._suspects.append(found)
+        self._suspects.sort(key=lambda suspect: suspect is None)
         self._look_at = self._next_look()
 
     def doubt(self) -> None:

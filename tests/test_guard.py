@@ -93,6 +93,7 @@ def test_whoever_committed_something_since_the_last_look_may_have_done_it() -> N
             ([NFT, NFT._replace(generation=8), others[0]], "nft (pid 4610) or docker (pid 5000)"),
             ([others[0]], "docker (pid 5000)"),
             ([NFT, None], "nft (pid 4610) or another program"),
+            ([None, NFT], "nft (pid 4610) or another program"),
             (others, "docker (pid 5000) or docker (pid 5001) or docker (pid 5002) or another program")):
         watch.damage()
         watch.guard.changed(by[:1])
