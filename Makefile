@@ -47,7 +47,7 @@ clean:
 	.ci/setup $(@F)
 	touch $@
 
-benchmarks/.venv/ready: .venv/ready benchmarks/setup.sh $(wildcard netmgr/*.py netmgr/io/*.py)
+benchmarks/.venv/ready: .venv/ready benchmarks/setup.sh $(wildcard netmgr/*.py netmgr/*/*.py)
 	benchmarks/setup.sh
 
 benchmarks/.peers/%: benchmarks/peers/%.c benchmarks/peers/common.h

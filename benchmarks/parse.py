@@ -17,10 +17,10 @@ from typing import Callable, Dict, List, Sequence
 
 from benchmarks.common import Section, Verdict, main, microseconds, peer, python_peer, times, turns
 from benchmarks.space import SET, Space
-from netmgr import rtnetlink
 from netmgr.io.rtnetlink import RequestSocket
-from netmgr.netlink import attribute, request
-from netmgr.rtread import AddressReader, Tables
+from netmgr.wire import rtnetlink
+from netmgr.wire.netlink import attribute, request
+from netmgr.wire.rtnetlink_bulk import AddressReader, Tables
 
 ADDRESSES, INTERFACES = 10000, 20
 TURNS, QUICK_TURNS = 15, 3

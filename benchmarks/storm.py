@@ -11,7 +11,7 @@ from typing import List, NamedTuple, Tuple
 from benchmarks.common import Section, Verdict, main, milliseconds, peer
 from benchmarks.space import PROBE, Netmgr, Space
 from netmgr.io.nft import Nft
-from netmgr.sets import SetName
+from netmgr.values.sets import SetName
 
 ADDRESSES = 200
 WANTED = {bytes((172, 16, 0, number)) for number in range(ADDRESSES // 2)}

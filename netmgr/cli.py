@@ -11,7 +11,7 @@ import sys
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from netmgr import __version__
-from netmgr.io.places import CONFIG, place, socket_path
+from netmgr.paths import CONFIG, place, socket_path
 
 DONE, FAILED, WRONG_USAGE, NO_DAEMON, INTERRUPTED = 0, 1, 2, 3, 130
 ANSWER_SECONDS = 30.0
@@ -157,13 +157,13 @@ def _open_missing_descriptors() -> None:
 
 
 def _check_config(options: Options) -> int:
-    from netmgr import offline
-    return _printing(lambda: offline.check(place(options.get("--config"), os.environ).config))
+    from netmgr import check_and_diff
+    return _printing(lambda: check_and_diff.check(place(options.get("--config"), os.environ).config))
 
 
 def _diff(options: Options) -> int:
-    from netmgr import offline
-    return _printing(lambda: offline.diff(place(options.get("--config"), os.environ).config))
+    from netmgr import check_and_diff
+    return _printing(lambda: check_and_diff.diff(place(options.get("--config"), os.environ).config))
 
 
 def _demo(_options: Options) -> int:
@@ -174,13 +174,13 @@ def _demo(_options: Options) -> int:
 def _status(options: Options) -> int:
     import json
 
-    from netmgr import control
+    from netmgr.show import commands
     answer = _ask(options, "status json")
     try:
         status = json.loads(answer)
-        text = control.status_text(status)
+        text = commands.status_text(status)
     except (ValueError, KeyError, TypeError):
-        raise CommandError(FAILED, "netmgr: the answer is not netmgr's: " + control.printable(answer[:80])) from None
+        raise CommandError(FAILED, "netmgr: the answer is not netmgr's: " + commands.printable(answer[:80])) from None
     _show(answer if "--json" in options else text)
     return DONE if status["state"] == "ready" else FAILED
 

@@ -11,29 +11,30 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, NamedTuple, Optional, Sequence
 
-from netmgr import __version__, report
-from netmgr.config import Config, parse
-from netmgr.errors import ConfigError
-from netmgr.events import ContainerSeen
-from netmgr.guard import Guard
-from netmgr.includes import Files, Includes
-from netmgr.inventory import Inventory
+from netmgr import __version__
+from netmgr.config.schema import Config, parse
 from netmgr.io import systemd
 from netmgr.io.control import ControlServer, adopt, listen
-from netmgr.io.files import IncludeFiles
-from netmgr.io.links import LinkSource
+from netmgr.io.include_files import IncludeFiles
+from netmgr.io.link_source import LinkSource
 from netmgr.io.log import Log
 from netmgr.io.loop import Deadline, Loop
 from netmgr.io.nft import Nft
 from netmgr.io.rtnetlink import Snapshot
 from netmgr.io.ruleset import Ruleset
-from netmgr.model import Model
-from netmgr.reconciler import Reconciler
-from netmgr.rtnetlink import Event
-from netmgr.sets import Change, ChangeElements
+from netmgr.model.inventory import Inventory
+from netmgr.model.model import Model
+from netmgr.show.status import Sources, Suspect, everything, number, set_contents, summary
+from netmgr.sync.include_files import Files, Includes
+from netmgr.sync.reconciler import Reconciler
+from netmgr.sync.repairs import Guard
+from netmgr.values.errors import ConfigError
+from netmgr.values.events import ContainerSeen
+from netmgr.values.sets import Change, ChangeElements
+from netmgr.wire.rtnetlink import Event
 
 if TYPE_CHECKING:
-    from netmgr.io.docker import DockerSource
+    from netmgr.io.docker_source import DockerSource
 
 NEEDS_CAPABILITY = "the kernel refuses access to nf_tables: netmgr needs the capability CAP_NET_ADMIN (or root)"
 UNSETTLED = "links and addresses cannot be read just now, the sets follow as soon as they can"
@@ -63,7 +64,7 @@ class Daemon:
         self._docker: Optional[DockerSource] = None
         self._audit_due: Optional[Deadline] = None
         self._wake: Optional[Deadline] = None
-        self._manager = systemd.Manager(loop.now, lambda: report.summary(self._model))
+        self._manager = systemd.Manager(loop.now, lambda: summary(self._model))
         self._ready = False
         self._adopt(config)
         self._guard = Guard(self._reconciler(), loop.now, _utc, log)
@@ -99,11 +100,11 @@ class Daemon:
 
     def status(self) -> Dict[str, Any]:
         """The value of `status json`."""
-        return report.status(self._model, self._sources(), os.getpid(), self._loop.now() - self._started, self._options.config_path)
+        return everything(self._model, self._sources(), os.getpid(), self._loop.now() - self._started, self._options.config_path)
 
     def sets(self) -> Dict[str, Any]:
         """The value of `sets json`."""
-        return report.set_contents(self._model)
+        return set_contents(self._model)
 
     def reload(self) -> str:
         """Swap in the configuration file as it is now; on any error nothing changes."""
@@ -166,7 +167,7 @@ class Daemon:
         self._links.catch_up()
         changes = self._settle()
         done = UNSETTLED if changes is None else _counted(changes)
-        return "OK: reloaded %s: %s; %s" % (self._options.config_path, done, report.summary(self._model))
+        return "OK: reloaded %s: %s; %s" % (self._options.config_path, done, summary(self._model))
 
     # -- sources
 
@@ -176,7 +177,7 @@ class Daemon:
         if nftables.audit_interval:
             self._audit_due = self._loop.call_later(nftables.audit_interval, self._audit)
         if self._docker is None and self._config.docker.enabled != "false":
-            from netmgr.io.docker import DockerSource
+            from netmgr.io.docker_source import DockerSource
             self._docker = DockerSource(self._loop, self._config.docker, self._on_containers, self._log)
             self._docker.start()
         self._model.hold = self._docker is not None and self._docker.pending
@@ -201,7 +202,7 @@ class Daemon:
         self._inventory.replace_interfaces(snapshot.links, snapshot.addresses)
         self._model.recount()
 
-    def _on_ruleset(self, by: Sequence[report.Suspect]) -> None:
+    def _on_ruleset(self, by: Sequence[Suspect]) -> None:
         self._guard.changed(by)
 
     def _on_containers(self, containers: Sequence[ContainerSeen]) -> None:
@@ -231,7 +232,7 @@ class Daemon:
     def _become_ready(self) -> None:
         """What is there now stays: from here on the garbage collector looks at newer things only."""
         self._ready = True
-        self._log("info", "netmgr %s is ready: %s" % (__version__, report.summary(self._model)))
+        self._log("info", "netmgr %s is ready: %s" % (__version__, summary(self._model)))
         self._manager.news("READY=1")
         gc.collect()
         gc.freeze()
@@ -273,9 +274,9 @@ class Daemon:
             systemd.notify("WATCHDOG=1")
             self._loop.call_later(seconds, lambda: self._watchdog(seconds))
 
-    def _sources(self) -> report.Sources:
+    def _sources(self) -> Sources:
         docker = self._docker
-        return report.Sources(
+        return Sources(
             self._links.state, self._links.overruns, self._links.resyncs, self._guard.repairs, self._guard.last_repair,
             "disabled" if docker is None else docker.state, None if docker is None else docker.error)
 
@@ -322,7 +323,7 @@ def _counted(changes: Sequence[Change]) -> str:
     if not elements:
         return "nothing had to change"
     added, removed = sum(len(each.add) for each in elements), sum(len(each.delete) for each in elements)
-    return "%s added, %d removed" % (report.number(added, "element"), removed)
+    return "%s added, %d removed" % (number(added, "element"), removed)
 
 
 def _utc() -> str:

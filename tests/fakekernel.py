@@ -10,10 +10,10 @@ tests/kernel/test_fakekernel.py holds all of this against the real kernel.
 import errno
 from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from netmgr import sets
-from netmgr.nft import STALE, Fault, Outcome
-from netmgr.nftread import Reading
-from netmgr.sets import Change, ChangeElements, Contents, CreateSet, CreateTable, SetInfo, SetName
+from netmgr.values import sets
+from netmgr.values.sets import Change, ChangeElements, Contents, CreateSet, CreateTable, SetInfo, SetName
+from netmgr.wire.nft_answers import STALE, Fault, Outcome
+from netmgr.wire.nft_read import Reading
 
 SET_MISSING = "the set or its table is missing"
 

@@ -3,9 +3,9 @@
 import random
 from typing import Dict, Iterable, List, Optional, Tuple, Union
 
-from netmgr.addresses import parse
-from netmgr.events import AddressGone, AddressSeen, ContainerSeen, Endpoint, LinkGone, LinkSeen
-from netmgr.inventory import identity
+from netmgr.model.inventory import identity
+from netmgr.values.addresses import parse
+from netmgr.values.events import AddressGone, AddressSeen, ContainerSeen, Endpoint, LinkGone, LinkSeen
 
 Event = Union[LinkSeen, LinkGone, AddressSeen, AddressGone]
 

@@ -3,16 +3,16 @@
 from pathlib import Path
 from typing import Dict, Iterator, Optional, Tuple
 
-from netmgr import nft, nftread
-from netmgr.netlink import messages
-from netmgr.sets import IPV4_ADDR, NFT_SET_INTERVAL, NFT_SET_TIMEOUT, Form, SetInfo, SetName
+from netmgr.values.sets import IPV4_ADDR, NFT_SET_INTERVAL, NFT_SET_TIMEOUT, Form, SetInfo, SetName
+from netmgr.wire import nft_answers, nft_read
+from netmgr.wire.netlink import messages
 
 NAME = SetName("inet", "t", "s")
 PLAIN = Form(IPV4_ADDR)
 RANGES = Form(IPV4_ADDR, interval=True)
 TOP = b"\xff" * 4
 
-ADD, DELETE, DESTROY = (nft.NFNL_SUBSYS_NFTABLES << 8 | kind for kind in (12, 14, 30))
+ADD, DELETE, DESTROY = (nft_answers.NFNL_SUBSYS_NFTABLES << 8 | kind for kind in (12, 14, 30))
 
 
 def captures() -> Dict[str, bytes]:
@@ -48,9 +48,9 @@ def info(form: Form, flags: int = 0, count: Optional[int] = None) -> SetInfo:
     return SetInfo(NAME, form.type, form.width, flags, 0, 0, (1, 1), count)
 
 
-def dumped(data: bytes, form: Form) -> nftread.Elements:
+def dumped(data: bytes, form: Form) -> nft_read.Elements:
     """All NFT_MSG_NEWSETELEM among these messages, taken in."""
-    elements = nftread.Elements(info(form))
+    elements = nft_read.Elements(info(form))
     for message in messages(data):
         if message.type == ADD:
             elements.feed(message.payload)

@@ -7,7 +7,7 @@ from typing import Iterator, Tuple
 
 import pytest
 
-from netmgr.addresses import (
+from netmgr.values.addresses import (
     DEPRECATED,
     DYNAMIC,
     IFA_F_DADFAILED,

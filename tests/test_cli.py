@@ -10,11 +10,10 @@ from typing import Dict, Iterator, List
 
 import pytest
 
-from netmgr import __version__, cli
-from netmgr.io import places
-from netmgr.io.places import Place, place, socket_path
+from netmgr import __version__, cli, paths
+from netmgr.paths import Place, place, socket_path
 from tests.control_bench import Bench
-from tests.test_control import STATUS, STATUS_TEXT
+from tests.test_commands import STATUS, STATUS_TEXT
 from tests.waiting import eventually
 
 NETMGR = [sys.executable, "-m", "netmgr"]
@@ -176,20 +175,20 @@ def test_control_c_is_quiet(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("given, environment, existing, expected", [
-    ("my.yaml", {"NETMGR_CONFIG": "a", "RUST_NETWORK_MGR_CONFIG": "b"}, [], Place("my.yaml", places.SOCKET)),
-    (None, {"NETMGR_CONFIG": "a", "RUST_NETWORK_MGR_CONFIG": "b"}, [], Place("a", places.SOCKET)),
-    (None, {"RUST_NETWORK_MGR_CONFIG": "b"}, [places.CONFIG], Place("b", places.OLD_SOCKET)),
-    (None, {"NETMGR_CONFIG": "", "RUST_NETWORK_MGR_CONFIG": ""}, [], Place(places.CONFIG, places.SOCKET)),
-    (None, {}, [places.CONFIG, places.OLD_CONFIG], Place(places.CONFIG, places.SOCKET)),
-    (None, {}, [places.OLD_CONFIG], Place(places.OLD_CONFIG, places.OLD_SOCKET)),
+    ("my.yaml", {"NETMGR_CONFIG": "a", "RUST_NETWORK_MGR_CONFIG": "b"}, [], Place("my.yaml", paths.SOCKET)),
+    (None, {"NETMGR_CONFIG": "a", "RUST_NETWORK_MGR_CONFIG": "b"}, [], Place("a", paths.SOCKET)),
+    (None, {"RUST_NETWORK_MGR_CONFIG": "b"}, [paths.CONFIG], Place("b", paths.OLD_SOCKET)),
+    (None, {"NETMGR_CONFIG": "", "RUST_NETWORK_MGR_CONFIG": ""}, [], Place(paths.CONFIG, paths.SOCKET)),
+    (None, {}, [paths.CONFIG, paths.OLD_CONFIG], Place(paths.CONFIG, paths.SOCKET)),
+    (None, {}, [paths.OLD_CONFIG], Place(paths.OLD_CONFIG, paths.OLD_SOCKET)),
 ])
 def test_where_the_configuration_is(given: str, environment: Dict[str, str], existing: List[str], expected: Place) -> None:
     assert place(given, environment, existing.__contains__) == expected
 
 
 def test_the_names_of_the_contract() -> None:
-    assert (places.CONFIG, places.SOCKET) == ("/etc/netmgr/config.yaml", "/run/netmgr.sock")
-    assert (places.OLD_CONFIG, places.OLD_SOCKET) == ("/etc/rust-network-mgr/config.yaml", "/run/rust-network-mgr.sock")
+    assert (paths.CONFIG, paths.SOCKET) == ("/etc/netmgr/config.yaml", "/run/netmgr.sock")
+    assert (paths.OLD_CONFIG, paths.OLD_SOCKET) == ("/etc/rust-network-mgr/config.yaml", "/run/rust-network-mgr.sock")
 
 
 @pytest.mark.parametrize("text, expected", [
@@ -228,7 +227,7 @@ def test_a_client_imports_little(tmp_path: Path) -> None:
                              stderr=subprocess.PIPE, text=True, check=False)
     imported = {line.rsplit("|", 1)[-1].strip() for line in process.stderr.splitlines()}
     assert "netmgr.io.control" in imported
-    assert not imported & {"argparse", "logging", "yaml", "netmgr.daemon", "netmgr.config", "dataclasses"}
+    assert not imported & {"argparse", "logging", "yaml", "netmgr.daemon", "netmgr.config.schema", "dataclasses"}
 
 
 def test_a_daemon_without_standard_descriptors() -> None:

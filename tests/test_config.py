@@ -6,9 +6,9 @@ from typing import List, Tuple
 
 import pytest
 
-from netmgr.addresses import DEPRECATED, DYNAMIC, LINK_LOCAL, PRIVATE, TEMPORARY
-from netmgr.config import Config, Docker, InterfaceRule, Nftables, SetRule, Zone, default_zone, parse
-from netmgr.errors import ConfigError
+from netmgr.config.schema import Config, Docker, InterfaceRule, Nftables, SetRule, Zone, default_zone, parse
+from netmgr.values.addresses import DEPRECATED, DYNAMIC, LINK_LOCAL, PRIVATE, TEMPORARY
+from netmgr.values.errors import ConfigError
 
 FULL = """\
 # every key that there is

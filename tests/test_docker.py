@@ -7,10 +7,11 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
 
-from netmgr import addresses, docker, http1
-from netmgr.agenda import HEALTH, LIST, WAIT, Agenda, Question
-from netmgr.errors import ProtocolError
-from netmgr.events import ContainerSeen, Endpoint
+from netmgr.values import addresses
+from netmgr.values.errors import ProtocolError
+from netmgr.values.events import ContainerSeen, Endpoint
+from netmgr.wire import docker, http1
+from netmgr.wire.docker_questions import HEALTH, LIST, WAIT, Agenda, Question
 from tests import engine_bodies as bodies
 from tests.engine_bodies import APIS, identifier
 

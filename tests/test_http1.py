@@ -6,8 +6,8 @@ from typing import Iterable, List, Optional, Tuple
 
 import pytest
 
-from netmgr.errors import ProtocolError
-from netmgr.http1 import CHUNK_LINE_LIMIT, HEAD_LIMIT, Body, End, Event, Head, Reply, get
+from netmgr.values.errors import ProtocolError
+from netmgr.wire.http1 import CHUNK_LINE_LIMIT, HEAD_LIMIT, Body, End, Event, Head, Reply, get
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"

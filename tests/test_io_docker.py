@@ -8,11 +8,11 @@ from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
 
 import pytest
 
-from netmgr import addresses
-from netmgr.config import Docker
-from netmgr.events import ContainerSeen
-from netmgr.io.docker import DockerSource, Timing
+from netmgr.config.schema import Docker
+from netmgr.io.docker_source import DockerSource, Timing
 from netmgr.io.loop import Loop
+from netmgr.values import addresses
+from netmgr.values.events import ContainerSeen
 from tests import engine_bodies as bodies
 from tests.engine_bodies import APIS, container, event, identifier
 from tests.fake_engine import Client, FakeEngine

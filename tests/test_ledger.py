@@ -6,8 +6,8 @@ from typing import Set
 
 import pytest
 
-from netmgr.ledger import Ledger
-from netmgr.sets import SetName
+from netmgr.model.ledger import Ledger
+from netmgr.values.sets import SetName
 
 ONE, OTHER = SetName("inet", "filter", "one"), SetName("inet", "filter", "other")
 

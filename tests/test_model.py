@@ -5,9 +5,9 @@ from typing import Any, List
 
 import pytest
 
-from netmgr.addresses import parse
-from netmgr.events import AddressSeen, LinkGone, LinkSeen
-from netmgr.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, NFT_SET_MAP, NFT_SET_TIMEOUT, CreateSet, CreateTable
+from netmgr.values.addresses import parse
+from netmgr.values.events import AddressSeen, LinkGone, LinkSeen
+from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, NFT_SET_MAP, NFT_SET_TIMEOUT, CreateSet, CreateTable
 from tests.workbench import WAN, WAN_AND_LAN, Bench, by_set, container, gone, key, keys, named, seen
 
 CREATE = WAN + "nftables: {create: true}\n"

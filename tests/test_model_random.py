@@ -15,11 +15,11 @@ from typing import AbstractSet, Callable, List, Mapping, Tuple
 
 import pytest
 
-from netmgr import ranges
-from netmgr.inventory import Inventory
-from netmgr.managed import ManagedSet
-from netmgr.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, NFT_SET_MAP, NFT_SET_TIMEOUT, ChangeElements, SetName
-from netmgr.zones import tally
+from netmgr.model import ranges
+from netmgr.model.inventory import Inventory
+from netmgr.model.managed_set import ManagedSet
+from netmgr.model.zones import tally
+from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, NFT_SET_MAP, NFT_SET_TIMEOUT, ChangeElements, SetName
 from tests.fakekernel import FakeKernel, FakeSet, overlap
 from tests.happenings import ADDRESSES, ENDPOINTS, NAMES, random_containers, random_event, random_snapshot
 from tests.workbench import Bench, named

@@ -6,8 +6,8 @@ from typing import List
 
 import pytest
 
-from netmgr.errors import ProtocolError
-from netmgr.netlink import (
+from netmgr.values.errors import ProtocolError
+from netmgr.wire.netlink import (
     NLM_F_ACK_TLVS,
     NLM_F_CAPPED,
     NLM_F_DUMP,

@@ -5,8 +5,8 @@ from typing import Iterable, List, Set
 
 import pytest
 
-from netmgr.addresses import parse
-from netmgr.ranges import minimal, pack, unpack
+from netmgr.model.ranges import minimal, pack, unpack
+from netmgr.values.addresses import parse
 
 Keys = Set[int]
 

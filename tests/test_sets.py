@@ -5,8 +5,8 @@ from typing import FrozenSet, List, Optional
 
 import pytest
 
-from netmgr.addresses import parse
-from netmgr.sets import (
+from netmgr.values.addresses import parse
+from netmgr.values.sets import (
     IFNAME,
     IPV4_ADDR,
     IPV6_ADDR,

@@ -4,13 +4,13 @@ from typing import Dict, List, Optional, Set, Tuple
 
 import pytest
 
-from netmgr import addresses
-from netmgr.addresses import parse
-from netmgr.config import parse as configuration
-from netmgr.events import ContainerSeen, Endpoint
-from netmgr.inventory import Addresses, Interface, Inventory, Link, Thing, identity, local
-from netmgr.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, Form, SetName
-from netmgr.zones import FEW, REMEMBERED, Policy, feeds_of_zone, tally
+from netmgr.config.schema import parse as configuration
+from netmgr.model.inventory import Addresses, Interface, Inventory, Link, Thing, identity, local
+from netmgr.model.zones import FEW, REMEMBERED, Policy, feeds_of_zone, tally
+from netmgr.values import addresses
+from netmgr.values.addresses import parse
+from netmgr.values.events import ContainerSeen, Endpoint
+from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, Form, SetName
 
 V4, V6, V4_RANGES, V6_RANGES = Form(IPV4_ADDR), Form(IPV6_ADDR), Form(IPV4_ADDR, True), Form(IPV6_ADDR, True)
 NAMES, NAME_RANGES = Form(IFNAME), Form(IFNAME, True)

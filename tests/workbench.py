@@ -3,16 +3,16 @@
 from functools import cache
 from typing import Dict, Iterable, List, Optional, Set, Tuple
 
-from netmgr import sets
-from netmgr.addresses import IFA_F_PERMANENT, parse
-from netmgr.config import Config
-from netmgr.config import parse as parse_configuration
-from netmgr.events import AddressGone, AddressSeen, ContainerSeen, Endpoint, LinkSeen
-from netmgr.inventory import Inventory
-from netmgr.managed import ManagedSet
-from netmgr.model import Model
-from netmgr.reconciler import Reconciler
-from netmgr.sets import IFNAME, IPV4_ADDR, NFT_SET_INTERVAL, Change, ChangeElements, SetName
+from netmgr.config.schema import Config
+from netmgr.config.schema import parse as parse_configuration
+from netmgr.model.inventory import Inventory
+from netmgr.model.managed_set import ManagedSet
+from netmgr.model.model import Model
+from netmgr.sync.reconciler import Reconciler
+from netmgr.values import sets
+from netmgr.values.addresses import IFA_F_PERMANENT, parse
+from netmgr.values.events import AddressGone, AddressSeen, ContainerSeen, Endpoint, LinkSeen
+from netmgr.values.sets import IFNAME, IPV4_ADDR, NFT_SET_INTERVAL, Change, ChangeElements, SetName
 from tests.fakekernel import FakeKernel, FakeSet
 from tests.happenings import Event
 

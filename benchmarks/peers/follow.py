@@ -8,8 +8,8 @@ import select
 import socket
 import sys
 
-from netmgr.nftwrite import parts_of, transaction
-from netmgr.sets import IPV4_ADDR, ChangeElements, Form, SetName
+from netmgr.values.sets import IPV4_ADDR, ChangeElements, Form, SetName
+from netmgr.wire.nft_write import parts_of, transaction
 
 RTM_NEWADDR, RTMGRP_IPV4_IFADDR, NETLINK_NETFILTER = 20, 0x10, 12
 

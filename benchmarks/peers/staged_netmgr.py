@@ -10,10 +10,10 @@ import sys
 import time
 
 from netmgr import cli
-from netmgr.guard import Guard
-from netmgr.io.netfilter import Netfilter
 from netmgr.io.nft import Nft
+from netmgr.io.nft_socket import Netfilter
 from netmgr.io.rtnetlink import EventSocket
+from netmgr.sync.repairs import Guard
 
 stamps = []
 

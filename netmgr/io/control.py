@@ -14,11 +14,11 @@ import socket
 from functools import partial
 from typing import Callable, Dict, Optional
 
-from netmgr import control
-from netmgr.errors import ProtocolError
 from netmgr.io.listener import Listener, adopt, listen
 from netmgr.io.loop import READ, WRITE, Deadline, Loop
 from netmgr.io.peer import Peer, peer_of
+from netmgr.show import commands
+from netmgr.values.errors import ProtocolError
 
 __all__ = ["ControlServer", "Listener", "adopt", "ask", "listen"]
 
@@ -31,7 +31,7 @@ CHUNK = 4096
 class ControlServer:
     """Serves the listener's clients on the loop until close(), which closes the listener too."""
 
-    def __init__(self, loop: Loop, listener: Listener, service: control.Service, log: Callable[[str, str], None]) -> None:
+    def __init__(self, loop: Loop, listener: Listener, service: commands.Service, log: Callable[[str, str], None]) -> None:
         self._loop = loop
         self._listener = listener
         self._service = service
@@ -86,11 +86,11 @@ class ControlServer:
 
     def _reply(self, peer: Peer, line: str) -> str:
         privileged = peer.privileged(self._listener.group)
-        command = control.command(line)
+        command = commands.command(line)
         if command is not None and command.changes:
             self._log("info" if privileged else "debug", "%s %s by pid %d, uid %d" % (
                 command.name, "asked for" if privileged else "denied, asked for", peer.pid, peer.uid))
-        return control.answer(line, self._service, privileged)
+        return commands.answer(line, self._service, privileged)
 
     def _drop_idle(self) -> None:
         now = self._loop.now()
@@ -112,7 +112,7 @@ class _Client:
         self._connection = connection
         self._reply = reply
         self._gone = gone
-        self._lines = control.LineBuffer()
+        self._lines = commands.LineBuffer()
         self._output = bytearray()
         self._ended = False
         loop.watch(connection.fileno(), self._turn)
@@ -144,7 +144,7 @@ class _Client:
             line = self._lines.line()
         except ProtocolError as error:
             self._output += b"ERROR: %s\n" % str(error).encode()
-            self._lines = control.LineBuffer()
+            self._lines = commands.LineBuffer()
             self._ended = True
             return
         if line is not None:

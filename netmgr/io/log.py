@@ -7,7 +7,7 @@ make two lines out of one, or control a terminal, is escaped.  A stderr that is 
 import os
 import time
 
-from netmgr.control import printable
+from netmgr.show.commands import printable
 
 LEVELS = {"error": 3, "warning": 4, "info": 6, "debug": 7}
 

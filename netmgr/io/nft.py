@@ -8,14 +8,14 @@ import errno
 import time
 from typing import List, Optional, Sequence, Tuple
 
-from netmgr import nft, nftread, nftwrite
-from netmgr.errors import ProtocolError
-from netmgr.events import RulesetChanged
-from netmgr.io.netfilter import Netfilter
-from netmgr.netlink import NLM_F_DUMP, NLMSG_DONE, NLMSG_ERROR, attribute, error, messages, request
-from netmgr.nft import Fault, Outcome, Part
-from netmgr.nftread import NOTHING, Reading
-from netmgr.sets import Change, Contents, SetInfo, SetName
+from netmgr.io.nft_socket import Netfilter
+from netmgr.values.errors import ProtocolError
+from netmgr.values.events import RulesetChanged
+from netmgr.values.sets import Change, Contents, SetInfo, SetName
+from netmgr.wire import nft_answers, nft_read, nft_write
+from netmgr.wire.netlink import NLM_F_DUMP, NLMSG_DONE, NLMSG_ERROR, attribute, error, messages, request
+from netmgr.wire.nft_answers import Fault, Outcome, Part
+from netmgr.wire.nft_read import NOTHING, Reading
 
 NFNLGRP_NFTABLES = 7
 RECEIVES_AT_MOST = 1000
@@ -43,17 +43,17 @@ class Nft:
 
     def generation(self) -> int:
         """The number of the ruleset's present state."""
-        return nftread.generation(self._ask([(nft.NFT_MSG_GETGEN, b"")], 0)[0])
+        return nft_read.generation(self._ask([(nft_answers.NFT_MSG_GETGEN, b"")], 0)[0])
 
     def inspect(self, name: SetName) -> Optional[SetInfo]:
         """The set as it is now; None if it or its table is missing.  OSError, ProtocolError."""
         try:
-            table, own = (attribute(kind, nftwrite.name_bytes(text) + b"\0") for kind, text in ((1, name.table), (2, name.name)))
-            questions = [(nft.NFT_MSG_GETTABLE, table), (nft.NFT_MSG_GETSET, table + own)]
-            answers = self._ask(questions, nft.FAMILIES[name.family])
+            table, own = (attribute(kind, nft_write.name_bytes(text) + b"\0") for kind, text in ((1, name.table), (2, name.name)))
+            questions = [(nft_answers.NFT_MSG_GETTABLE, table), (nft_answers.NFT_MSG_GETSET, table + own)]
+            answers = self._ask(questions, nft_answers.FAMILIES[name.family])
         except (FileNotFoundError, ValueError):
             return None
-        return nftread.set_info(answers[1], name, nftread.table_handle(answers[0]))
+        return nft_read.set_info(answers[1], name, nft_read.table_handle(answers[0]))
 
     def read(self, info: SetInfo) -> Reading:
         """Everything that a set with addresses or names holds.  OSError (FileNotFoundError: this set is gone), ProtocolError.
@@ -67,7 +67,7 @@ class Nft:
             dumped, verified = self._dump(info)
             if verified:
                 return Reading(dumped, True)
-            contents = nftread.union(contents, dumped)
+            contents = nft_read.union(contents, dumped)
         return Reading(contents, False)
 
     def commit(self, changes: Sequence[Change], generation: int = 0) -> Outcome:
@@ -80,11 +80,11 @@ class Nft:
         transactions: creations, deletes and the first adds, then the other adds, and these in any generation.  ValueError for elements
         that are not of their set's form; OSError and ProtocolError from a socket or kernel that is out of order.
         """
-        parts = nftwrite.parts_of(self._seq, changes, self._destroys)
+        parts = nft_write.parts_of(self._seq, changes, self._destroys)
         outcome = Outcome(True, True, ())
         seq = self._reserve(len(parts) + 2)
-        limit = self._netfilter.room(nftwrite.size_of(parts))
-        for done, some in enumerate(nftwrite.split(parts, limit)):
+        limit = self._netfilter.room(nft_write.size_of(parts))
+        for done, some in enumerate(nft_write.split(parts, limit)):
             outcome = self._transact(seq, parts, some, 0 if done else generation)
             if not outcome.committed:
                 return outcome._replace(known=outcome.known and done == 0)
@@ -93,15 +93,15 @@ class Nft:
     def _transact(self, seq: int, parts: Sequence[Part], some: Sequence[Part], generation: int) -> Outcome:
         following = seq + 1 + len(parts)
         try:
-            found, overrun = self._netfilter.exchange(nftwrite.transaction(seq, some, following, generation), following)
+            found, overrun = self._netfilter.exchange(nft_write.transaction(seq, some, following, generation), following)
         except OSError as problem:
             if problem.errno != errno.EMSGSIZE:
                 raise
-            return nft.not_sent(problem.errno)
-        answers = nft.acks(found, seq, following)
-        if nft.stale(seq, answers):
-            return nft.STALE
-        trouble = nft.faults(parts, seq, answers)
+            return nft_answers.not_sent(problem.errno)
+        answers = nft_answers.acks(found, seq, following)
+        if nft_answers.stale(seq, answers):
+            return nft_answers.STALE
+        trouble = nft_answers.faults(parts, seq, answers)
         if trouble:
             return Outcome(False, not overrun, tuple(self._settled(fault) for fault in trouble))
         if any(number == following for number, _ack in answers):
@@ -110,8 +110,8 @@ class Nft:
         return Outcome(known, known, ())
 
     def _settled(self, fault: Fault) -> Fault:
-        missing = nft.unsettled(fault) and fault.set is not None and self.inspect(fault.set) is None
-        return nft.gone(fault) if missing else fault
+        missing = nft_answers.unsettled(fault) and fault.set is not None and self.inspect(fault.set) is None
+        return nft_answers.gone(fault) if missing else fault
 
     def _answers(self) -> bool:
         """Whether replies reach us: then the silence of a kernel that does not acknowledge means that all went well."""
@@ -125,9 +125,9 @@ class Nft:
         before, now = self.generation(), self.inspect(info.name)
         if now is None or now.identity != info.identity:
             raise FileNotFoundError(errno.ENOENT, "nf_tables: this set is gone", str(info.name))
-        elements = nftread.Elements(info)
+        elements = nft_read.Elements(info)
         seq = self._reserve(1)
-        self._netfilter.send(nftwrite.about_set(seq, info.name, nft.NFT_MSG_GETSETELEM, NLM_F_DUMP))
+        self._netfilter.send(nft_write.about_set(seq, info.name, nft_answers.NFT_MSG_GETSETELEM, NLM_F_DUMP))
         try:
             while not self._feed(elements, seq):
                 pass
@@ -136,9 +136,9 @@ class Nft:
             raise
         contents = elements.contents()
         steady = elements.generations <= {before & 0xFFFF} and self.generation() == before
-        return contents, steady and elements.dumped == elements.different and nftread.plausible(now, elements.dumped)
+        return contents, steady and elements.dumped == elements.different and nft_read.plausible(now, elements.dumped)
 
-    def _feed(self, elements: nftread.Elements, seq: int) -> bool:
+    def _feed(self, elements: nft_read.Elements, seq: int) -> bool:
         """Take in one receive of a dump; True at its end."""
         view = self._netfilter.receive()
         if view is None:
@@ -149,14 +149,14 @@ class Nft:
             if message.type in (NLMSG_DONE, NLMSG_ERROR):
                 _raise_for(error(message).errno)
                 return True
-            if message.type == nft.NFNL_SUBSYS_NFTABLES << 8 | nft.NFT_MSG_NEWSETELEM:
+            if message.type == nft_answers.NFNL_SUBSYS_NFTABLES << 8 | nft_answers.NFT_MSG_NEWSETELEM:
                 elements.feed(message.payload)
         return False
 
     def _ask(self, questions: Sequence[Tuple[int, bytes]], family: int) -> List[memoryview]:
         """Requests of one reply each, with their attributes, in one send; what the replies say."""
         first = self._reserve(len(questions))
-        data = b"".join(request(nft.NFNL_SUBSYS_NFTABLES << 8 | question, 0, first + number, bytes([family, 0, 0, 0]) + attributes)
+        data = b"".join(request(nft_answers.NFNL_SUBSYS_NFTABLES << 8 | question, 0, first + number, bytes([family, 0, 0, 0]) + attributes)
                         for number, (question, attributes) in enumerate(questions))
         found, overrun = self._netfilter.exchange(data, first + len(questions) - 1)
         replies = {message.seq: message for message in found}
@@ -176,16 +176,16 @@ class Nft:
     def _probe_acknowledgement(self) -> bool:
         """Whether the kernel acknowledges the end of a transaction; an empty one changes nothing, not even the generation."""
         seq = self._reserve(2)
-        found, _overrun = self._netfilter.exchange(nftwrite.transaction(seq, (), seq + 1), seq + 1)
-        answers = nft.acks(found, seq, seq + 1)
+        found, _overrun = self._netfilter.exchange(nft_write.transaction(seq, (), seq + 1), seq + 1)
+        answers = nft_answers.acks(found, seq, seq + 1)
         for _number, ack in answers:
             _raise_for(ack.errno)
         return any(number == seq + 1 for number, _ack in answers)
 
     def _probe_destroy(self) -> bool:
         seq = self._reserve(2)
-        found, _overrun = self._netfilter.exchange(nftwrite.probe(seq), seq + 1)
-        return nft.knows(seq, nft.acks(found, seq, seq + 1))
+        found, _overrun = self._netfilter.exchange(nft_write.probe(seq), seq + 1)
+        return nft_answers.knows(seq, nft_answers.acks(found, seq, seq + 1))
 
 
 class Watch:
@@ -196,7 +196,7 @@ class Watch:
         self._netfilter = Netfilter()
         self._drops = 0
         try:
-            self._netfilter.filter(nft.NFNL_SUBSYS_NFTABLES << 8 | nft.NFT_MSG_NEWGEN, not_by)
+            self._netfilter.filter(nft_answers.NFNL_SUBSYS_NFTABLES << 8 | nft_answers.NFT_MSG_NEWGEN, not_by)
             self.join()
         except BaseException:
             self.close()
@@ -227,7 +227,7 @@ class Watch:
                 view = self._netfilter.receive()
                 if view is None:
                     break
-                found.extend(nftread.ruleset_changes(view))
+                found.extend(nft_read.ruleset_changes(view))
             except ProtocolError:
                 overrun = True
             except OSError as problem:

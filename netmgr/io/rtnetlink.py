@@ -12,10 +12,10 @@ import os
 import socket
 from typing import Callable, List, NamedTuple, Tuple
 
-from netmgr import rtnetlink
-from netmgr.errors import ProtocolError
-from netmgr.io.buffers import dropped, idle, memory, receive_buffer
-from netmgr.netlink import (
+from netmgr.io.socket_buffers import dropped, idle, memory, receive_buffer
+from netmgr.values.errors import ProtocolError
+from netmgr.wire import rtnetlink
+from netmgr.wire.netlink import (
     NETLINK_ADD_MEMBERSHIP,
     NETLINK_EXT_ACK,
     NETLINK_GET_STRICT_CHK,
@@ -26,7 +26,7 @@ from netmgr.netlink import (
     error,
     messages,
 )
-from netmgr.rtread import AddressReader, Tables
+from netmgr.wire.rtnetlink_bulk import AddressReader, Tables
 
 EVENT_BUFFER = 64 << 20
 RECEIVE_SIZE = 128 << 10

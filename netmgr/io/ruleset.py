@@ -8,14 +8,14 @@ in the generation, which each commit raises by one.
 
 from typing import Callable, Optional, Sequence, Union
 
-from netmgr.config import Nftables
-from netmgr.errors import ProtocolError
-from netmgr.events import RulesetChanged
+from netmgr.config.schema import Nftables
 from netmgr.io.loop import Deadline, Loop
 from netmgr.io.nft import Nft, Watch
-from netmgr.nft import Outcome
-from netmgr.nftread import Reading
-from netmgr.sets import Change, ChangeElements, SetInfo, SetName
+from netmgr.values.errors import ProtocolError
+from netmgr.values.events import RulesetChanged
+from netmgr.values.sets import Change, ChangeElements, SetInfo, SetName
+from netmgr.wire.nft_answers import Outcome
+from netmgr.wire.nft_read import Reading
 
 MANY = 1000
 

@@ -3,11 +3,11 @@
 import subprocess
 from typing import Any, Callable, List, Optional, Sequence, Tuple, Union
 
-from netmgr import addresses
-from netmgr.config import Docker
-from netmgr.events import ContainerSeen
-from netmgr.io.docker import DockerSource, Timing
+from netmgr.config.schema import Docker
+from netmgr.io.docker_source import DockerSource, Timing
 from netmgr.io.loop import Loop
+from netmgr.values import addresses
+from netmgr.values.events import ContainerSeen
 from tests.docker.engine import DockerEngine, PodmanService, Truth
 from tests.waiting import eventually
 

@@ -4,7 +4,7 @@ from typing import Iterator
 
 import pytest
 
-from netmgr.io.docker import Timing
+from netmgr.io.docker_source import Timing
 from tests.docker.engine import DockerEngine
 from tests.docker.follower import Follower
 

@@ -7,7 +7,7 @@ import socket
 import struct
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from netmgr.netlink import (
+from netmgr.wire.netlink import (
     NETLINK_CAP_ACK,
     NETLINK_EXT_ACK,
     NLM_F_ACK,

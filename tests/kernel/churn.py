@@ -10,8 +10,8 @@ import sys
 import time
 from typing import List
 
-from netmgr.netlink import NLM_F_CREATE, attribute, request
-from netmgr.rtnetlink import IFA_ADDRESS, IFA_LOCAL, RTM_DELADDR, RTM_NEWADDR
+from netmgr.wire.netlink import NLM_F_CREATE, attribute, request
+from netmgr.wire.rtnetlink import IFA_ADDRESS, IFA_LOCAL, RTM_DELADDR, RTM_NEWADDR
 
 REQUESTS, BATCHES = 400, 40
 

@@ -10,9 +10,9 @@ import os
 import socket
 from typing import Iterator, List, Tuple
 
-from netmgr import rtnetlink
-from netmgr.events import AddressSeen
-from netmgr.netlink import NETLINK_ADD_MEMBERSHIP, NLMSG_DONE, SOL_NETLINK, messages
+from netmgr.values.events import AddressSeen
+from netmgr.wire import rtnetlink
+from netmgr.wire.netlink import NETLINK_ADD_MEMBERSHIP, NLMSG_DONE, SOL_NETLINK, messages
 from tests.kernel.lab import Lab
 from tests.waiting import eventually
 

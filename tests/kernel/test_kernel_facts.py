@@ -25,7 +25,7 @@ from typing import Iterator, List, Set, Tuple
 
 import pytest
 
-from netmgr.netlink import NETLINK_ADD_MEMBERSHIP, NLM_F_EXCL, SOL_NETLINK, Ack, attributes
+from netmgr.wire.netlink import NETLINK_ADD_MEMBERSHIP, NLM_F_EXCL, SOL_NETLINK, Ack, attributes
 from tests.kernel.asking import (
     EXPIRATION,
     INTERVAL_END,

@@ -5,13 +5,13 @@ from typing import Iterator, List, Optional, Tuple
 import pytest
 
 from netmgr.daemon import Daemon, Options, load
-from netmgr.errors import ProtocolError
-from netmgr.events import LinkSeen
-from netmgr.io.links import PATIENCE, LinkSource
+from netmgr.io.link_source import PATIENCE, LinkSource
 from netmgr.io.log import Log
 from netmgr.io.loop import Loop
 from netmgr.io.nft import Nft
 from netmgr.io.rtnetlink import RequestSocket, Snapshot
+from netmgr.values.errors import ProtocolError
+from netmgr.values.events import LinkSeen
 from tests.kernel.lab import Lab
 from tests.kernel.running import CONFIG
 from tests.waiting import eventually

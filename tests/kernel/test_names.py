@@ -1,8 +1,8 @@
-"""netmgr.notation takes for a name what nft and the kernel take."""
+"""netmgr.config.scalars takes for a name what nft and the kernel take."""
 
 import pytest
 
-from netmgr import notation
+from netmgr.config import scalars
 from tests.kernel.lab import Lab
 
 PROBES = ["a", "A_b", "a-b", "a.b", "a/b", "_a", ".a", "..", "a..", "a--", "wan_ips6", "x1",
@@ -15,12 +15,12 @@ def _takes(lab: Lab, template: str, name: str) -> bool:
 
 def _is_identifier(name: str) -> bool:
     try:
-        return bool(notation.identifier(name))
+        return bool(scalars.identifier(name))
     except ValueError:
         return False
 
 
-@pytest.mark.parametrize("name", [*PROBES, "x" * notation.LONGEST_NAME, "x" * (notation.LONGEST_NAME + 1)])
+@pytest.mark.parametrize("name", [*PROBES, "x" * scalars.LONGEST_NAME, "x" * (scalars.LONGEST_NAME + 1)])
 def test_identifiers(lab: Lab, name: str) -> None:
     expected = _is_identifier(name)
     assert _takes(lab, "add table inet %s", name) is expected
@@ -29,23 +29,23 @@ def test_identifiers(lab: Lab, name: str) -> None:
 
 
 def test_the_longest_zone_has_sets(lab: Lab) -> None:
-    name = notation.zone_name("z" * notation.LONGEST_ZONE)
+    name = scalars.zone_name("z" * scalars.LONGEST_ZONE)
     lab.nft("add table inet filter; add set inet filter %s_nets6 { type ipv6_addr; flags interval; }" % name)
     with pytest.raises(ValueError, match="at most"):
-        notation.zone_name("z" * (notation.LONGEST_ZONE + 1))
+        scalars.zone_name("z" * (scalars.LONGEST_ZONE + 1))
 
 
-@pytest.mark.parametrize("family", notation.FAMILIES)
+@pytest.mark.parametrize("family", scalars.FAMILIES)
 def test_every_family_can_hold_sets(lab: Lab, family: str) -> None:
     lab.nft("add table %s t; add set %s t s { type ipv6_addr; }; add set %s t i { type ifname; }" % (family, family, family))
-    assert notation.table("%s t" % family) == (family, "t")
+    assert scalars.table("%s t" % family) == (family, "t")
 
 
 @pytest.mark.parametrize("name", ["eth0", "a" * 15, "br-lan.5", "wlan0@x", "ä" * 7, "0", "…", "!",
                                   "a" * 16, "ä" * 8, ".", "..", "a/b", "a:b", "a b", "a\u00a0b", "à"])
 def test_interface_names(lab: Lab, name: str) -> None:
     try:
-        expected = bool(notation.interface_pattern(name))
+        expected = bool(scalars.interface_pattern(name))
     except ValueError:
         expected = False
     lab.link("v0")

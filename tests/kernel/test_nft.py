@@ -6,14 +6,14 @@ from typing import List, Sequence
 
 import pytest
 
-from netmgr.events import LinkSeen
-from netmgr.inventory import Inventory
 from netmgr.io.nft import Nft
-from netmgr.model import Model
-from netmgr.nft import STALE, Outcome
-from netmgr.nftread import Reading
-from netmgr.reconciler import Reconciler
-from netmgr.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, Change, ChangeElements, Contents, Form
+from netmgr.model.inventory import Inventory
+from netmgr.model.model import Model
+from netmgr.sync.reconciler import Reconciler
+from netmgr.values.events import LinkSeen
+from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, Change, ChangeElements, Contents, Form
+from netmgr.wire.nft_answers import STALE, Outcome
+from netmgr.wire.nft_read import Reading
 from tests.kernel.lab import Lab
 from tests.kernel.nftables import DONE, NAMES, NOTHING, TIMEOUT, add, delete, make, named, ours, read
 from tests.nftables import PLAIN, RANGES, TOP, interface, ip, span

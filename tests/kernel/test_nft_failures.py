@@ -10,12 +10,12 @@ from typing import List, Tuple
 
 import pytest
 
-from netmgr.io.netfilter import Netfilter
 from netmgr.io.nft import Nft
-from netmgr.netlink import NLMSG_ERROR, Message, attribute, error, request
-from netmgr.nft import NFT_MSG_NEWSET, NFT_MSG_NEWTABLE, Outcome, Part
-from netmgr.nftwrite import transaction
-from netmgr.sets import IPV4_ADDR, ChangeElements, CreateSet, SetName
+from netmgr.io.nft_socket import Netfilter
+from netmgr.values.sets import IPV4_ADDR, ChangeElements, CreateSet, SetName
+from netmgr.wire.netlink import NLMSG_ERROR, Message, attribute, error, request
+from netmgr.wire.nft_answers import NFT_MSG_NEWSET, NFT_MSG_NEWTABLE, Outcome, Part
+from netmgr.wire.nft_write import transaction
 from tests.kernel.lab import Lab
 from tests.kernel.nftables import DONE, add, delete, make, named, ours, read
 from tests.nftables import PLAIN, ip
@@ -94,10 +94,10 @@ def test_answers_that_were_lost_leave_the_outcome_open(lab: Lab, nft: Nft) -> No
 def test_a_user_namespace_may_not_force_buffers(lab: Lab) -> None:
     limit = int(Path("/proc/sys/net/core/wmem_max").read_text()) * 2
     program = """
-from netmgr.io.netfilter import Netfilter
+from netmgr.io.nft_socket import Netfilter
 from netmgr.io.nft import Nft
-from netmgr.nftwrite import parts_of, size_of
-from netmgr.sets import *
+from netmgr.wire.nft_write import parts_of, size_of
+from netmgr.values.sets import *
 nft, name, form = Nft(), SetName("inet", "t", "a"), Form(IPV4_ADDR)
 elements = [number.to_bytes(4, "big") for number in range(%d)]
 assert nft.commit([CreateTable("inet", "t"), CreateSet(name, IPV4_ADDR)]).committed

@@ -8,8 +8,8 @@ from typing import Iterator
 
 import pytest
 
-from netmgr.events import RulesetChanged
 from netmgr.io.nft import Nft, Watch
+from netmgr.values.events import RulesetChanged
 from tests.kernel.lab import Lab
 from tests.kernel.nftables import DONE, add, make
 from tests.nftables import ip

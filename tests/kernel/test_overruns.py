@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from netmgr.io.buffers import dropped, memory
 from netmgr.io.nft import Nft
-from netmgr.sets import ChangeElements, Form, SetName
+from netmgr.io.socket_buffers import dropped, memory
+from netmgr.values.sets import ChangeElements, Form, SetName
 from tests.kernel.lab import Lab
 from tests.kernel.nftables import DONE
 from tests.kernel.running import ROOT, Netmgr

@@ -8,7 +8,7 @@ from typing import Dict, Set, Tuple
 
 import pytest
 
-from netmgr.events import GONE, AddressesSeen, LinkGone, LinkSeen
+from netmgr.values.events import GONE, AddressesSeen, LinkGone, LinkSeen
 from tests.kernel.lab import Lab
 from tests.kernel.observer import Observer, listed, of_link
 from tests.waiting import eventually

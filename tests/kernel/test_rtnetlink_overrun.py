@@ -8,11 +8,11 @@ import struct
 
 import pytest
 
-from netmgr import rtnetlink
-from netmgr.errors import ProtocolError
-from netmgr.events import GONE, AddressesSeen
-from netmgr.io.buffers import dropped, idle, memory
-from netmgr.netlink import NLM_F_DUMP, request
+from netmgr.io.socket_buffers import dropped, idle, memory
+from netmgr.values.errors import ProtocolError
+from netmgr.values.events import GONE, AddressesSeen
+from netmgr.wire import rtnetlink
+from netmgr.wire.netlink import NLM_F_DUMP, request
 from tests.kernel.observer import Observer, of_link
 
 

@@ -9,7 +9,7 @@ from typing import Any, Dict
 import pytest
 
 from netmgr.io.nft import Nft
-from netmgr.sets import ChangeElements, Form, SetName
+from netmgr.values.sets import ChangeElements, Form, SetName
 from tests.kernel.lab import Lab
 from tests.kernel.running import CONFIG, RULESET, Netmgr
 from tests.waiting import eventually

@@ -4,13 +4,13 @@ from typing import Iterator, List, Optional, Sequence
 
 import pytest
 
-from netmgr.config import Nftables
-from netmgr.events import RulesetChanged
+from netmgr.config.schema import Nftables
 from netmgr.io.loop import Loop
 from netmgr.io.nft import Nft
 from netmgr.io.ruleset import MANY, Ruleset
-from netmgr.nft import STALE, Outcome
-from netmgr.sets import Change
+from netmgr.values.events import RulesetChanged
+from netmgr.values.sets import Change
+from netmgr.wire.nft_answers import STALE, Outcome
 from tests.kernel.lab import Lab
 from tests.kernel.nftables import DONE, add, make
 from tests.nftables import ip

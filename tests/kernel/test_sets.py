@@ -2,9 +2,9 @@
 
 from typing import List
 
-from netmgr import sets
 from netmgr.io.nft import Nft
-from netmgr.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, Change, ChangeElements, CreateSet, CreateTable, Form, SetName, element_list
+from netmgr.values import sets
+from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, Change, ChangeElements, CreateSet, CreateTable, Form, SetName, element_list
 from tests.kernel.lab import Lab
 from tests.kernel.nftables import make, named, ours, read
 from tests.nftables import PLAIN, RANGES, interface, ip, span

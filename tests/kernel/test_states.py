@@ -13,10 +13,10 @@ from typing import Iterator, List
 
 import pytest
 
-from netmgr.io.buffers import dropped, memory
 from netmgr.io.nft import Nft
-from netmgr.rtnetlink import RTM_DELADDR, RTM_NEWADDR
-from netmgr.sets import SetName
+from netmgr.io.socket_buffers import dropped, memory
+from netmgr.values.sets import SetName
+from netmgr.wire.rtnetlink import RTM_DELADDR, RTM_NEWADDR
 from tests.kernel.churn import change
 from tests.kernel.lab import Lab
 from tests.kernel.running import CONFIG, ROOT, Netmgr

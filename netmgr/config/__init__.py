@@ -1,0 +1,1 @@
+"""Text to a checked configuration, or every error of the text."""

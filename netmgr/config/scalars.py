@@ -1,0 +1,117 @@
+"""How names, addresses, paths and modes are written: each function takes a text and returns its value, or raises ValueError.
+
+The ValueError's text says what is wrong where that is not plain.  Names are what both nft's grammar (`string` in its scanner) and
+the kernel take; the limits are those of the kernel's fixed-size fields.
+"""
+
+import re
+from fnmatch import translate
+from typing import Tuple
+
+from netmgr.values import addresses
+
+FAMILIES = ("inet", "ip", "ip6", "bridge", "netdev", "arp")
+
+LONGEST_NAME = 255          # NFT_NAME_MAXLEN without its NUL
+LONGEST_ZONE = LONGEST_NAME - len("_nets6")
+LONGEST_INTERFACE = 15      # IFNAMSIZ without its NUL
+LONGEST_SOCKET_PATH = 107   # sun_path without its NUL
+
+_IDENTIFIER = re.compile(r"[A-Za-z_.][A-Za-z0-9_./-]*")
+_NOT_IN_INTERFACES = b"/: \t\n\v\f\r\xa0"     # dev_valid_name(), with the kernel's isspace()
+_MODE = re.compile(r"(?:0o?)?([0-7]{1,3})")
+
+
+def identifier(text: str) -> str:
+    """A name that nftables takes for a table or a set."""
+    return _identifier(text, LONGEST_NAME)
+
+
+def zone_name(text: str) -> str:
+    """A name whose Z_nets6 nftables takes, too."""
+    return _identifier(text, LONGEST_ZONE)
+
+
+def table(text: str) -> Tuple[str, str]:
+    """FAMILY TABLE"""
+    words = text.split()
+    if len(words) != 2:
+        raise ValueError
+    if words[0] not in FAMILIES:
+        raise ValueError("the families are " + ", ".join(FAMILIES))
+    return words[0], identifier(words[1])
+
+
+def pattern(text: str) -> str:
+    """A name or a shell pattern, as fnmatch has them."""
+    if word(text).rfind("[") > text.rfind("]"):
+        raise ValueError("a [ without its ]")
+    try:
+        re.compile(translate(text))
+    except re.error as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
+def interface_pattern(text: str) -> str:
+    """A name that an interface can have, or a shell pattern for such."""
+    if any(each in _NOT_IN_INTERFACES for each in text.encode()):
+        raise ValueError("no interface has / or : or white space in its name")
+    if not any(each in text for each in "*?[") and (len(text.encode()) > LONGEST_INTERFACE or text in (".", "..")):
+        raise ValueError("a name has at most %d bytes, and is not . or .." % LONGEST_INTERFACE)
+    return pattern(text)
+
+
+def address(text: str) -> Tuple[bytes, int]:
+    """ADDRESS/LENGTH, or ADDRESS alone for a network of its own: packed, with the prefix length."""
+    before, slash, length = text.partition("/")
+    if "%" in before or (slash and not (length.isascii() and length.isdigit())):
+        raise ValueError
+    try:
+        return addresses.parse(text)
+    except ValueError:
+        raise ValueError from None
+
+
+def kind(text: str) -> int:
+    """The bit of a kind of address."""
+    if text not in addresses.KINDS:
+        raise ValueError
+    return addresses.KINDS[text]
+
+
+def path(text: str) -> str:
+    """An absolute path."""
+    if not text.startswith("/") or not text.isprintable():
+        raise ValueError
+    return text
+
+
+def socket_path(text: str) -> str:
+    """An absolute path that fits a socket's address."""
+    if len(text.encode()) > LONGEST_SOCKET_PATH:
+        raise ValueError("a socket's address has room for %d bytes" % LONGEST_SOCKET_PATH)
+    return path(text)
+
+
+def mode(text: str) -> int:
+    """Permission bits in octal, with or without a leading 0 or 0o."""
+    match = _MODE.fullmatch(text)
+    if match is None:
+        raise ValueError
+    return int(match.group(1), 8)
+
+
+def word(text: str) -> str:
+    """Anything that prints and has no white space."""
+    if not text or not text.isprintable() or " " in text:
+        raise ValueError
+    return text
+
+
+def _identifier(text: str, longest: int) -> str:
+    if _IDENTIFIER.fullmatch(text) is None:
+        raise ValueError("nftables allows letters, digits and _ . / - in a name, and no digit, / or - at its beginning")
+    if len(text) > longest:
+        raise ValueError("at most %d characters" % longest)
+    return text

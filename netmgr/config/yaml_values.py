@@ -1,0 +1,285 @@
+"""YAML as values that know their line and key path, and that collect what is wrong with them.
+
+A reader asks a Value for what it should be: text that converts, a flag, a number, a list, a mapping with known keys.  What is not so is
+noted and reads as None or empty, so that one pass finds every mistake; Problems.settle() then raises them together.
+
+PyYAML parses (YAML 1.1: a plain `no` is a boolean, `0660` an octal number), but its nodes are read here and not its objects, for
+only nodes have lines and duplicate keys.  Aliases and merge keys (`<<`) work.  Limits: DEEPEST levels, because PyYAML composes nodes
+recursively, with libyaml even on the C stack; MOST_VALUES after aliases are followed, because a few lines of aliases can
+stand for millions of values, or for themselves.
+"""
+
+import re
+from typing import Any, Callable, Dict, Iterator, List, NoReturn, Optional, Sequence, Tuple, TypeVar
+
+from netmgr.values.errors import ConfigError
+
+Node = Any      # one of yaml.nodes: its id, tag, value and start_mark
+
+DEEPEST = 50
+MOST_VALUES = 500_000
+LONGEST_SHOWN = 60
+
+TAG = "tag:yaml.org,2002:"
+TEXT, INTEGER, FLOAT, BOOLEAN, NULL, MERGE = (TAG + name for name in ("str", "int", "float", "bool", "null", "merge"))
+FLAGS = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
+
+_FORBIDDEN = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"      # slow to compile, so only where in doubt
+_NUMBER = r"(0|[1-9][0-9]*)(\.[0-9]*)?([eE][-+]?[0-9]{1,3})?|\.[0-9]+"
+
+Result = TypeVar("Result")
+
+
+class Problems:
+    """The mistakes found so far in one file."""
+
+    def __init__(self, filename: str) -> None:
+        self._filename = filename
+        self._found: List[Tuple[int, int, str]] = []
+        self._values = 0
+
+    def note(self, node: Node, path: str, complaint: str) -> None:
+        """Remember that the value at this path is wrong."""
+        mark = node.start_mark
+        self._found.append((mark.line, mark.column, "%s:%d: %s%s" % (self._filename, mark.line + 1, path and path + ": ", complaint)))
+
+    def count_value(self, node: Node) -> None:
+        """ConfigError, at once, when aliases have multiplied beyond all measure."""
+        self._values += 1
+        if self._values > MOST_VALUES:
+            self.fail(node.start_mark.line, "expected at most %d values, got more (by aliases of aliases?)" % MOST_VALUES)
+
+    def fail(self, line: int, complaint: str) -> NoReturn:
+        """Nothing more can be said about this file than this one thing.  `line` counts from 0."""
+        raise ConfigError(["%s:%d: %s" % (self._filename, line + 1, complaint)])
+
+    def settle(self) -> None:
+        """ConfigError with all that was found, in the order of the file."""
+        if self._found:
+            raise ConfigError(list(dict.fromkeys(text for _line, _column, text in sorted(self._found))))
+
+
+class Value:
+    """A node and its key path."""
+
+    __slots__ = ("node", "path", "problems")
+
+    def __init__(self, node: Node, path: str, problems: Problems) -> None:
+        problems.count_value(node)
+        self.node, self.path, self.problems = node, path, problems
+
+    @property
+    def is_null(self) -> bool:
+        """`key:` with nothing behind it, or ~, or null."""
+        return bool(self.node.tag == NULL)
+
+    @property
+    def is_mapping(self) -> bool:
+        """Whether it has keys."""
+        return bool(self.node.id == "mapping")
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether it is the number 0."""
+        return bool(self.node.tag in (INTEGER, FLOAT) and re.fullmatch(r"0(\.0*)?|\.0+", self.node.value))
+
+    def wrong(self, expected: str, reason: str = "") -> None:
+        """Note that this value is not what it should be."""
+        complaint = "expected %s, got %s" % (expected, _shown(self.node))
+        self.problems.note(self.node, self.path, complaint + (reason and " (%s)" % reason))
+
+    def scalar(self, expected: str, convert: Callable[[str], Result], tags: Sequence[str] = (TEXT,)) -> Optional[Result]:
+        """convert(text) of a scalar that YAML takes for one of these types; ValueError's text becomes the reason."""
+        reason = ""
+        if self.node.id == "scalar" and self.node.tag in tags:
+            try:
+                return convert(self.node.value)
+            except ValueError as error:
+                reason = _printable(str(error))
+        self.wrong(expected, reason)
+        return None
+
+    def flag(self) -> Optional[bool]:
+        """true or false, in any of YAML's spellings."""
+        return self.scalar("true or false", flag, (BOOLEAN,))
+
+    def number(self, expected: str, lowest: float, highest: float) -> Optional[float]:
+        """A plain decimal number in this range."""
+        return self.scalar(expected, lambda text: _number(text, lowest, highest), (INTEGER, FLOAT))
+
+    def choice(self, *options: str) -> Optional[str]:
+        """One of these words."""
+        return self.scalar(alternatives(options), lambda text: one_of(options, text))
+
+    def items(self, expected: str) -> "List[Value]":
+        """The values of a list; none when it is null."""
+        if self.node.id == "sequence":
+            return [Value(node, "%s[%d]" % (self.path, index), self.problems) for index, node in enumerate(self.node.value)]
+        if not self.is_null:
+            self.wrong(expected)
+        return []
+
+    def one_or_many(self, expected: str, convert: Callable[[str], Result]) -> Tuple[Result, ...]:
+        """A scalar, or a list of such scalars."""
+        if self.node.id == "sequence":
+            found = [item.scalar(expected, convert) for item in self.items(expected)]
+        else:
+            found = [self.scalar(expected + " or a list of them", convert)]
+        return tuple(each for each in found if each is not None)
+
+    def entries(self, expected: str) -> "List[Tuple[Value, Value]]":
+        """(key, value) of a mapping, the key's path being the value's; none when it is null.  Keys are scalars, each once."""
+        if not self.is_mapping:
+            if not self.is_null:
+                self.wrong(expected)
+            return []
+        found: Dict[str, Tuple[Value, Value]] = {}
+        for key, value, merged in self._pairs():
+            if key.id != "scalar":
+                self.problems.note(key, self.path, "expected a word as a key, got %s" % _shown(key))
+            elif key.value not in found:
+                path = "%s.%s" % (self.path, _printable(key.value)) if self.path else _printable(key.value)
+                found[key.value] = Value(key, path, self.problems), Value(value, path, self.problems)
+            elif not merged:
+                first = found[key.value][0].node.start_mark.line + 1
+                self.problems.note(key, found[key.value][0].path, "expected the key once, got it again (it is in line %d, too)" % first)
+        return list(found.values())
+
+    def fields(self, expected: str, known: Sequence[str]) -> "Fields":
+        """A mapping in which only these keys are known."""
+        found: Dict[str, Value] = {}
+        for key, value in self.entries(expected):
+            if key.node.value in known:
+                found[key.node.value] = value
+            else:
+                self.problems.note(key.node, key.path, "expected a known key (nearest: %s), got %s" % (
+                    _nearest(key.node.value, known), _shown(key.node)))
+        return Fields(self, found)
+
+    def _pairs(self) -> Iterator[Tuple[Node, Node, bool]]:
+        pending, seen = [(self.node, False)], {id(self.node)}
+        for mapping, merged in pending:
+            first: Optional[Node] = None
+            for key, value in mapping.value:
+                if key.tag != MERGE:
+                    yield key, value, merged
+                    continue
+                if first is not None:
+                    line = first.start_mark.line + 1
+                    self.problems.note(key, self.path, "expected << once, got it again (it is in line %d, too)" % line)
+                first = key
+                for each in value.value if value.id == "sequence" else [value]:
+                    source = Value(each, self.path, self.problems)
+                    if not source.is_mapping:
+                        source.wrong("a mapping to merge")
+                    elif id(each) not in seen:
+                        seen.add(id(each))
+                        pending.append((each, True))
+
+
+class Fields:
+    """What a mapping says under its known keys."""
+
+    def __init__(self, owner: Value, values: Dict[str, Value]) -> None:
+        self._owner = owner
+        self._values = values
+
+    def given(self, key: str) -> Optional[Value]:
+        """The value, unless it is left out or null."""
+        value = self._values.get(key)
+        return None if value is None or value.is_null else value
+
+    def read(self, key: str, reader: Callable[[Value], Optional[Result]], default: Result) -> Result:
+        """reader(value), or the default when there is nothing to read."""
+        value = self.given(key)
+        result = default if value is None else reader(value)
+        return default if result is None else result
+
+    def read_or_null(self, key: str, reader: Callable[[Value], Optional[Result]], default: Result) -> Optional[Result]:
+        """The same, where null is not "left out" but a value of its own."""
+        value = self._values.get(key)
+        return None if value is not None and value.is_null else self.read(key, reader, default)
+
+    def required(self, key: str, expected: str, convert: Callable[[str], Result], default: Result) -> Result:
+        """A scalar that must be there; the default only stands in for one that is wrong."""
+        if key in self._values:
+            result = self._values[key].scalar(expected, convert)
+            return default if result is None else result
+        if self._owner.is_mapping or self._owner.is_null:
+            self._owner.problems.note(self._owner.node, "%s.%s" % (self._owner.path, key), "expected %s, got nothing" % expected)
+        return default
+
+
+def compose(text: str, filename: str) -> Value:
+    """The top of the tree; null for a text without any value.  ConfigError when it is no YAML."""
+    import yaml
+
+    problems = Problems(filename)
+    forbidden = None if text.replace("\n", "").isprintable() else re.search(_FORBIDDEN, text)
+    if forbidden is not None:
+        problems.fail(text.count("\n", 0, forbidden.start()), "not YAML: the character U+%04X is not allowed" % ord(forbidden.group()))
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        _check_depth(yaml.parse(text, Loader=loader), problems)
+        return Value(yaml.compose(text, Loader=loader) or yaml.compose("null", Loader=loader), "", problems)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        said = [part for part in (getattr(error, "context", None), getattr(error, "problem", None)) if part]
+        problems.fail(mark.line if mark else 0, "not YAML: " + _printable(", ".join(said) or str(error)))
+
+
+def _check_depth(events: Iterator[Any], problems: Problems) -> None:
+    from yaml.events import CollectionEndEvent, CollectionStartEvent
+
+    depth = 0
+    for event in events:
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > DEEPEST:
+            problems.fail(event.start_mark.line, "expected at most %d levels, got more" % DEEPEST)
+
+
+def alternatives(options: Sequence[str]) -> str:
+    """a, b or c"""
+    return "%s or %s" % (", ".join(options[:-1]), options[-1])
+
+
+def one_of(options: Sequence[str], text: str) -> str:
+    """The text, if it is one of these."""
+    if text not in options:
+        raise ValueError
+    return text
+
+
+def flag(text: str) -> bool:
+    """What YAML's words for true and false mean."""
+    if text.lower() not in FLAGS:
+        raise ValueError
+    return FLAGS[text.lower()]
+
+
+def _number(text: str, lowest: float, highest: float) -> float:
+    if re.fullmatch(_NUMBER, text) is None or not lowest <= float(text) <= highest:
+        raise ValueError
+    return float(text)
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    import difflib
+
+    return difflib.get_close_matches(word[:LONGEST_SHOWN], known, n=1, cutoff=0)[0]
+
+
+def _shown(node: Node) -> str:
+    if node.id != "scalar":
+        return "a list" if node.id == "sequence" else "a mapping"
+    if node.tag == NULL:
+        return "nothing"
+    text = _printable(node.value)
+    if node.tag == BOOLEAN:
+        return "the boolean " + text
+    return text if node.tag.startswith(TAG) and node.tag != TEXT else '"%s"' % text
+
+
+def _printable(text: str) -> str:
+    shown = text if len(text) <= LONGEST_SHOWN * 4 else text[: LONGEST_SHOWN * 4] + "…"
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in shown)

@@ -1,0 +1,315 @@
+"""The container engine, live: one connection for its events, and a short one for each question.
+
+The order is: ask for the version, subscribe to the events, and only then list; so nothing that happens in between is missed.  An
+engine says that it has subscribed us a moment before it does, may tell an event before the list shows its effect (see docker.py), and
+drops events when we read too slowly.  Therefore one more list follows `confirm` seconds after the last event.
+
+Any failure ends all connections and begins anew, after a pause that doubles from `first_retry` to `longest_retry` (less up to half of
+it at random) and is short again once a connection has lasted.  What is known is kept for the grace time; then there are no containers
+until an engine tells otherwise.  Without a socket nothing is known, nothing is amiss (if `enabled` is auto) and the socket is looked
+for every `longest_retry`.
+
+Nothing waits: connecting to a unix socket succeeds or fails at once, as does sending a request into its empty buffer.  Every question
+has a deadline.  The stream of events has none once it has begun: a peer that dies closes it.
+"""
+
+import os
+import socket
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Union
+
+from netmgr.config.schema import Docker
+from netmgr.io.loop import Deadline, Loop
+from netmgr.values.errors import ProtocolError
+from netmgr.values.events import ContainerSeen
+from netmgr.wire import docker, http1
+from netmgr.wire.docker_questions import LIST, Agenda, Question, successful
+
+RECEIVE = 1 << 18
+
+
+class Timing(NamedTuple):
+    """All in seconds.  A list begins at least `pause` after the one before has ended."""
+
+    patience: float = 10.0
+    list_patience: float = 30.0
+    pause: float = 0.05
+    confirm: float = 1.0
+    first_retry: float = 0.1
+    longest_retry: float = 30.0
+    steady: float = 10.0
+
+
+TIMING = Timing()
+
+Failure = Union[OSError, ProtocolError]
+
+
+class Exchange:
+    """One request and its reply, on a connection of its own.  OSError when there is nobody to connect to.
+
+    receive(event) is called for every event of the reply and may close() or raise ProtocolError; failed(error) is the last call.
+    """
+
+    def __init__(self, loop: Loop, path: str, request: bytes, limit: Optional[int], patience: float,
+                 receive: Callable[[http1.Event], None], failed: Callable[[Failure], None]) -> None:
+        self._loop, self._receive, self._failed = loop, receive, failed
+        self._reply = http1.Reply(limit)
+        self._open = True
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            self._socket.connect(path)
+            self._socket.sendall(request)
+        except OSError:
+            self._socket.close()
+            raise
+        loop.watch(self._socket.fileno(), self._readable)
+        self._deadline = loop.call_later(patience, lambda: self._fail(TimeoutError("no complete answer within %g s" % patience)))
+
+    def has_time(self) -> None:
+        """The reply may take for ever."""
+        self._deadline.cancel()
+
+    def close(self) -> None:
+        """Nothing more will be called."""
+        if self._open:
+            self._open = False
+            self._deadline.cancel()
+            self._loop.unwatch(self._socket.fileno())
+            self._socket.close()
+
+    def _readable(self, _events: int) -> None:
+        try:
+            data = self._socket.recv(RECEIVE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._fail(error)
+            return
+        try:
+            for event in self._reply.feed(data) if data else self._reply.close():
+                if self._open:
+                    self._receive(event)
+        except ProtocolError as error:
+            self._fail(error)
+
+    def _fail(self, error: Failure) -> None:
+        self.close()
+        self._failed(error)
+
+
+class DockerSource:
+    """Which containers run, as the engine at settings.socket tells.
+
+    `changed` gets all of them, each time that they have been listed, and none when it is settled that no engine is there.  It may be
+    called from within start() and refresh(), and is not called after stop().  `pending` is True from start() until the first call.
+    `healthy` of a container is kept up to date only with settings.require_healthy.
+    """
+
+    def __init__(self, loop: Loop, settings: Docker, changed: Callable[[Sequence[ContainerSeen]], None], log: Callable[[str, str], None],
+                 timing: Timing = TIMING) -> None:
+        self.state = "disabled"
+        self.error: Optional[str] = None
+        self.pending = False
+        self._loop, self._settings, self._timing = loop, settings, timing
+        self._changed, self._log = changed, log
+        self._exchanges: Dict[str, Exchange] = {}
+        self._deadlines: Dict[str, Deadline] = {}
+        self._agenda: Optional[Agenda] = None
+        self._engine = docker.Engine("", "", False)
+        self._lines = docker.Lines()
+        self._known = False             # an engine has told, and its word still counts
+        self._failures = 0
+        self._connected = self._asked = self._not_before = 0.0
+        self._said = ""
+
+    def start(self) -> None:
+        """Begin; nothing to do when the settings say so."""
+        if self._settings.enabled != "false":
+            self.state, self.pending = "connecting", True
+            self._connect()
+
+    def stop(self) -> None:
+        """Let go of everything, at once and silently."""
+        self._disconnect()
+        for name in list(self._deadlines):
+            self._cancel(name)
+        self.state, self.error, self.pending = "disabled", None, False
+
+    def refresh(self) -> None:
+        """List again; without an engine look for one now."""
+        if self._agenda is not None:
+            self._agenda.list_due = True
+            self._advance()
+        elif "retry" in self._deadlines:
+            self._cancel("retry")
+            self._connect()
+
+    # -- connecting: version, events
+
+    def _connect(self) -> None:
+        question = Question("version", "", docker.version_request(), docker.VERSION_LIMIT)
+        self._fetch(question, self._on_version, lambda _question, error: self._lost(error))
+
+    def _on_version(self, _question: Question, head: http1.Head, body: bytes) -> None:
+        self._engine = docker.engine(successful(head, body))
+        self._lines = docker.Lines()
+        request = docker.events_request(self._engine.api, self._settings.require_healthy)
+        self._open("events", request, None, self._on_stream, self._lost)
+
+    def _on_stream(self, event: http1.Event) -> None:
+        if isinstance(event, http1.Head):
+            successful(event, b"")
+            self._exchanges["events"].has_time()
+            self._agenda = Agenda(self._engine, self._settings.require_healthy)
+            self._connected = self._loop.now()
+            self._later("confirm", self._timing.confirm, self.refresh)
+        elif isinstance(event, http1.End):
+            raise ProtocolError("the engine ended the stream of events")
+        else:
+            self._take_in([each for each in map(docker.notice, self._lines.feed(event.data)) if each is not None])
+        self._advance()
+
+    def _take_in(self, notices: List[docker.Notice]) -> None:
+        if notices and self._agenda is not None:
+            self._agenda.notice(notices)
+            self._later("confirm", self._timing.confirm, self.refresh)
+
+    # -- asking
+
+    def _advance(self) -> None:
+        """Ask what is due; a list not too soon after the last one."""
+        agenda, now = self._agenda, self._loop.now()
+        if agenda is None:
+            return
+        for question in agenda.due(now >= self._not_before):
+            if self._agenda is agenda:
+                self._ask(question)
+        if self._agenda is agenda and agenda.list_due and now < self._not_before:
+            self._later("pause", self._not_before - now, self._advance)
+
+    def _ask(self, question: Question) -> None:
+        if question.kind == LIST:
+            self._asked = self._loop.now()
+        self._fetch(question, self._answered, self._unanswered)
+
+    def _answered(self, question: Question, head: http1.Head, body: bytes) -> None:
+        if self._agenda is not None:
+            self._report(self._agenda.answered(question, head, body))
+
+    def _unanswered(self, question: Question, error: Failure) -> None:
+        if question.kind == LIST:
+            self._lost(error)
+        elif self._agenda is not None:
+            self._report(self._agenda.failed(question))
+
+    def _report(self, containers: Optional[List[ContainerSeen]]) -> None:
+        if containers is not None:
+            now = self._loop.now()
+            self._not_before = now + max(self._timing.pause, min(now - self._asked, 1.0))
+            self._cancel("grace")
+            self.state, self.error, self.pending, self._known = "ok", None, False, True
+            self._say("info", "connected to %s, API %s" % (self._engine.name, self._engine.api))
+            self._changed(containers)
+        self._advance()
+
+    # -- failing
+
+    def _lost(self, error: Failure) -> None:
+        """End every connection, and try again later."""
+        lasted = self._agenda is not None and self._loop.now() - self._connected >= self._timing.steady
+        self._disconnect()
+        self._failures = 0 if lasted else self._failures
+        absent = isinstance(error, FileNotFoundError) and self._settings.enabled == "auto"
+        if absent and not self._known:
+            self._later("retry", self._timing.longest_retry, self._connect)
+            self._rest()
+            return
+        self.state, self.error = "connecting" if self._known else "error", _reason(error)
+        self._say("warning", "%s: %s" % (self._settings.socket, self.error))
+        if (self._known or self.pending) and "grace" not in self._deadlines:
+            self._later("grace", self._settings.grace, self._give_up)
+        self._later("retry", self._retry_delay(), self._connect)
+
+    def _retry_delay(self) -> float:
+        delay = min(self._timing.first_retry * 2.0 ** min(self._failures, 32), self._timing.longest_retry)
+        self._failures += 1
+        return delay * (1 - os.urandom(1)[0] / 512)
+
+    def _rest(self) -> None:
+        """There is no engine here, and none is missed."""
+        if self.state != "disabled":
+            self._say("info", "no container engine at %s" % self._settings.socket)
+            self.state, self.error = "disabled", None
+            self._forget()
+
+    def _give_up(self) -> None:
+        """The grace time is over.  One more look, also to see whether an engine is missed at all."""
+        self._say("warning", "%s: no engine for %g s; its containers no longer count" % (self._settings.socket, self._settings.grace))
+        self.state = "error"
+        self._forget()
+        self.refresh()
+
+    def _forget(self) -> None:
+        self._cancel("grace")
+        self.pending = self._known = False
+        self._changed([])
+
+    def _disconnect(self) -> None:
+        self._agenda = None
+        for name in list(self._exchanges):
+            self._exchanges.pop(name).close()
+        self._cancel("pause")
+        self._cancel("confirm")
+
+    def _say(self, level: str, line: str) -> None:
+        if line != self._said:
+            self._said = line
+            self._log(level, "docker: " + line)
+
+    # -- connections and deadlines, each under its name
+
+    def _open(self, name: str, request: bytes, limit: Optional[int], receive: Callable[[http1.Event], None],
+              failed: Callable[[Failure], None]) -> None:
+        patience = self._timing.list_patience if name == LIST else self._timing.patience
+        try:
+            self._exchanges[name] = Exchange(self._loop, self._settings.socket, request, limit, patience, receive, failed)
+        except OSError as error:
+            self._lost(error)
+
+    def _fetch(self, question: Question, answered: Callable[[Question, http1.Head, bytes], None],
+               failed: Callable[[Question, Failure], None]) -> None:
+        """Ask, and collect the whole answer."""
+        heads: List[http1.Head] = []
+        pieces: List[bytes] = []
+
+        def receive(event: http1.Event) -> None:
+            if isinstance(event, http1.Head):
+                heads.append(event)
+            elif isinstance(event, http1.Body):
+                pieces.append(event.data)
+            else:
+                self._exchanges.pop(question.kind).close()
+                answered(question, heads[0], b"".join(pieces))
+
+        def abandon(error: Failure) -> None:
+            self._exchanges.pop(question.kind, None)
+            failed(question, error)
+
+        self._open(question.kind, question.request, question.limit, receive, abandon)
+
+    def _later(self, name: str, delay: float, callback: Callable[[], None]) -> None:
+        self._cancel(name)
+
+        def due() -> None:
+            del self._deadlines[name]
+            callback()
+
+        self._deadlines[name] = self._loop.call_later(delay, due)
+
+    def _cancel(self, name: str) -> None:
+        if name in self._deadlines:
+            self._deadlines.pop(name).cancel()
+
+
+def _reason(error: Failure) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -1,0 +1,96 @@
+"""The source of links and addresses: events as they come, a snapshot at the start and whenever events were lost."""
+
+from typing import Callable, Iterable, Optional
+
+from netmgr.io.loop import Deadline, Loop
+from netmgr.io.rtnetlink import EventSocket, RequestSocket, Snapshot
+from netmgr.values.errors import ProtocolError
+from netmgr.wire.rtnetlink import Event
+
+RETRY_WHILE_CHANGING, RETRY_AFTER_ERROR = 0.05, 1.0
+PATIENCE = 20           # snapshots in vain, then it is told
+
+
+class LinkSource:
+    """Calls seen(events) and replaced(snapshot) on the loop.  `state` is connecting, ok or error; the counters are for the status."""
+
+    def __init__(self, loop: Loop, seen: Callable[[Iterable[Event]], None], replaced: Callable[[Snapshot], None],
+                 log: Callable[[str, str], None]) -> None:
+        self.state = "connecting"
+        self.overruns = 0
+        self.resyncs = 0
+        self._loop = loop
+        self._seen = seen
+        self._replaced = replaced
+        self._log = log
+        self._requests = RequestSocket()
+        self._events = EventSocket()
+        self._more = False
+        self._lost = self._snapshot_due = True
+        self._retry: Optional[Deadline] = None
+        self._in_vain = 0
+        loop.watch(self._events.fileno(), self._drain)
+
+    def refresh(self) -> None:
+        """Have everything read again by the next settle()."""
+        self._snapshot_due = True
+
+    def catch_up(self) -> None:
+        """Read all events that are queued, however many: an answer is due that must reflect them."""
+        self._drain(0)
+        while self._more:
+            self._drain(0)
+
+    def settle(self) -> bool:
+        """Take the snapshot that is due, if any.
+
+        False while nothing may be concluded: events are still queued, or some were lost (before the first snapshot: all), so that
+        what is known was never true at one time.
+        """
+        if self._more:
+            return False
+        if self._snapshot_due:
+            self._snapshot_due = False
+            self._take_snapshot()
+        return not self._lost
+
+    def close(self) -> None:
+        """Give the sockets back."""
+        self._loop.unwatch(self._events.fileno())
+        self._events.close()
+        self._requests.close()
+
+    def _drain(self, _ready: int) -> None:
+        drained = self._events.drain()
+        self._more = drained.more
+        if drained.lost:
+            self.overruns += 1
+            self._lost = self._snapshot_due = True
+            self.state = "connecting"
+            self._log("warning", "netlink: %s; reading everything again" % drained.lost)
+        self._seen(drained.events)
+
+    def _take_snapshot(self) -> None:
+        begin = self._loop.now()
+        try:
+            snapshot = self._requests.snapshot()
+        except (OSError, ProtocolError) as problem:
+            if self.state != "error":
+                self._log("error", "netlink: links and addresses cannot be read: %s" % problem)
+            self.state = "error"
+            self._again_in(RETRY_AFTER_ERROR)
+            return
+        if not snapshot.consistent:
+            self._in_vain += 1
+            if self._in_vain == PATIENCE:
+                self._log("warning", "netlink: links and addresses change too fast to be read; until then the sets stay as they are")
+            self._again_in(max(RETRY_WHILE_CHANGING, self._loop.now() - begin))
+            return
+        self.state, self._lost, self._in_vain = "ok", False, 0
+        self.resyncs += 1
+        self._replaced(snapshot)
+
+    def _again_in(self, delay: float) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+        self._retry = self._loop.call_later(delay, self.refresh)

@@ -1,0 +1,1 @@
+"""What should be in every set, and what is there."""

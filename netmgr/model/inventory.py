@@ -1,0 +1,146 @@
+"""What there is: links, their addresses, containers; each under its key.
+
+Applying an event gives what it changed, as things lost and things gained, complete in themselves: an address comes with the name
+of its interface, so that nobody downstream has to ask what the name was before.  A rename therefore loses everything under the
+old name and gains it under the new one.  An event that changes nothing gives nothing.
+
+An address is kept as `identity`: local + peer + prefix length in one bytes object (9 or 33 long), which is small and quick to
+hash.  All that one event says of one link's addresses is one thing.  Addresses may come before their link is known; they count from
+the moment that it is.
+
+`unsure`: IPv6 addresses that a link keeps when it goes down (keep_addr_on_down) become tentative, and no event says so.
+"""
+
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Union
+
+from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, LinkGone, LinkSeen
+
+IPV6 = 33       # bytes in the identity of such an address
+
+
+class Link(NamedTuple):
+    """An interface under its index."""
+
+    name: str
+    up: bool
+
+
+class Interface(NamedTuple):
+    """The fact that an interface of this name exists."""
+
+    name: str
+
+
+class Addresses(NamedTuple):
+    """The fact that the interface of this name has these addresses, each with its IFA_FLAGS.  Not to be kept: it may be a live table."""
+
+    interface: str
+    flags: Dict[bytes, int]
+
+
+Thing = Union[Interface, Addresses, ContainerSeen]
+
+
+class Change(NamedTuple):
+    """A thing that is there now (gained) or no longer (not gained)."""
+
+    gained: bool
+    thing: Thing
+
+
+Event = Union[LinkSeen, LinkGone, AddressSeen, AddressGone, AddressesSeen]
+
+
+def identity(local: bytes, prefixlen: int, peer: bytes) -> bytes:
+    """What makes an address on one link the same address."""
+    return local + peer + bytes((prefixlen,))
+
+
+def local(identity: bytes) -> bytes:
+    """Our own end of the address."""
+    return identity[:len(identity) >> 1]
+
+
+def prefixlen(identity: bytes) -> int:
+    """The prefix length of the address."""
+    return identity[-1]
+
+
+class Inventory:
+    """The tables, changed by events and replaced by snapshots."""
+
+    def __init__(self) -> None:
+        self.links: Dict[int, Link] = {}
+        self.addresses: Dict[int, Dict[bytes, int]] = {}
+        self.containers: Dict[str, ContainerSeen] = {}
+        self.unsure = False
+
+    def things(self) -> Iterator[Thing]:
+        """Everything that is there."""
+        for ifindex, link in self.links.items():
+            yield Interface(link.name)
+            yield Addresses(link.name, self.addresses.get(ifindex, {}))
+        yield from self.containers.values()
+
+    def apply(self, event: Event) -> List[Change]:
+        """Take in one event of a link or address."""
+        if isinstance(event, AddressesSeen):
+            return self._addresses_changed(event.ifindex, event.flags)
+        if isinstance(event, AddressSeen):
+            return self._addresses_changed(event.ifindex, {identity(event.local, event.prefixlen, event.peer): event.flags})
+        if isinstance(event, AddressGone):
+            return self._addresses_changed(event.ifindex, {identity(event.local, event.prefixlen, event.peer): GONE})
+        if isinstance(event, LinkSeen):
+            return self._link_seen(event)
+        return self._link_gone(event.ifindex)
+
+    def replace_interfaces(self, links: Iterable[Event], addresses: Dict[int, Dict[bytes, int]]) -> None:
+        """Make links and addresses equal to a snapshot.  That is not told change by change: count anew what there is."""
+        self.links = {link.ifindex: Link(link.name, link.up) for link in links if isinstance(link, LinkSeen)}
+        self.addresses = addresses
+        self.unsure = False
+
+    def replace_containers(self, containers: Iterable[ContainerSeen]) -> List[Change]:
+        """Make the containers equal to a list of all of them."""
+        before, self.containers = self.containers, {container.id: container for container in containers}
+        lost = [container for container in before.values() if self.containers.get(container.id) != container]
+        gained = [container for container in self.containers.values() if before.get(container.id) != container]
+        return [Change(False, container) for container in lost] + [Change(True, container) for container in gained]
+
+    def _addresses_changed(self, ifindex: int, changed: Dict[bytes, int]) -> List[Change]:
+        known, link = self.addresses.setdefault(ifindex, {}), self.links.get(ifindex)
+        lost: Dict[bytes, int] = {}
+        gained: Dict[bytes, int] = {}
+        for key, flags in changed.items():
+            before = known.pop(key, GONE) if flags == GONE else known.get(key, GONE)
+            if before == flags:
+                continue
+            if before != GONE:
+                lost[key] = before
+            if flags != GONE:
+                known[key] = gained[key] = flags
+        changes = []
+        if lost and link is not None:
+            changes.append(Change(False, Addresses(link.name, lost)))
+        if gained and link is not None:
+            changes.append(Change(True, Addresses(link.name, gained)))
+        return changes
+
+    def _link_seen(self, event: LinkSeen) -> List[Change]:
+        before = self.links.get(event.ifindex)
+        self.links[event.ifindex] = Link(event.name, event.up)
+        if before is not None and before.up and not event.up and any(len(key) == IPV6 for key in self.addresses.get(event.ifindex, ())):
+            self.unsure = True
+        if before is not None and before.name == event.name:
+            return []
+        lost = [] if before is None else self._all_of_link(False, before.name, event.ifindex)
+        return lost + self._all_of_link(True, event.name, event.ifindex)
+
+    def _link_gone(self, ifindex: int) -> List[Change]:
+        link = self.links.pop(ifindex, None)
+        changes = [] if link is None else self._all_of_link(False, link.name, ifindex)
+        self.addresses.pop(ifindex, None)
+        return changes
+
+    def _all_of_link(self, gained: bool, name: str, ifindex: int) -> List[Change]:
+        return [Change(gained, Interface(name)), Change(gained, Addresses(name, self.addresses.get(ifindex, {})))]

@@ -1,0 +1,174 @@
+"""Policy: which sets an interface, an address or a container feeds, and with which element.
+
+A zone fills sets; a feed is one zone filling one set.  A feed counts only while the form of its set is known (bind()), for the
+kernel's set decides the family and whether elements are ranges.  The elements here are those that the ledger counts: the
+kernel's key in a plain set, key + prefix length in an interval set (see ranges.py for what becomes of them).
+"""
+
+from collections import Counter
+from fnmatch import fnmatchcase
+from typing import Collection, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+
+from netmgr.config.schema import Config, SetRule, Zone, default_zone
+from netmgr.model.inventory import Addresses, Interface, Thing, identity
+from netmgr.values.addresses import IFA_F_PERMANENT, UNUSABLE, kinds, kinds_by_flags, network, suspicious
+from netmgr.values.events import ContainerSeen, Endpoint
+from netmgr.values.sets import IFNAME, Form, SetName
+
+CONVENTION = (("ips", "addresses"), ("ips6", "addresses"), ("ipv6", "addresses"),
+              ("nets", "networks"), ("nets6", "networks"), ("ifs", "interfaces"))
+
+REMEMBERED = 4096       # interfaces whose zones are not worked out anew for each event; names may come and go without end
+
+FEW = 16                # addresses that are looked at one by one, whatever a quick look at all of them would save
+
+Claims = List[Tuple[SetName, List[bytes]]]
+Bound = Sequence[Tuple["Feed", Form]]
+
+
+class Feed(NamedTuple):
+    """One zone filling one set; addresses of any kind in `exclude` stay out."""
+
+    zone: str
+    set: SetName
+    holds: str
+    exclude: int
+
+
+def feeds_of_zone(zone: Zone) -> Tuple[Feed, ...]:
+    """The sets that a zone fills: its own list, else those of the naming convention."""
+    rules = zone.sets
+    if rules is None:
+        rules = tuple(SetRule("%s_%s" % (zone.name, suffix), holds, zone.exclude) for suffix, holds in CONVENTION)
+    return tuple(Feed(zone.name, SetName(zone.family, zone.table, rule.name), rule.holds, rule.exclude | UNUSABLE) for rule in rules)
+
+
+class Policy:
+    """The configuration, asked about one thing at a time.  `zones` grows by those that only container labels name."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._forms: Dict[SetName, Form] = {}
+        self.zones: Dict[str, Zone] = dict(config.zones)
+        if config.docker.enabled != "false" and config.docker.zone is not None:
+            self.add_zone(config.docker.zone)
+        self._by_interface: Dict[str, Bound] = {}
+        self._by_zones: Dict[Tuple[str, ...], Bound] = {}
+
+    def add_zone(self, name: str) -> bool:
+        """Know a zone that the configuration does not name.  False if it is known already; ValueError if it cannot be a name."""
+        if name in self.zones:
+            return False
+        self.zones[name] = default_zone(name, self._config.nftables)
+        return True
+
+    def only_labelled(self, zone: str) -> bool:
+        """Whether it takes a container's label to have this zone."""
+        return zone in self.zones and zone not in self._config.zones and zone != self._config.docker.zone
+
+    def labels_of(self, container: ContainerSeen) -> List[str]:
+        """What the container's label says, as names of zones."""
+        wanted = self._config.docker.label
+        return [zone.strip() for key, value in container.labels if key == wanted for zone in value.split(",")]
+
+    def bind(self, forms: Dict[SetName, Form]) -> None:
+        """From now on these are the forms of these sets; other sets take no elements."""
+        self._forms = dict(forms)
+        self._by_interface.clear()
+        self._by_zones.clear()
+
+    def zones_of_interface(self, name: str) -> Tuple[str, ...]:
+        """The zones that an interface of this name is in: those of all entries that match it."""
+        found = [zone for rule in self._config.interfaces if fnmatchcase(name, rule.pattern) for zone in rule.zones]
+        return tuple(dict.fromkeys(found))
+
+    def zones_of_container(self, container: ContainerSeen, network_name: Optional[str] = None) -> Tuple[str, ...]:
+        """The zones of a container's address in the named network; without a name, those of the container in any network."""
+        docker = self._config.docker
+        if docker.require_healthy and container.healthy is False:
+            return ()
+        names = {network_name} if network_name is not None else {each.network for each in container.endpoints}
+        found = [] if docker.zone is None else [docker.zone]
+        found += self.labels_of(container)
+        found += [zone for pattern, zone in docker.networks if any(fnmatchcase(name, pattern) for name in names)]
+        return tuple(zone for zone in dict.fromkeys(found) if zone in self.zones)
+
+    def claims(self, thing: Thing) -> Claims:
+        """The elements that the thing claims, set by set; what it claims several times comes several times."""
+        if isinstance(thing, Addresses):
+            return _of_addresses(self._feeds(thing.interface), thing.flags)
+        if isinstance(thing, Interface):
+            return _of_interface(self._feeds(thing.name), thing.name)
+        return [claim for endpoint in thing.endpoints for claim in self._of_endpoint(thing, endpoint)]
+
+    def _of_endpoint(self, container: ContainerSeen, endpoint: Endpoint) -> Claims:
+        """As if it were an interface's address that never expires."""
+        feeds = self._bound(self.zones_of_container(container, endpoint.network))
+        return _of_addresses(feeds, {identity(endpoint.address, endpoint.prefixlen, endpoint.address): IFA_F_PERMANENT})
+
+    def _feeds(self, interface: str) -> Bound:
+        feeds = self._by_interface.get(interface)
+        if feeds is None:
+            if len(self._by_interface) >= REMEMBERED:
+                self._by_interface.clear()
+            zones = self.zones_of_interface(interface)
+            feeds = self._by_interface[interface] = self._by_zones.setdefault(zones, self._bound(zones))
+        return feeds
+
+    def _bound(self, zones: Iterable[str]) -> Bound:
+        feeds = (feed for zone in zones for feed in feeds_of_zone(self.zones[zone]))
+        return [(feed, self._forms[feed.set]) for feed in feeds if feed.set in self._forms]
+
+
+def tally(things: Iterable[Thing], policy: Policy) -> Dict[SetName, Dict[bytes, int]]:
+    """Every claim of everything, counted from nothing: what the ledger must be equal to at all times."""
+    claimed: Dict[SetName, List[bytes]] = {}
+    for thing in things:
+        for name, elements in policy.claims(thing):
+            claimed.setdefault(name, []).extend(elements)
+    return {name: _counted(elements) for name, elements in claimed.items()}
+
+
+def _counted(elements: List[bytes]) -> Dict[bytes, int]:
+    counts = dict.fromkeys(elements, 1)
+    return counts if len(counts) == len(elements) else dict(Counter(elements))
+
+
+def _of_addresses(feeds: Iterable[Tuple[Feed, Form]], addresses: Dict[bytes, int]) -> Claims:
+    found = []
+    for feed, form in feeds:
+        if form.type == IFNAME:
+            continue
+        width = form.width
+        kept = _kept(addresses, width, feed.exclude)
+        if not kept:
+            continue
+        if feed.holds == "addresses":
+            bits = bytes((width * 8,)) if form.interval else b""
+            found.append((feed.set, [each[:width] + bits for each in kept]))
+        elif feed.holds == "networks" and form.interval:
+            found.append((feed.set, [network(each[:width], each[-1]) + each[-1:] for each in kept]))
+    return found
+
+
+def _kept(addresses: Dict[bytes, int], width: int, exclude: int) -> Collection[bytes]:
+    """Those that are of this family and of no excluded kind."""
+    if len(addresses) > FEW and _all_kept(addresses, width, exclude):
+        return addresses
+    return [each for each, flags in addresses.items() if len(each) == 2 * width + 1 and not kinds(each[:width], flags) & exclude]
+
+
+def _all_kept(addresses: Dict[bytes, int], width: int, exclude: int) -> bool:
+    """Whether a quick look shows that it is all of them.  Of many addresses few flags differ."""
+    packed, size = b"".join(addresses), 2 * width + 1
+    return len(packed) == len(addresses) * size and not suspicious(packed[::size], exclude) and not any(
+        kinds_by_flags(width == 16, flags) & exclude for flags in set(addresses.values()))
+
+
+def _of_interface(feeds: Iterable[Tuple[Feed, Form]], name: str) -> Claims:
+    found = []
+    for feed, form in feeds:
+        if feed.holds == "interfaces" and form.type == IFNAME:
+            key = name.encode("utf-8", "surrogateescape").ljust(form.width, b"\0")
+            found.append((feed.set, [key + bytes((form.width * 8,)) if form.interval else key]))
+    return found

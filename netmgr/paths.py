@@ -1,0 +1,52 @@
+"""Where things are: the configuration, and the control socket of the daemon that has it.
+
+The two ways that rust-network-mgr knows to its configuration bring its socket with them, so that its commands find the daemon.
+"""
+
+import os
+from typing import Callable, Mapping, NamedTuple, Optional
+
+from netmgr.values.errors import ConfigError
+
+CONFIG, OLD_CONFIG = "/etc/netmgr/config.yaml", "/etc/rust-network-mgr/config.yaml"
+SOCKET, OLD_SOCKET = "/run/netmgr.sock", "/run/rust-network-mgr.sock"
+
+
+class Place(NamedTuple):
+    """Where the configuration is, and the socket if the configuration does not name one."""
+
+    config: str
+    socket: str
+
+
+def place(given: Optional[str], environment: Mapping[str, str], exists: Callable[[str], bool] = os.path.exists) -> Place:
+    """As given on the command line, else by one of the two variables, else the first of the two files that exists."""
+    config = given or environment.get("NETMGR_CONFIG")
+    if config:
+        return Place(config, SOCKET)
+    config = environment.get("RUST_NETWORK_MGR_CONFIG")
+    if config:
+        return Place(config, OLD_SOCKET)
+    return Place(OLD_CONFIG, OLD_SOCKET) if exists(OLD_CONFIG) and not exists(CONFIG) else Place(CONFIG, SOCKET)
+
+
+def socket_path(where: Place) -> str:
+    """Where the daemon with this configuration listens, as far as the configuration tells."""
+    return _configured_socket(where.config) or where.socket
+
+
+def _configured_socket(path: str) -> Optional[str]:
+    """`socket_path`, whatever else is wrong with the file: a daemon runs on when its configuration was broken since."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            text = file.read()
+    except OSError:
+        return None
+    if "socket_path" not in text:
+        return None
+    from netmgr.config.yaml_values import compose
+    try:
+        found = [value for key, value in compose(text, path).entries("a mapping") if key.node.value == "socket_path"]
+        return found[0].scalar("a path", str) if found else None
+    except ConfigError:
+        return None

@@ -1,0 +1,201 @@
+"""The state of everything as one value: the dict that `status json` and `sets json` show, and that people see as text."""
+
+from fnmatch import fnmatchcase
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+from netmgr import __version__
+from netmgr.config.schema import InterfaceRule
+from netmgr.model import inventory
+from netmgr.model.inventory import Link
+from netmgr.model.managed_set import ManagedSet
+from netmgr.model.model import Model
+from netmgr.values import addresses, sets
+from netmgr.values.events import RulesetChanged
+from netmgr.values.sets import SetName
+
+FLAG_NAMES = (
+    (addresses.IFA_F_PERMANENT, "permanent"), (addresses.IFA_F_DEPRECATED, "deprecated"), (addresses.IFA_F_TENTATIVE, "tentative"),
+    (addresses.IFA_F_OPTIMISTIC, "optimistic"), (addresses.IFA_F_DADFAILED, "dadfailed"), (addresses.IFA_F_NODAD, "nodad"),
+    (addresses.IFA_F_HOMEADDRESS, "home"), (addresses.IFA_F_MANAGETEMPADDR, "mngtmpaddr"),
+    (addresses.IFA_F_NOPREFIXROUTE, "noprefixroute"), (addresses.IFA_F_MCAUTOJOIN, "autojoin"),
+    (addresses.IFA_F_STABLE_PRIVACY, "stable-privacy"),
+)
+
+
+Suspect = Optional[RulesetChanged]
+
+
+class Repair(NamedTuple):
+    """Foreign damage that was mended: who may have done it, when (UTC, ISO 8601), to which sets."""
+
+    by: Tuple[Suspect, ...]
+    time: str
+    sets: Tuple[SetName, ...]
+
+
+class Sources(NamedTuple):
+    """What feeds the model, as counted by the daemon."""
+
+    netlink_state: str
+    overruns: int
+    resyncs: int
+    repairs: int
+    last_repair: Optional[Repair]
+    docker_state: str
+    docker_error: Optional[str]
+
+
+def everything(model: Model, sources: Sources, pid: int, uptime: float, config_path: str) -> Dict[str, Any]:
+    """All of it, in the shape of `status json`."""
+    return {
+        "version": __version__, "state": state(model, sources), "pid": pid, "uptime_seconds": round(uptime, 1), "config": config_path,
+        "interfaces": list(_interfaces(model)),
+        "containers": list(_containers(model)),
+        "sets": [_set(model, managed) for managed in shown(model)],
+        "sources": _sources(sources),
+    }
+
+
+def state(model: Model, sources: Sources) -> str:
+    """ready when every set that exists is synced and every enabled source is ok, else degraded."""
+    healthy = all(each in ("ok", "disabled") for each in (sources.netlink_state, sources.docker_state))
+    return "ready" if healthy and all(managed.error is None or managed.retiring for managed in model.sets.values()) else "degraded"
+
+
+def shown(model: Model) -> Iterator[ManagedSet]:
+    """The sets that concern the user: those that exist, and the missing ones that the configuration promises."""
+    populated = {feed.zone for managed in model.sets.values() if managed.info is not None for feed in managed.feeds}
+    for managed in model.sets.values():
+        if not managed.retiring and (managed.info is not None or managed.error is not None or _promised(model, managed, populated)):
+            yield managed
+
+
+def summary(model: Model) -> str:
+    """All sets in one line."""
+    shown_sets = list(shown(model))
+    wrong = sum(managed.error is not None for managed in shown_sets)
+    missing = sum(managed.error is None and managed.info is None for managed in shown_sets)
+    parts = ["%s in %s" % (number(sum(len(managed.ours) for managed in shown_sets), "element"),
+                           number(len(shown_sets) - wrong - missing, "set"))]
+    parts += [number(missing, "set") + " missing"] if missing else []
+    parts += [number(wrong, "set") + " in error"] if wrong else []
+    return ", ".join(parts)
+
+
+def number(count: int, noun: str) -> str:
+    """1 set, 2 sets"""
+    return "%d %s%s" % (count, noun, "" if count == 1 else "s")
+
+
+def set_contents(model: Model) -> Dict[str, Any]:
+    """Every set with its elements, in the shape of `sets json`."""
+    return {"sets": [{**_set(model, managed), **_elements(model, managed)} for managed in shown(model)]}
+
+
+def broken_expectations(rule: InterfaceRule, held: Dict[bytes, int]) -> Iterator[str]:
+    """What an entry of the configuration expects of an interface with these addresses and is not so."""
+    usable = {key: flags for key, flags in held.items() if not addresses.kinds(inventory.local(key), flags) & addresses.UNUSABLE}
+    if rule.dhcp and all(flags & addresses.IFA_F_PERMANENT for flags in usable.values()):
+        yield "waiting for a DHCP lease"
+    there = {(inventory.local(key), inventory.prefixlen(key)) for key in usable}
+    for address, prefixlen in rule.addresses:
+        if (address, prefixlen) not in there:
+            yield "waiting for %s/%d" % (addresses.text(address), prefixlen)
+
+
+def _promised(model: Model, managed: ManagedSet, populated: "set[str]") -> bool:
+    for feed in managed.feeds:
+        zone = model.policy.zones[feed.zone]
+        if zone.sets is not None or (feed.zone not in populated and feed.set.name == zone.name + "_ips" and model.active(zone.name)):
+            return True
+    return False
+
+
+def _interfaces(model: Model) -> Iterator[Dict[str, Any]]:
+    present = sorted(model.inventory.links.items())
+    for index, link in present:
+        if any(fnmatchcase(link.name, rule.pattern) for rule in model.config.interfaces):
+            yield _interface(model, index, link)
+    names = {link.name for _index, link in present}
+    for name in dict.fromkeys(rule.pattern for rule in model.config.interfaces):
+        if name not in names and not any(character in name for character in "*?["):
+            yield _interface(model, None, Link(name, False))
+
+
+def _interface(model: Model, index: Optional[int], link: Link) -> Dict[str, Any]:
+    held = {} if index is None else model.inventory.addresses.get(index, {})
+    rules = [rule for rule in model.config.interfaces if fnmatchcase(link.name, rule.pattern)]
+    zones = model.policy.zones_of_interface(link.name)
+    expectations = dict.fromkeys(each for rule in rules for each in broken_expectations(rule, held))
+    excluded = {width: _excluded(model, zones, width) for width in (4, 16)}
+    return {
+        "name": link.name, "index": index, "up": link.up, "zones": list(zones),
+        "addresses": [_address(key, flags, excluded[len(key) >> 1]) for key, flags in sorted(held.items(), key=_four_before_six)],
+        "expectations": list(expectations),
+    }
+
+
+def _four_before_six(item: Tuple[bytes, int]) -> Tuple[int, bytes]:
+    return len(item[0]), item[0]
+
+
+def _excluded(model: Model, zones: Tuple[str, ...], width: int) -> List[int]:
+    """What each set that would take addresses of this family leaves out; without such a set, what the others do."""
+    feeds = [(feed.exclude, managed.form) for managed in model.sets.values() for feed in managed.feeds
+             if feed.zone in zones and feed.holds != "interfaces"]
+    fitting = [exclude for exclude, form in feeds if form is None or (form.width == width and form.type != sets.IFNAME)]
+    return fitting or [exclude for exclude, _form in feeds] or [addresses.UNUSABLE]
+
+
+def _address(key: bytes, flags: int, excluded: List[int]) -> Dict[str, Any]:
+    mask = addresses.kinds(inventory.local(key), flags)
+    return {"address": "%s/%d" % (addresses.text(inventory.local(key)), inventory.prefixlen(key)),
+            "flags": flag_names(inventory.local(key), flags),
+            "counts": any(not mask & each for each in excluded)}
+
+
+def flag_names(local: bytes, flags: int) -> List[str]:
+    """IFA_FLAGS as ip-address(8) names them, with `dynamic` for what is not permanent."""
+    names = [name for bit, name in FLAG_NAMES if flags & bit]
+    if flags & addresses.IFA_F_SECONDARY:
+        names.append("temporary" if len(local) == 16 else "secondary")
+    return names if flags & addresses.IFA_F_PERMANENT else ["dynamic", *names]
+
+
+def _containers(model: Model) -> Iterator[Dict[str, Any]]:
+    for container in sorted(model.inventory.containers.values(), key=lambda each: (each.name, each.id)):
+        yield {"id": container.id, "name": container.name, "zones": list(model.policy.zones_of_container(container)),
+               "addresses": [{"network": each.network, "address": addresses.text(each.address)} for each in container.endpoints]}
+
+
+def _set(model: Model, managed: ManagedSet) -> Dict[str, Any]:
+    info = managed.info
+    return {
+        "family": managed.name.family, "table": managed.name.table, "name": managed.name.name,
+        "type": None if info is None else info.type,
+        "zone": ", ".join(dict.fromkeys(feed.zone for feed in managed.feeds)),
+        "holds": ", ".join(dict.fromkeys(feed.holds for feed in managed.feeds)),
+        "state": "error" if managed.error is not None else "missing" if info is None else "synced",
+        "elements": len(managed.ours), "foreign": len(managed.foreign), "error": managed.error,
+    }
+
+
+def _elements(model: Model, managed: ManagedSet) -> Dict[str, List[str]]:
+    form = managed.form
+    if form is None:
+        return {"wanted": [], "present": [], "foreign_elements": []}
+    plain = {"wanted": model.wanted(managed), "present": managed.ours, "foreign_elements": managed.foreign}
+    return {key: [each.strip('"') for each in sets.element_texts(form, elements)] for key, elements in plain.items()}
+
+
+def _sources(sources: Sources) -> Dict[str, Any]:
+    repair = sources.last_repair
+    by = repair.by[0] if repair is not None and len(repair.by) == 1 else None
+    last = None if repair is None else {
+        "pid": by.pid if by else None, "process": by.process if by else None,
+        "time": repair.time, "sets": [str(each) for each in repair.sets]}
+    return {
+        "netlink": {"state": sources.netlink_state, "overruns": sources.overruns, "resyncs": sources.resyncs},
+        "nftables": {"state": "ok", "repairs": sources.repairs, "last_repair": last},
+        "docker": {"state": sources.docker_state, "error": sources.docker_error},
+    }

@@ -1,0 +1,1 @@
+"""From what should be to what is: look, commit, understand what failed, repair."""

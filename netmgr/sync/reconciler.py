@@ -1,0 +1,259 @@
+"""From the plan to the kernel: survey the sets, commit, understand what failed, repeat until all that can be true is true.
+
+The kernel is anything with inspect(), read() and commit() (netmgr.io.nft.Nft, or a fake that fails on purpose).  A transaction
+is all or nothing, so one set that the kernel refuses would keep back all others.  Therefore the blame is found from the errors of
+the single messages, the set is set aside with the reason, and the rest is committed in the same breath.  When an error names no
+set, each set is tried by itself.  When the outcome is unknown, because the answer was lost or only a part was applied, the sets are
+read again.  A second failure of that kind, or a second look at the same set, counts as a failure of the set; so the rounds are
+bounded.
+
+A foreign transaction may put another set under a name between our look and our commit, and an address in a set that has become one of
+ranges would be an open range.  So a commit names the generation of the ruleset in which its sets were seen, and the kernel refuses
+it in any other; then we look whether these are still the same sets, and try again.  Who commits all the time cannot hold us up with
+that: after a few attempts we commit in any generation.
+"""
+
+from typing import Callable, Dict, Iterable, List, Optional, Protocol, Sequence, Set, Tuple
+
+from netmgr.model.model import Model
+from netmgr.values import sets
+from netmgr.values.errors import ProtocolError
+from netmgr.values.sets import Change, ChangeElements, CreateTable, SetInfo, SetName
+from netmgr.wire.nft_answers import STALE, Fault, Outcome
+from netmgr.wire.nft_read import NOTHING, Reading
+
+NAMED_AT_MOST = 8
+LOOKS_AT_MOST = 3
+CAREFUL_ATTEMPTS = 4
+TELL_AGAIN = 60.0       # seconds that a set must have been well before an error it had is told again
+
+Log = Callable[[str, str], None]
+Finding = Tuple[Optional[SetInfo], Optional[Reading]]
+
+
+class Kernel(Protocol):
+    """What the reconciler needs of the kernel; errors as in netmgr.io.nft."""
+
+    def generation(self) -> int:
+        """The number of the ruleset's present state, which each commit raises by one."""
+
+    def inspect(self, name: SetName) -> Optional[SetInfo]:
+        """The set as it is now; None when it or its table is missing."""
+
+    def read(self, info: SetInfo) -> Reading:
+        """Its elements; FileNotFoundError when this very set is gone."""
+
+    def commit(self, changes: Sequence[Change], generation: int) -> Outcome:
+        """One transaction, in this generation only; 0 is any."""
+
+
+class Reconciler:
+    """Keeps the kernel's sets equal to a model.  `quiet`: what is done as usual is no news."""
+
+    def __init__(self, kernel: Kernel, model: Model, log: Log, dry_run: bool = False) -> None:
+        self.model = model
+        self.dry_run = dry_run
+        self.quiet = False
+        self._kernel = kernel
+        self._log = log
+        self._told: Dict[SetName, Tuple[str, Optional[float]]] = {}
+        self._generation = 0
+        self._seen: Set[SetName] = set()        # in this generation they are the sets that the model knows
+
+    def survey(self, names: Iterable[SetName], now: float, thorough: bool = True) -> None:
+        """Read sets and tell the model.
+
+        Not thorough: a set of which nothing seems to have changed is not read again.  A set that cannot be read is set aside; the
+        others are not affected.
+        """
+        findings: Dict[SetName, Finding] = {}
+        self._note_generation()
+        for name in names:
+            try:
+                finding = self._look_at(name, thorough)
+            except (OSError, ProtocolError) as problem:
+                self.model.sets[name].set_aside("it cannot be read: %s" % reason(problem), now)
+                self.model.unsurveyed.add(name)
+                continue
+            self._seen.add(name)
+            if finding is not None:
+                findings[name] = finding
+        self.model.observe(findings)
+
+    def reconcile(self, now: float) -> List[Change]:
+        """Make every set true that can be; returns what was committed (in a dry run: what would have been)."""
+        done: List[Change] = []
+        suspects: Set[SetName] = set()
+        for _round in range(3 * len(self.model.sets) + 3):
+            due = self.model.to_survey(now)
+            if due:
+                self.survey(due, now)
+            changes = self.model.plan(now)
+            if not changes:
+                break
+            done.extend(self._commit(changes, now, suspects))
+        self._tell_errors(now)
+        return done
+
+    def _look_at(self, name: SetName, thorough: bool) -> Optional[Finding]:
+        """None when nothing seems to have changed.  A set that is replaced just now is looked at again."""
+        for attempt in range(LOOKS_AT_MOST):
+            info = self._kernel.inspect(name)
+            if info is None or sets.form_of(info) is None:
+                return info, None
+            if not thorough and self._seems_same(name, info):
+                return None
+            if info.elements == 0 and not info.flags & sets.NFT_SET_INTERVAL:       # there, one range up to the highest key counts as none
+                return info, NOTHING        # which they all are after a reload of the ruleset, when every moment counts
+            try:
+                return info, self._kernel.read(info)
+            except FileNotFoundError:
+                if attempt == LOOKS_AT_MOST - 1:
+                    raise
+        return None
+
+    def _seems_same(self, name: SetName, info: SetInfo) -> bool:
+        managed = self.model.sets[name]
+        if info.elements is None or managed.fault is not None or not managed.verified:
+            return False
+        return _same(managed.info, info) and info.elements == managed.count
+
+    def _note_generation(self) -> None:
+        """Of what is looked at from here on it is known that it was so in this generation, or in a later one."""
+        try:
+            generation = self._kernel.generation()
+        except (OSError, ProtocolError):
+            generation = 0
+        if generation != self._generation:
+            self._generation, self._seen = generation, set()
+
+    def _confirm(self, names: Set[SetName]) -> bool:
+        """Whether these are still the sets that the model knows; what became of the others must be read."""
+        self._note_generation()
+        for name in names:
+            try:
+                same = _same(self.model.sets[name].info, self._kernel.inspect(name))
+            except (OSError, ProtocolError):
+                same = False
+            if same:
+                self._seen.add(name)
+            else:
+                self.model.unsurveyed.add(name)
+        return names <= self._seen
+
+    def _commit(self, changes: List[Change], now: float, suspects: Set[SetName]) -> List[Change]:
+        names = sets.names_of(changes)
+        outcome = self._outcome(changes, names)
+        if outcome.committed:
+            self._generation = self._generation + 1 & 0xFFFFFFFF
+            self._committed(changes)
+            return changes
+        if outcome.stale:
+            self.model.refused(changes, (), now, False)
+            return []
+        faults = _first_of_each(fault for fault in outcome.faults if fault.set in names)
+        if not outcome.known:
+            self.model.unsurveyed.update(names)
+        if not faults:
+            if outcome.known and len(names) > 1:
+                return [change for name in sorted(names) for change in self._commit(_only(changes, name), now, suspects)]
+            faults = _without_a_name(outcome, names, suspects)
+        self.model.refused(changes, (), now, False)
+        for fault in faults:
+            self._refused(changes, fault, now, suspects)
+        return []
+
+    def _outcome(self, changes: Sequence[Change], names: Set[SetName]) -> Outcome:
+        if self.dry_run:
+            return Outcome(True, True, ())
+        for _attempt in range(CAREFUL_ATTEMPTS):
+            if not names <= self._seen and not self._confirm(names):
+                return STALE
+            outcome = self._send(changes, self._generation)
+            if not outcome.stale:
+                return outcome
+            self._seen.clear()
+        return self._send(changes, 0)
+
+    def _send(self, changes: Sequence[Change], generation: int) -> Outcome:
+        try:
+            return self._kernel.commit(changes, generation)
+        except (OSError, ProtocolError) as problem:
+            return Outcome(False, False, (LOST._replace(reason="it cannot be written: %s" % reason(problem)),))
+
+    def _refused(self, changes: List[Change], fault: Fault, now: float, suspects: Set[SetName]) -> None:
+        assert fault.set is not None
+        again = fault.set in suspects
+        suspects.add(fault.set)
+        self.model.refused(changes, [fault], now, again)
+
+    def _committed(self, changes: Sequence[Change]) -> None:
+        self.model.committed(changes)
+        if self.dry_run:
+            self.model.unsurveyed.difference_update(sets.names_of(changes))
+            self.model.repaired.clear()
+            for line in sets.text(changes):
+                self._log("info", "would send: " + line)
+            return
+        for change in changes:
+            if isinstance(change, ChangeElements):
+                self._log("debug" if self.quiet else "info", summary(change))
+
+    def _tell_errors(self, now: float) -> None:
+        if len(self._told) > len(self.model.sets):
+            self._told = {name: told for name, told in self._told.items() if name in self.model.sets}
+        for name, managed in self.model.sets.items():
+            text, well_since = self._told.get(name, ("", None))
+            if managed.error is None:
+                self._told[name] = text, now if well_since is None else well_since
+            else:
+                if managed.error != text or (well_since is not None and now - well_since > TELL_AGAIN):
+                    self._log("error", "%s: %s" % (name, managed.error))
+                self._told[name] = managed.error, None
+
+
+UNEXPLAINED = Fault(None, 0, "the kernel refused without a reason", "", None, False)
+LOST = Fault(None, 0, "the kernel's answer was lost", "", None, False)
+
+
+def reason(problem: Exception) -> str:
+    """An error in a few words for the user."""
+    return problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+
+
+def summary(change: ChangeElements) -> str:
+    """One change as one line of the log."""
+    parts = []
+    for verb, elements in (("removed", change.delete), ("added", change.add)):
+        if len(elements) > NAMED_AT_MOST:
+            parts.append("%s %d elements" % (verb, len(elements)))
+        elif elements:
+            parts.append("%s %s" % (verb, ", ".join(sets.element_texts(change.form, elements))))
+    return "%s: %s" % (change.set, "; ".join(parts))
+
+
+def _same(known: Optional[SetInfo], found: Optional[SetInfo]) -> bool:
+    """Whether it is still this set, with other elements perhaps."""
+    return known == found if known is None or found is None else known._replace(elements=found.elements) == found
+
+
+def _only(changes: Sequence[Change], name: SetName) -> List[Change]:
+    """The part of a transaction that concerns one set."""
+    return [change for change in changes
+            if (change == (name.family, name.table) if isinstance(change, CreateTable) else change.set == name)]
+
+
+def _without_a_name(outcome: Outcome, names: Set[SetName], suspects: Set[SetName]) -> List[Fault]:
+    """Whom to blame when no fault names a set: all of them; for a lost answer only those that have lost one before."""
+    fault = outcome.faults[0] if outcome.faults else UNEXPLAINED if outcome.known else LOST
+    to_blame = sorted(names if outcome.known else names & suspects)
+    if not outcome.known:
+        suspects.update(names)
+    return [fault._replace(set=name) for name in to_blame]
+
+
+def _first_of_each(faults: Iterable[Fault]) -> List[Fault]:
+    first: Dict[Optional[SetName], Fault] = {}
+    for fault in faults:
+        first.setdefault(fault.set, fault)
+    return list(first.values())

@@ -1,0 +1,1 @@
+"""What everything speaks in: errors, events, addresses, sets, outcomes, text."""

@@ -1,0 +1,164 @@
+"""What nf_tables answers and announces, as values: generations, tables, sets, elements, notifications.
+
+    struct nfgenmsg { __u8 nfgen_family; __u8 version; __be16 res_id; };
+
+begins every message; integers in its attributes are in network order.  res_id carries the low 16 bits of the generation that the
+kernel was in when it wrote the message, and is the only sign of a change in the middle of a dump of elements.
+
+A set with ranges is dumped as single elements, in any order: the start of a range, and an end with the key after its last one.  A
+start that no end follows reaches to the next start or the highest key; an end that follows no start (nft writes one at the lowest
+key) says nothing.
+"""
+
+import struct
+from itertools import chain
+from typing import Dict, FrozenSet, List, NamedTuple, Set
+
+from netmgr._nftcodec import ffi, lib
+from netmgr.values.errors import ProtocolError
+from netmgr.values.events import RulesetChanged
+from netmgr.values.sets import COMMENT, NFT_SET_EVAL, NFT_SET_INTERVAL, NFT_SET_TIMEOUT, Contents, SetInfo, SetName
+from netmgr.wire.netlink import Buffer, Message, attributes, messages
+from netmgr.wire.nft_answers import KEY_TYPES, NFNL_SUBSYS_NFTABLES, NFT_MSG_NEWGEN
+
+NFTA_GEN_ID, NFTA_GEN_PROC_PID, NFTA_GEN_PROC_NAME = 1, 2, 3
+NFTA_TABLE_HANDLE = 4
+NFTA_SET_TABLE, NFTA_SET_NAME, NFTA_SET_FLAGS, NFTA_SET_KEY_TYPE, NFTA_SET_KEY_LEN = 1, 2, 3, 4, 5
+NFTA_SET_DESC, NFTA_SET_TIMEOUT, NFTA_SET_HANDLE, NFTA_SET_COUNT = 9, 11, 16, 20
+NFTA_SET_DESC_SIZE = 1
+
+_NFGENMSG = struct.Struct(">BBH")
+_TYPES = {**{number: name for name, number in KEY_TYPES.items()}, 9: "ether_addr", 12: "inet_proto", 13: "inet_service", 19: "mark"}
+_BITS = 6               # that a type takes in the number of a concatenation
+_COMMENT = COMMENT.encode()
+_RECORD = ffi.sizeof("struct nftcodec_element")
+
+
+class Reading(NamedTuple):
+    """What a set holds.  `verified`: the kernel held exactly this at one moment; else it is all that several dumps came up with."""
+
+    contents: Contents
+    verified: bool
+
+
+NOTHING = Reading(Contents(frozenset(), frozenset(), frozenset()), True)
+
+
+class Elements:
+    """The messages of one dump, collected.
+
+    `generations` are the res_id that they carried, `dumped` is how many elements they held; after contents(), `different` is how many
+    there are without those that came twice.
+    """
+
+    def __init__(self, info: SetInfo) -> None:
+        self.generations: Set[int] = set()
+        self.dumped = self.different = 0
+        self._info = info
+        self._records = bytearray()
+        self._scratch = ffi.new("struct nftcodec_element[]", lib.NFTCODEC_ELEMENTS_MAX)
+
+    def feed(self, payload: memoryview) -> None:
+        """Take in what one NFT_MSG_NEWSETELEM says."""
+        self.generations.add(resource(payload))
+        body = ffi.from_buffer("uint8_t[]", payload[_NFGENMSG.size:])
+        found = lib.nftcodec_get_elements(body, len(body), self._info.key_length, _COMMENT, self._scratch, len(self._scratch))
+        if found < 0:
+            raise ProtocolError("nf_tables: elements of %s make no sense" % (self._info.name,))
+        self._records += ffi.buffer(self._scratch, found * _RECORD)
+        self.dumped += found
+
+    def contents(self) -> Contents:
+        """What was fed, once; nothing can be fed after it."""
+        records = ffi.from_buffer("struct nftcodec_element[]", self._records, require_writable=True)
+        self.different = lib.nftcodec_sort(records, self.dumped)
+        start, ours, expires = lib.NFTCODEC_START, lib.NFTCODEC_OURS, lib.NFTCODEC_EXPIRES
+        return Contents(
+            ours=self._pick(records, start | ours, start | ours),
+            expiring=self._pick(records, start | expires, start | expires),
+            foreign=self._pick(records, start | ours, start))
+
+    def _pick(self, records: "ffi.CData", mask: int, value: int) -> FrozenSet[bytes]:
+        width, ranges = self._info.key_length, bool(self._info.flags & NFT_SET_INTERVAL)
+        stride = 2 * width if ranges else width
+        packed = bytearray(stride * self.different)
+        used = lib.nftcodec_pick(records, self.different, width, ranges, mask, value, ffi.from_buffer(packed), len(packed))
+        return frozenset(chain.from_iterable(struct.iter_unpack("%ds" % stride, memoryview(packed)[:used])))
+
+
+def union(one: Contents, other: Contents) -> Contents:
+    """What either holds; what either takes for ours is ours."""
+    ours = one.ours | other.ours
+    return Contents(ours, one.expiring | other.expiring, (one.foreign | other.foreign) - ours)
+
+
+def plausible(info: SetInfo, dumped: int) -> bool:
+    """Whether a dump is as long as the kernel says, which counts ranges by two elements.  Elements that expired are not dumped."""
+    if info.elements is None or info.flags & (NFT_SET_TIMEOUT | NFT_SET_EVAL):
+        return True
+    return info.elements == (dumped // 2 if info.flags & NFT_SET_INTERVAL else dumped)
+
+
+def resource(payload: memoryview) -> int:
+    """The res_id of a message: the low 16 bits of the generation."""
+    if len(payload) < _NFGENMSG.size:
+        raise ProtocolError("nf_tables: a message of %d bytes" % len(payload))
+    number: int = _NFGENMSG.unpack_from(payload)[2]
+    return number
+
+
+def generation(payload: memoryview) -> int:
+    """NFT_MSG_NEWGEN: the generation."""
+    return _integer(_attributes(payload), NFTA_GEN_ID, 4)
+
+
+def table_handle(payload: memoryview) -> int:
+    """NFT_MSG_NEWTABLE: the handle, which no later table of the same name has."""
+    return _integer(_attributes(payload), NFTA_TABLE_HANDLE, 8)
+
+
+def type_name(number: int) -> str:
+    """What nft calls a type or a concatenation of types; of a rare one the number."""
+    rest, last = number >> _BITS, number & (1 << _BITS) - 1
+    name = _TYPES.get(last, str(last))
+    return "%s . %s" % (type_name(rest), name) if rest else name
+
+
+def set_info(payload: memoryview, name: SetName, table: int) -> SetInfo:
+    """NFT_MSG_NEWSET, in the table with this handle."""
+    found = _attributes(payload)
+    number = _integer(found, NFTA_SET_KEY_TYPE, 4)
+    described = attributes(found.get(NFTA_SET_DESC, memoryview(b"")))
+    return SetInfo(
+        name=name,
+        type=type_name(number),
+        key_length=_integer(found, NFTA_SET_KEY_LEN, 4),
+        flags=_integer(found, NFTA_SET_FLAGS, 4) if NFTA_SET_FLAGS in found else 0,
+        size=_integer(described, NFTA_SET_DESC_SIZE, 4) if NFTA_SET_DESC_SIZE in described else 0,
+        timeout=_integer(found, NFTA_SET_TIMEOUT, 8) if NFTA_SET_TIMEOUT in found else 0,
+        identity=(table, _integer(found, NFTA_SET_HANDLE, 8)),
+        elements=_integer(found, NFTA_SET_COUNT, 4) if NFTA_SET_COUNT in found else None)
+
+
+def ruleset_changes(buffer: Buffer) -> List[RulesetChanged]:
+    """The commits that one receive on the group NFNLGRP_NFTABLES announces; everything else in it is passed over."""
+    return [_ruleset_changed(message) for message in messages(buffer) if message.type == NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN]
+
+
+def _ruleset_changed(message: Message) -> RulesetChanged:
+    found = _attributes(message.payload)
+    process = bytes(found.get(NFTA_GEN_PROC_NAME, b"")).rstrip(b"\0").decode("utf-8", "replace")
+    pid = _integer(found, NFTA_GEN_PROC_PID, 4) if NFTA_GEN_PROC_PID in found else 0
+    return RulesetChanged(_integer(found, NFTA_GEN_ID, 4), message.portid, pid, process)
+
+
+def _attributes(payload: memoryview) -> Dict[int, memoryview]:
+    resource(payload)
+    return attributes(payload[_NFGENMSG.size:])
+
+
+def _integer(found: Dict[int, memoryview], kind: int, size: int) -> int:
+    value = found.get(kind)
+    if value is None or len(value) != size:
+        raise ProtocolError("nf_tables: attribute %d is %s" % (kind, "missing" if value is None else "%d bytes long" % len(value)))
+    return int.from_bytes(value, "big")

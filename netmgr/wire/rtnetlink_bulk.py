@@ -1,0 +1,97 @@
+"""Very many addresses at a time: rtnetlink's messages about them, read by csrc/rtcodec.c.
+
+What a message means is said in rtnetlink.py, whose events() reads the same bytes one message at a time.  Here, addresses become tables,
+link by link, in which only the last word on an address stays; a storm of changes is worth no more than what it left behind.
+Messages about anything else are handed back, each at its place between the others.
+"""
+
+from itertools import chain
+from struct import Struct
+from typing import Dict, Iterator, List
+
+from netmgr._nftcodec import ffi, lib
+from netmgr.values.errors import ProtocolError
+from netmgr.values.events import AddressesSeen
+from netmgr.wire import rtnetlink
+from netmgr.wire.netlink import Message, messages
+
+ROOM = 4096
+
+Tables = Dict[int, Dict[bytes, int]]    # ifindex -> identity -> IFA_FLAGS, or GONE
+
+_IDENTITIES = {length: Struct("%ds" % length) for length in (9, 33)}
+_FOUND, _RUN = Struct("=II"), Struct("=III")        # struct rtcodec_found, struct rtcodec_run
+
+
+class AddressReader:
+    """Reads what is in `buffer`, of this size.  `message_flags` gathers the nlmsg_flags of all messages about addresses."""
+
+    def __init__(self, size: int) -> None:
+        self.buffer = memoryview(bytearray(size))
+        self.message_flags = 0
+        self._identities = memoryview(bytearray(ROOM * lib.RTCODEC_IDENTITY_MAX))
+        self._flags = memoryview(bytearray(ROOM * 8)).cast("q")
+        self._runs = memoryview(bytearray(ROOM * _RUN.size))
+        self._found = memoryview(bytearray(_FOUND.size))
+        self._from = ffi.from_buffer("uint8_t[]", self.buffer)
+        self._into = tuple(ffi.cast(kind, ffi.from_buffer(each)) for kind, each in (
+            ("uint8_t *", self._identities), ("int64_t *", self._flags), ("struct rtcodec_run *", self._runs),
+            ("struct rtcodec_found *", self._found)))
+
+    def read(self, end: int, tables: Tables) -> Iterator[Message]:
+        """Enter the addresses of so many bytes into the tables; give every other message when all before it is in.  ProtocolError."""
+        position = 0
+        while position < end:
+            taken = lib.rtcodec_addresses(self._from + position, end - position, ROOM, *self._into)
+            if taken < 0:
+                raise _complaint(self.buffer[position:end])
+            self._enter(tables)
+            position += taken
+            if not taken:
+                message = next(messages(self.buffer[position:end]))
+                yield message
+                position += 16 + (len(message.payload) + 3 & ~3)
+
+    def events(self, end: int) -> List[rtnetlink.Event]:
+        """Every event in so many bytes."""
+        found: List[rtnetlink.Event] = []
+        tables: Tables = {}
+        if lib.rtcodec_addresses(self._from, end, ROOM, *self._into) == end:
+            self._enter(tables)
+            return _seen(tables)
+        for message in self.read(end, tables):
+            event = rtnetlink.event(message)
+            if event is not None:
+                found += _seen(tables)
+                found.append(event)
+        return found + _seen(tables)
+
+    def _enter(self, tables: Tables) -> None:
+        runs, message_flags = _FOUND.unpack(self._found)
+        self.message_flags |= message_flags
+        place = number = 0
+        for ifindex, length, count in _RUN.iter_unpack(self._runs[:runs * _RUN.size]):
+            packed, flags = self._identities[place:place + length * count], self._flags[number:number + count]
+            table = tables.setdefault(ifindex, {})
+            if count == 1:
+                table[bytes(packed)] = flags[0]
+            else:
+                table.update(zip(chain.from_iterable(_IDENTITIES[length].iter_unpack(packed)), flags))
+            place, number = place + length * count, number + count
+
+
+def _seen(tables: Tables) -> List[rtnetlink.Event]:
+    """The tables as events; they are empty then."""
+    found: List[rtnetlink.Event] = [AddressesSeen(*each) for each in tables.items()]
+    tables.clear()
+    return found
+
+
+def _complaint(buffer: memoryview) -> ProtocolError:
+    """What is wrong with these bytes, in rtnetlink's words."""
+    try:
+        for _event in rtnetlink.events(buffer):
+            pass
+    except ProtocolError as problem:
+        return problem
+    return ProtocolError("rtnetlink: a message makes no sense")

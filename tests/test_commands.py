@@ -1,0 +1,246 @@
+"""The control protocol without a socket: lines out of bytes, commands, text."""
+
+import json
+import random
+from typing import Any, Dict, List
+
+import pytest
+
+from netmgr import __version__
+from netmgr.show import commands
+from netmgr.show.commands import LINE_LIMIT, LineBuffer, answer, printable, sets_text, status_text
+from netmgr.values.errors import ProtocolError
+
+SET = {"family": "inet", "table": "filter", "name": "wan_ips", "type": "ipv4_addr", "zone": "wan", "holds": "addresses",
+       "state": "synced", "elements": 1, "foreign": 0, "error": None}
+
+STATUS: Dict[str, Any] = {
+    "version": "0.1.0", "state": "degraded", "pid": 812, "uptime_seconds": 3912.3, "config": "/etc/netmgr/config.yaml",
+    "interfaces": [
+        {"name": "eth0", "index": 2, "up": True, "zones": ["wan", "dmz"],
+         "addresses": [{"address": "192.0.2.1/24", "flags": ["permanent"], "counts": True},
+                       {"address": "fe80::1/64", "flags": ["permanent", "deprecated"], "counts": False}],
+         "expectations": ["waiting for a DHCP lease"]},
+        {"name": "eth1", "index": 3, "up": False, "zones": [], "addresses": [], "expectations": []},
+        {"name": "ppp0", "index": None, "up": False, "zones": ["wan"], "addresses": [], "expectations": []}],
+    "containers": [{"id": "8dfa" * 16, "name": "web-1", "zones": ["docker", "web"],
+                    "addresses": [{"network": "frontend", "address": "172.18.0.2"}, {"network": "backend", "address": "172.19.0.2"}]}],
+    "sets": [SET, {**SET, "name": "lan_ips", "type": None, "zone": "lan", "state": "error", "error": "it is a map"}],
+    "sources": {"netlink": {"state": "ok", "overruns": 0, "resyncs": 1},
+                "nftables": {"state": "ok", "repairs": 3, "last_repair": {
+                    "pid": 4610, "process": "nft", "time": "2026-01-31T12:03:11Z", "sets": ["inet filter wan_ips"]}},
+                "docker": {"state": "error", "error": "no permission"}},
+}
+
+STATUS_TEXT = """\
+netmgr 0.1.0: degraded, up 1 h 5 min, pid 812, /etc/netmgr/config.yaml
+
+INTERFACE  STATE   ZONES     ADDRESS       FLAGS
+eth0       up      wan, dmz  192.0.2.1/24  permanent
+                             fe80::1/64    permanent, deprecated (does not count)
+eth1       down    -
+ppp0       absent  wan
+
+INTERFACE  NOT AS EXPECTED
+eth0       waiting for a DHCP lease
+
+CONTAINER  ID            ZONES        NETWORK   ADDRESS
+web-1      8dfa8dfa8dfa  docker, web  frontend  172.18.0.2
+                                      backend   172.19.0.2
+
+SET                  TYPE       ZONE  HOLDS      STATE   ELEMENTS  FOREIGN  ERROR
+inet filter wan_ips  ipv4_addr  wan   addresses  synced  1         0
+inet filter lan_ips  -          lan   addresses  error   1         0        it is a map
+
+SOURCE    STATE  DETAILS
+netlink   ok     overruns 0, resyncs 1
+nftables  ok     repairs 3, last repair 2026-01-31T12:03:11Z after nft (pid 4610) changed inet filter wan_ips
+docker    error  no permission
+"""
+
+SETS: Dict[str, Any] = {"sets": [
+    {**SET, "elements": 2, "foreign": 2, "state": "error", "error": "the set is full", "wanted": ["192.0.2.1", "192.0.2.2", "192.0.2.7"],
+     "present": ["192.0.2.1", "192.0.2.9"], "foreign_elements": ["192.0.2.7", "198.51.100.0/24"]},
+    {**SET, "name": "lan_ips", "elements": 0, "foreign": 1, "wanted": ["10.0.0.1"], "present": [], "foreign_elements": ["10.0.0.0/8"]}]}
+
+SETS_TEXT = """\
+inet filter wan_ips: error, 2 own, 2 foreign: the set is full
+  192.0.2.1
+  192.0.2.2        wanted, missing
+  192.0.2.7        foreign, wanted too
+  192.0.2.9        no longer wanted
+  198.51.100.0/24  foreign
+
+inet filter lan_ips: synced, 0 own, 1 foreign
+  10.0.0.1    wanted, within a foreign range
+  10.0.0.0/8  foreign
+"""
+
+
+class Recorder:
+    """Notes what was asked of it."""
+
+    def __init__(self) -> None:
+        self.done: List[str] = []
+
+    def status(self) -> Dict[str, Any]:
+        return STATUS
+
+    def sets(self) -> Dict[str, Any]:
+        return SETS
+
+    def reload(self) -> str:
+        self.done.append("reload")
+        return "OK: 2 elements added"
+
+    def resync(self) -> str:
+        self.done.append("resync")
+        return "OK: nothing had to change"
+
+    def shutdown(self) -> str:
+        self.done.append("shutdown")
+        return "OK: stopping"
+
+
+def lines_of(buffer: LineBuffer) -> List[str]:
+    lines: List[str] = []
+    while True:
+        line = buffer.line()
+        if line is None:
+            return lines
+        lines.append(line)
+
+
+STREAM = b"ping\r\n\n \t \r\n  status   json  \nl\xc3\xa4nge\n\xff\x00\nlast"
+LINES = ["ping", "status   json", "länge", "\\xff\x00", "last"]
+
+
+def test_lines_from_one_piece() -> None:
+    buffer = LineBuffer()
+    buffer.feed(STREAM)
+    assert lines_of(buffer) == LINES[:-1]
+    buffer.feed(b"\n")
+    assert lines_of(buffer) == LINES[-1:]
+
+
+def test_lines_byte_by_byte() -> None:
+    buffer, lines = LineBuffer(), []
+    for number in range(len(STREAM)):
+        buffer.feed(STREAM[number:number + 1])
+        assert buffer.waiting() or buffer.line() is None
+        lines += lines_of(buffer)
+    buffer.feed(b"\n")
+    assert lines + lines_of(buffer) == LINES
+
+
+def test_the_longest_line_and_one_that_is_too_long() -> None:
+    buffer = LineBuffer()
+    buffer.feed(b"x" * LINE_LIMIT)
+    assert not buffer.waiting()
+    assert buffer.line() is None
+    buffer.feed(b"\n")
+    assert buffer.line() == "x" * LINE_LIMIT
+    for line in (b"x" * (LINE_LIMIT + 1), b"x" * (LINE_LIMIT + 1) + b"\n"):
+        buffer = LineBuffer()
+        buffer.feed(b"ping\n" + line)
+        assert buffer.line() == "ping", "what came before is answered"
+        assert buffer.waiting()
+        with pytest.raises(ProtocolError, match="4096"):
+            buffer.line()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_garbage_gives_lines_or_one_error(seed: int) -> None:
+    generator = random.Random(seed)
+    data = bytes(generator.choice(b"\n\r \x00\xff\x1bping{}\\\"") for _ in range(20000))
+    service, buffer = Recorder(), LineBuffer()
+    answers = 0
+    for start in range(0, len(data), 97):
+        buffer.feed(data[start:start + 97])
+        for line in lines_of(buffer):
+            reply = answer(line, service, privileged=True)
+            assert reply.endswith("\n")
+            assert printable(reply.rstrip("\n")) == reply.rstrip("\n")
+            answers += 1
+    assert answers > 100
+    assert service.done == []
+
+
+@pytest.mark.parametrize("line", ["ping", "PING", " ping ", "ping\r"])
+def test_ping(line: str) -> None:
+    assert answer(line, Recorder(), False) == "PONG\n"
+
+
+@pytest.mark.parametrize("line", ["", " ", "\t\r", "\u00a0"])
+def test_a_blank_line_answers_nothing(line: str) -> None:
+    assert answer(line, Recorder(), True) == ""
+
+
+def test_json_is_one_line_of_the_value() -> None:
+    for line, value in (("status json", STATUS), ("Sets  JSON", SETS)):
+        reply = answer(line, Recorder(), False)
+        assert reply.count("\n") == 1
+        assert json.loads(reply) == value
+
+
+def test_status_for_people() -> None:
+    assert answer("status", Recorder(), False) == STATUS_TEXT
+
+
+def test_sets_for_people() -> None:
+    assert answer("sets", Recorder(), False) == SETS_TEXT
+    assert sets_text({"sets": []}) == "no sets\n"
+
+
+def test_a_status_with_nothing_in_it() -> None:
+    bare = {**STATUS, "interfaces": [], "containers": [], "sets": [], "sources": {}}
+    assert status_text(bare) == STATUS_TEXT.splitlines(keepends=True)[0]
+    repair = {"pid": None, "process": None, "time": "t", "sets": ["a b c"]}
+    bare["sources"] = {"nftables": {"state": "ok", "repairs": 1, "last_repair": repair}}
+    assert "last repair t after an unknown process changed a b c\n" in status_text(bare)
+
+
+@pytest.mark.parametrize("seconds, text", [
+    (0, "0 s"), (59.9, "59 s"), (60, "1 min 0 s"), (3599, "59 min 59 s"), (3600, "1 h 0 min"), (90061, "1 d 1 h"), (8640000, "100 d 0 h")])
+def test_uptime(seconds: float, text: str) -> None:
+    assert ", up %s, pid" % text in status_text({**STATUS, "uptime_seconds": seconds})
+
+
+def test_version() -> None:
+    assert answer("version", Recorder(), False) == "netmgr %s\n" % __version__
+
+
+def test_help_names_every_command_and_every_command_answers() -> None:
+    text = answer("help", Recorder(), False)
+    for command in commands.COMMANDS:
+        assert any(line.startswith(command.name + "  ") for line in text.splitlines())
+        assert not answer(command.name, Recorder(), True).startswith("ERROR")
+
+
+@pytest.mark.parametrize("line", ["reload", "resync", "shutdown"])
+def test_what_changes_something_is_not_for_everybody(line: str) -> None:
+    service = Recorder()
+    assert answer(line, service, False).startswith("ERROR: %s is only for root" % line)
+    assert service.done == []
+    assert answer(line, service, True).startswith("OK: ")
+    assert service.done == [line]
+
+
+def test_an_unknown_command_comes_back_harmless() -> None:
+    assert answer("frobnicate now", Recorder(), True) == 'ERROR: unknown command "frobnicate now", try help\n'
+    reply = answer("\x1b[2J\x07\u202e\udcff" + "x" * 4000, Recorder(), True)
+    assert reply.startswith('ERROR: unknown command "\\x1b[2J\\x07\\u202e\\udcffxxx')
+    assert reply.endswith('xxx…", try help\n')
+    assert len(reply) < 200
+
+
+def test_names_cannot_control_a_terminal() -> None:
+    hostile = json.dumps(STATUS)
+    for name, escape in (("eth0", "\\u001b]0;x\\u0007"), ("web-1", "a\\nb"), ("it is a map", "\\u009b31m")):
+        hostile = hostile.replace(name, escape)
+    text = status_text(json.loads(hostile))
+    assert len(text.splitlines()) == len(STATUS_TEXT.splitlines())
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert "\\x1b]0;x\\x07" in text
+    contents = json.loads(json.dumps(SETS).replace("192.0.2.9", "\\u001b[1m").replace("lan_ips", "\\u000a"))
+    assert all(line.isprintable() for line in sets_text(contents).split("\n"))

@@ -1,0 +1,162 @@
+"""Include files follow the sets, at a bounded cost."""
+
+from typing import Dict, List
+
+from netmgr.sync.include_files import REST_SHORTEST, Includes
+from netmgr.values.sets import SetName
+from tests.workbench import Bench, gone, named, seen
+
+
+class Files:
+    """A directory in memory; writing may fail, and takes `cost` seconds of the clock."""
+
+    def __init__(self) -> None:
+        self.contents: Dict[SetName, str] = {}
+        self.writes: List[SetName] = []
+        self.trouble: str = ""
+        self.doubts = 0
+        self.now, self.cost = 100.0, 0.0
+
+    def write(self, name: SetName, text: str) -> None:
+        self.now += self.cost
+        if self.trouble:
+            raise OSError(self.trouble)
+        self.writes.append(name)
+        self.contents[name] = text
+
+    def remove(self, name: SetName) -> None:
+        self.contents.pop(name, None)
+
+    def doubt(self) -> None:
+        self.doubts += 1
+
+
+class Desk:
+    """A bench with include files."""
+
+    def __init__(self) -> None:
+        self.bench, self.files = Bench(), Files()
+        self.includes = Includes(self.files, lambda: self.files.now, lambda level, line: self.bench.log.append((level, line)))
+
+    def settle(self) -> None:
+        """A while after the last time."""
+        self.files.now += REST_SHORTEST
+        self.bench.settle(self.files.now)
+        self.includes.write(self.bench.model)
+
+    def text(self, name: str) -> str:
+        return self.files.contents[named(name)]
+
+
+def test_a_file_says_what_is_netmgrs_in_the_set() -> None:
+    desk = Desk()
+    desk.bench.make("wan_ips", foreign="192.0.2.2")
+    desk.bench.make("wan_nets", foreign="192.0.2.0/25")
+    desk.bench.happen(seen("192.0.2.1/24"), seen("192.0.2.2/24"))
+    desk.settle()
+    assert desk.text("wan_ips") == 'elements = { 192.0.2.1 comment "netmgr" }\n'
+    assert desk.text("wan_nets") == 'elements = { 192.0.2.128/25 comment "netmgr" }\n'
+    desk.bench.happen(gone("192.0.2.1/24"))
+    desk.settle()
+    assert desk.text("wan_ips") == ""
+
+
+def test_while_a_set_is_missing_its_file_says_what_it_should_hold_and_nothing_wakes_up_for_it() -> None:
+    desk = Desk()
+    desk.bench.make("wan_ips")
+    desk.settle()
+    del desk.bench.kernel.sets[named("wan_ips")]
+    desk.bench.look()
+    desk.bench.happen(seen("192.0.2.1/24"))
+    desk.settle()
+    assert desk.text("wan_ips") == 'elements = { 192.0.2.1 comment "netmgr" }\n'
+    desk.settle()
+    assert desk.includes.deadline(desk.bench.model) is None
+    written = len(desk.files.writes)
+    desk.settle()
+    assert len(desk.files.writes) == written
+
+
+def test_writing_rests_in_proportion_to_what_it_takes_and_a_stop_waits_for_nothing() -> None:
+    desk = Desk()
+    desk.bench.make("wan_ips")
+    desk.files.cost = 0.01
+    desk.bench.happen(seen("192.0.2.1/24"))
+    desk.settle()
+    desk.bench.happen(seen("192.0.2.2/24"))
+    desk.settle()
+    assert "192.0.2.2" not in desk.text("wan_ips")
+    due = desk.includes.deadline(desk.bench.model)
+    assert due is not None and desk.files.now < due <= desk.files.now + 1
+    desk.files.now = due
+    desk.settle()
+    assert "192.0.2.2" in desk.text("wan_ips")
+    desk.bench.happen(seen("192.0.2.3/24"))
+    desk.bench.settle()
+    desk.includes.write(desk.bench.model, at_once=True)
+    assert "192.0.2.3" in desk.text("wan_ips")
+
+
+def test_changes_that_follow_each_other_closely_are_written_together() -> None:
+    desk = Desk()
+    desk.bench.make("wan_ips")
+    desk.settle()
+    written = len(desk.files.writes)
+    for number in range(1, 10):
+        desk.files.now += REST_SHORTEST / 20
+        desk.bench.happen(seen("192.0.2.%d/24" % number))
+        desk.bench.settle()
+        desk.includes.write(desk.bench.model)
+    assert len(desk.files.writes) == written
+    desk.settle()
+    assert (len(desk.files.writes), desk.text("wan_ips").count("netmgr")) == (written + 1, 9)
+
+
+def test_an_error_is_told_once_and_the_next_change_tries_again() -> None:
+    desk = Desk()
+    desk.bench.make("wan_ips")
+    desk.files.trouble = "no space"
+    for number in range(1, 4):
+        desk.bench.happen(seen("192.0.2.%d/24" % number))
+        desk.settle()
+    assert [line for level, line in desk.bench.log if level == "warning"] == ["include files: no space"]
+    desk.files.trouble = ""
+    desk.bench.happen(seen("192.0.2.9/24"))
+    desk.settle()
+    assert desk.text("wan_ips").count("netmgr") == 4
+
+
+def test_files_go_with_their_sets_and_no_directory_means_no_files() -> None:
+    desk = Desk()
+    desk.bench.make("wan_ips")
+    desk.settle()
+    desk.includes.remove([named("wan_ips")])
+    assert desk.files.contents == {}
+    nowhere = Includes(None, lambda: 0.0, lambda _level, _line: None)
+    desk.bench.happen(seen("192.0.2.1/24"))
+    desk.settle()
+    nowhere.write(desk.bench.model)
+    nowhere.remove([named("wan_ips")])
+    assert nowhere.deadline(desk.bench.model) is None
+
+
+def test_in_doubt_every_file_is_written_again() -> None:
+    desk = Desk()
+    desk.bench.make("wan_ips")
+    desk.bench.happen(seen("192.0.2.1/24"))
+    desk.settle()
+    written = list(desk.files.writes)
+    desk.settle()
+    assert desk.files.writes == written
+    desk.includes.doubt(desk.bench.model)
+    desk.settle()
+    assert desk.files.doubts == 1 and desk.files.writes == [*written, named("wan_ips")]
+
+
+def test_names_for_which_nft_has_no_notation_are_not_in_the_file() -> None:
+    desk = Desk()
+    desk.bench.make("wan_ifs", ours='a"b')
+    desk.bench.model.hold = True
+    desk.settle()
+    assert desk.bench.ours("wan_ifs") == '"a"b" "eth0"'
+    assert desk.files.contents[named("wan_ifs")] == 'elements = { "eth0" comment "netmgr" }\n'

@@ -1,0 +1,151 @@
+"""The value of `status json` and `sets json`: the shape that the manual promises, and what is in it."""
+
+import json
+from typing import Any, Dict, List
+
+import pytest
+
+from netmgr.show.commands import sets_text, status_text
+from netmgr.show.status import Repair, Sources, everything, set_contents, summary
+from netmgr.values.addresses import IFA_F_DEPRECATED, IFA_F_PERMANENT, IFA_F_SECONDARY, IFA_F_TENTATIVE
+from netmgr.values.events import RulesetChanged
+from netmgr.values.sets import IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL
+from tests.workbench import WAN_AND_LAN, Bench, container, named, seen
+
+QUIET = Sources("ok", 0, 1, 0, None, "disabled", None)
+EXPECTING = """
+interfaces:
+  - {name: eth0, dhcp: true, nftables_zone: wan}
+  - {name: eth1, address: [192.168.1.1/24, "2001:db8::1/64"]}
+  - {name: ppp0, dhcp: true}
+  - {name: "wg*", nftables_zone: wan}
+docker: {enabled: false}
+"""
+
+
+def status(bench: Bench, sources: Sources = QUIET) -> Dict[str, Any]:
+    value = everything(bench.model, sources, 1, 12.34, "/etc/netmgr/config.yaml")
+    assert status_text(value).startswith("netmgr 0.1.0: %s" % value["state"])
+    assert json.loads(json.dumps(value)) == value
+    return value
+
+
+def test_the_whole_of_it() -> None:
+    bench = Bench("interfaces: [{name: eth0, nftables_zone: wan, dhcp: true}]\ndocker: {networks: {frontend: web}}\n")
+    bench.make("wan_ips")
+    bench.happen(seen("192.0.2.1/24"))
+    bench.containers(container("8dfa", "172.18.0.2/16", network="frontend"))
+    bench.settle()
+    value = status(bench)
+    assert list(value) == ["version", "state", "pid", "uptime_seconds", "config", "interfaces", "containers", "sets", "sources"]
+    assert (value["state"], value["uptime_seconds"]) == ("ready", 12.3)
+    assert value["interfaces"] == [{
+        "name": "eth0", "index": 1, "up": True, "zones": ["wan"],
+        "addresses": [{"address": "192.0.2.1/24", "flags": ["permanent"], "counts": True}],
+        "expectations": ["waiting for a DHCP lease"]}]
+    assert value["containers"] == [{
+        "id": "8dfa", "name": "name-8dfa", "zones": ["docker", "web"], "addresses": [{"network": "frontend", "address": "172.18.0.2"}]}]
+    assert value["sets"][0] == {
+        "family": "inet", "table": "filter", "name": "wan_ips", "type": "ipv4_addr", "zone": "wan", "holds": "addresses",
+        "state": "synced", "elements": 1, "foreign": 0, "error": None}
+    assert [(row["name"], row["state"]) for row in value["sets"][1:]] == [("web_ips", "missing"), ("docker_ips", "missing")]
+    assert value["sources"] == {
+        "netlink": {"state": "ok", "overruns": 0, "resyncs": 1},
+        "nftables": {"state": "ok", "repairs": 0, "last_repair": None},
+        "docker": {"state": "disabled", "error": None}}
+
+
+def test_the_last_repair() -> None:
+    nft = RulesetChanged(7, 4610, 4610, "nft")
+    repair = Repair((nft,), "2026-01-31T12:03:11Z", (named("wan_ips"),))
+
+    def last(repair: Repair) -> Any:
+        return status(Bench(), QUIET._replace(repairs=1, last_repair=repair))["sources"]["nftables"]["last_repair"]
+
+    assert last(repair) == {"pid": 4610, "process": "nft", "time": "2026-01-31T12:03:11Z", "sets": ["inet filter wan_ips"]}
+    for by in ((None,), (), (nft, None), (nft, nft._replace(pid=4611))):
+        unknown = last(repair._replace(by=by))
+        assert (unknown["pid"], unknown["process"]) == (None, None)
+
+
+def expectations(bench: Bench) -> Dict[str, List[str]]:
+    return {row["name"]: row["expectations"] for row in status(bench)["interfaces"]}
+
+
+def test_expectations_are_reported_until_they_hold() -> None:
+    bench = Bench(EXPECTING)
+    both = ["waiting for 192.168.1.1/24", "waiting for 2001:db8::1/64"]
+    assert expectations(bench) == {"eth0": ["waiting for a DHCP lease"], "eth1": both, "ppp0": ["waiting for a DHCP lease"]}
+    bench.happen(seen("192.0.2.1/24"), seen("192.168.1.1/25", index=2), seen("2001:db8::1/64", IFA_F_PERMANENT | IFA_F_TENTATIVE, 2))
+    assert expectations(bench)["eth0"] == ["waiting for a DHCP lease"], "a permanent address is no lease"
+    assert expectations(bench)["eth1"] == both, "another length is another address, and a tentative one is none yet"
+    bench.happen(seen("192.0.2.2/24", 0), seen("192.168.1.1/24", index=2), seen("2001:db8::1/64", index=2))
+    assert expectations(bench) == {"eth0": [], "eth1": [], "ppp0": ["waiting for a DHCP lease"]}
+
+
+@pytest.mark.parametrize(("address", "flags", "names", "counts"), [
+    ("192.0.2.1/24", IFA_F_PERMANENT | IFA_F_SECONDARY, ["permanent", "secondary"], True),
+    ("192.0.2.1/24", 0, ["dynamic"], True),
+    ("2001:db8::1/64", IFA_F_SECONDARY | IFA_F_DEPRECATED, ["dynamic", "deprecated", "temporary"], True),
+    ("2001:db8::1/64", IFA_F_PERMANENT | IFA_F_TENTATIVE, ["permanent", "tentative"], False),
+    ("169.254.1.1/16", IFA_F_PERMANENT, ["permanent"], False),
+])
+def test_an_address_and_whether_it_counts(address: str, flags: int, names: List[str], counts: bool) -> None:
+    bench = Bench()
+    bench.happen(seen(address, flags))
+    assert status(bench)["interfaces"][0]["addresses"] == [{"address": address, "flags": names, "counts": counts}]
+
+
+def test_an_address_counts_if_a_set_that_takes_its_family_takes_it() -> None:
+    bench = Bench("""
+        interfaces: [{name: eth0, nftables_zone: wan}]
+        zones: {wan: {sets: {four: {holds: addresses, exclude: [private]}, six: {holds: networks, exclude: []}, ports: interfaces}}}""")
+    bench.make("four", IPV4_ADDR)
+    bench.make("six", IPV6_ADDR, NFT_SET_INTERVAL)
+    bench.happen(seen("fe80::1/64"), seen("10.0.0.1/8"), seen("192.0.2.1/24"))
+    bench.settle()
+    assert [(row["address"], row["counts"]) for row in status(bench)["interfaces"][0]["addresses"]] == [
+        ("10.0.0.1/8", False), ("192.0.2.1/24", True), ("fe80::1/64", True)]
+
+
+def test_a_set_that_left_the_configuration_is_not_shown_and_degrades_nothing() -> None:
+    bench = Bench()
+    bench.make("lan_ips", ours="192.0.2.1")
+    bench.kernel.refuses[named("lan_ips")] = (1, "not permitted")
+    bench.model.retire([named("lan_ips")])
+    bench.settle()
+    assert bench.managed("lan_ips").error == "not permitted"
+    value = status(bench)
+    assert ([row["name"] for row in value["sets"]], value["state"]) == (["wan_ips"], "ready")
+
+
+def test_what_is_wrong_makes_it_degraded() -> None:
+    bench = Bench(WAN_AND_LAN)
+    bench.make("wan_ips", kind="ifname")
+    bench.make("lan_ips")
+    bench.settle()
+    value = status(bench)
+    assert [(row["name"], row["state"]) for row in value["sets"]] == [("wan_ips", "error"), ("lan_ips", "synced")]
+    assert value["state"] == "degraded" and "ifname" in value["sets"][0]["error"]
+    assert summary(bench.model) == "0 elements in 1 set, 1 set in error"
+
+
+@pytest.mark.parametrize(("sources", "state"), [
+    (QUIET, "ready"), (QUIET._replace(docker_state="ok"), "ready"), (QUIET._replace(docker_state="connecting"), "degraded"),
+    (QUIET._replace(docker_state="error", docker_error="permission denied"), "degraded"),
+    (QUIET._replace(netlink_state="error"), "degraded"),
+])
+def test_sources_count_too(sources: Sources, state: str) -> None:
+    assert status(Bench(), sources)["state"] == state
+
+
+def test_every_set_with_its_elements() -> None:
+    bench = Bench()
+    bench.make("wan_ips", foreign="192.0.2.7")
+    bench.make("wan_ifs")
+    bench.happen(seen("192.0.2.1/24"), seen("192.0.2.7/24"))
+    bench.settle()
+    value = set_contents(bench.model)
+    contents = {row["name"]: (row["wanted"], row["present"], row["foreign_elements"], row["foreign"]) for row in value["sets"]}
+    assert contents == {"wan_ips": (["192.0.2.1", "192.0.2.7"], ["192.0.2.1"], ["192.0.2.7"], 1), "wan_ifs": (["eth0"], ["eth0"], [], 0)}
+    assert "192.0.2.7" in sets_text(value)
