@@ -11,7 +11,8 @@ from benchmarks import curves
 from benchmarks.common import Section, Verdict, main, microseconds, peer, times, turns
 from benchmarks.space import SET, Space
 from netmgr.io.nft import Nft
-from netmgr.values.sets import IPV4_ADDR, ChangeElements, Form, SetName, text
+from netmgr.values.sets import IPV4_ADDR, ChangeElements, Form, SetName
+from netmgr.wire.nft_text import text
 
 SIZES = ((1, 15), (10, 15), (100, 15), (1000, 15), (10000, 9), (100000, 7))       # elements, turns
 QUICK = ((1, 5), (1000, 5), (10000, 5))

@@ -9,8 +9,8 @@ from netmgr.daemon import NEEDS_CAPABILITY, load
 from netmgr.io.nft import Nft
 from netmgr.io.rtnetlink import RequestSocket
 from netmgr.show import differences
-from netmgr.show.commands import printable
 from netmgr.values.errors import ConfigError
+from netmgr.values.text import printable
 
 
 def check(config_path: str) -> int:

@@ -8,14 +8,14 @@ Exit status: 0 done; 1 failed, or `status` says degraded; 2 wrong usage; 3 no da
 
 import os
 import sys
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from netmgr import __version__
 from netmgr.paths import CONFIG, place, socket_path
+from netmgr.values.text import LEVELS, aligned, printable
 
 DONE, FAILED, WRONG_USAGE, NO_DAEMON, INTERRUPTED = 0, 1, 2, 3, 130
 ANSWER_SECONDS = 30.0
-LEVELS = ("error", "warning", "info", "debug")
 
 OPTIONS = {
     "--config": ("FILE", "the configuration, instead of $NETMGR_CONFIG or " + CONFIG),
@@ -88,9 +88,9 @@ def usage(name: str = "") -> str:
         command = COMMANDS[name]
         head = "usage: netmgr %s" % " ".join([name, *("[%s]" % _spelled(option) for option in command.options)])
         rows = [(_spelled(option), OPTIONS[option][1]) for option in (*command.options, "--help")]
-        return "\n".join([head, "", command.summary, "", *_aligned(rows), ""])
+        return "\n".join([head, "", command.summary, "", *_indented(rows), ""])
     rows = [(command.name, command.summary) for command in COMMANDS.values()]
-    return "\n".join(["usage: netmgr COMMAND [OPTION ...]", "", *_aligned(rows), "", "netmgr COMMAND --help: its options", ""])
+    return "\n".join(["usage: netmgr COMMAND [OPTION ...]", "", *_indented(rows), "", "netmgr COMMAND --help: its options", ""])
 
 
 def _value(option: str, value: Optional[str], rest: List[str]) -> str:
@@ -130,9 +130,8 @@ def _spelled(option: str) -> str:
     return (option + " " + OPTIONS[option][0]).rstrip()
 
 
-def _aligned(rows: Sequence[Tuple[str, str]]) -> List[str]:
-    width = max(len(left) for left, _right in rows)
-    return ["  %s  %s" % (left.ljust(width), right) for left, right in rows]
+def _indented(rows: Sequence[Tuple[str, str]]) -> Iterator[str]:
+    return ("  " + line for line in aligned(rows))
 
 
 def _run(options: Options) -> int:
@@ -180,7 +179,7 @@ def _status(options: Options) -> int:
         status = json.loads(answer)
         text = commands.status_text(status)
     except (ValueError, KeyError, TypeError):
-        raise CommandError(FAILED, "netmgr: the answer is not netmgr's: " + commands.printable(answer[:80])) from None
+        raise CommandError(FAILED, "netmgr: the answer is not netmgr's: " + printable(answer[:80])) from None
     _show(answer if "--json" in options else text)
     return DONE if status["state"] == "ready" else FAILED
 

@@ -24,14 +24,15 @@ from netmgr.io.rtnetlink import Snapshot
 from netmgr.io.ruleset import Ruleset
 from netmgr.model.inventory import Inventory
 from netmgr.model.model import Model
-from netmgr.show.status import Sources, Suspect, everything, number, set_contents, summary
+from netmgr.show import commands
+from netmgr.show.status import Sources, everything, set_contents, summary
 from netmgr.sync.include_files import Files, Includes
 from netmgr.sync.reconciler import Reconciler
 from netmgr.sync.repairs import Guard
 from netmgr.values.errors import ConfigError
-from netmgr.values.events import ContainerSeen
+from netmgr.values.events import ContainerSeen, Event, Suspect
 from netmgr.values.sets import Change, ChangeElements
-from netmgr.wire.rtnetlink import Event
+from netmgr.values.text import number
 
 if TYPE_CHECKING:
     from netmgr.io.docker_source import DockerSource
@@ -267,7 +268,7 @@ class Daemon:
         else:
             path = self._options.socket_path or self._config.socket_path or self._options.default_socket
             listener = listen(path, self._config.socket_mode, self._config.socket_group)
-        return ControlServer(self._loop, listener, self, self._log)
+        return ControlServer(self._loop, listener, commands.answering(self, self._log), self._log)
 
     def _watchdog(self, seconds: Optional[float]) -> None:
         if seconds is not None:

@@ -9,6 +9,8 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from netmgr.io.control import ControlServer, Listener, listen
 from netmgr.io.loop import Loop
+from netmgr.show.commands import answering
+from netmgr.values.text import Log
 
 
 class Bench:
@@ -24,7 +26,8 @@ class Bench:
         self.reload_answer = "OK: nothing had to change"
         self.loop = Loop()
         self.clients: List[socket.socket] = []
-        self.server = ControlServer(self.loop, listener or listen(self.path, mode, group), self, lambda *line: self.logged.append(line))
+        log: Log = lambda *line: self.logged.append(line)       # noqa: E731
+        self.server = ControlServer(self.loop, listener or listen(self.path, mode, group), answering(self, log), log)
 
     def close(self) -> None:
         for client in self.clients:

@@ -11,9 +11,9 @@ import errno
 from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from netmgr.values import sets
+from netmgr.values.outcomes import STALE, Fault, Outcome, Reading
 from netmgr.values.sets import Change, ChangeElements, Contents, CreateSet, CreateTable, SetInfo, SetName
-from netmgr.wire.nft_answers import STALE, Fault, Outcome
-from netmgr.wire.nft_read import Reading
+from netmgr.wire import nft_text
 
 SET_MISSING = "the set or its table is missing"
 
@@ -99,7 +99,7 @@ class FakeKernel:
         self.commits.append(changes)
         outcome = self.before_commit.pop(0)() if self.before_commit else None
         if outcome is None:
-            stale = generation not in (0, self.commits_so_far) and any(sets.text(changes))
+            stale = generation not in (0, self.commits_so_far) and any(nft_text.text(changes))
             outcome = STALE if stale else self._transact(changes)
         return self.after_commit.pop(0)(outcome) if self.after_commit else outcome
 

@@ -3,8 +3,7 @@
 import random
 from typing import Dict, Iterable, List, Optional, Tuple, Union
 
-from netmgr.model.inventory import identity
-from netmgr.values.addresses import parse
+from netmgr.values.addresses import identity, parse
 from netmgr.values.events import AddressGone, AddressSeen, ContainerSeen, Endpoint, LinkGone, LinkSeen
 
 Event = Union[LinkSeen, LinkGone, AddressSeen, AddressGone]

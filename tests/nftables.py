@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Dict, Iterator, Optional, Tuple
 
 from netmgr.values.sets import IPV4_ADDR, NFT_SET_INTERVAL, NFT_SET_TIMEOUT, Form, SetInfo, SetName
-from netmgr.wire import nft_answers, nft_read
+from netmgr.wire import nft, nft_read
 from netmgr.wire.netlink import messages
 
 NAME = SetName("inet", "t", "s")
@@ -12,7 +12,7 @@ PLAIN = Form(IPV4_ADDR)
 RANGES = Form(IPV4_ADDR, interval=True)
 TOP = b"\xff" * 4
 
-ADD, DELETE, DESTROY = (nft_answers.NFNL_SUBSYS_NFTABLES << 8 | kind for kind in (12, 14, 30))
+ADD, DELETE, DESTROY = (nft.NFNL_SUBSYS_NFTABLES << 8 | kind for kind in (12, 14, 30))
 
 
 def captures() -> Dict[str, bytes]:

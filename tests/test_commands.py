@@ -8,8 +8,10 @@ import pytest
 
 from netmgr import __version__
 from netmgr.show import commands
-from netmgr.show.commands import LINE_LIMIT, LineBuffer, answer, printable, sets_text, status_text
+from netmgr.show.commands import answer, sets_text, status_text
 from netmgr.values.errors import ProtocolError
+from netmgr.values.text import printable
+from netmgr.wire.lines import LINE_LIMIT, LineBuffer
 
 SET = {"family": "inet", "table": "filter", "name": "wan_ips", "type": "ipv4_addr", "zone": "wan", "holds": "addresses",
        "state": "synced", "elements": 1, "foreign": 0, "error": None}

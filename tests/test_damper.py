@@ -4,7 +4,8 @@ from typing import List
 
 import pytest
 
-from netmgr.sync.damper import CALM_SECONDS, Damper, Pace
+from netmgr.sync.damper import CALM_SECONDS, Damper
+from netmgr.values.pace import Pace
 
 
 @pytest.mark.parametrize(("begin", "end", "ready_at"), [(5.0, 5.0, 5.0), (5.0, 5.1, 6.1), (0.0, 2.0, 3.0)])

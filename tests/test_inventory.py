@@ -6,9 +6,9 @@ from typing import Iterable, Iterator, List, Tuple
 
 import pytest
 
-from netmgr.model.inventory import Addresses, Change, Event, Interface, Inventory, Thing, identity, local, prefixlen
-from netmgr.values.addresses import parse
-from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, LinkGone, LinkSeen
+from netmgr.model.inventory import Addresses, Change, Interface, Inventory, Thing
+from netmgr.values.addresses import identity, local, parse, prefixlen
+from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, Event, LinkGone, LinkSeen
 from tests.happenings import random_containers, random_event, random_snapshot, tables
 
 ONE, TWO = parse("192.0.2.1")[0], parse("2001:db8::2")[0]

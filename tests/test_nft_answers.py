@@ -9,6 +9,7 @@ from typing import Iterator, List, Sequence, Tuple
 
 import pytest
 
+from netmgr.values.outcomes import Fault
 from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, Change, ChangeElements, Contents, CreateSet, CreateTable, Form, SetName
 from netmgr.wire import nft_answers, nft_write
 from netmgr.wire.netlink import HEADER, NLM_F_ACK, NLMSG_ERROR, Ack, Message, attributes, messages
@@ -197,7 +198,7 @@ def test_transactions_are_split_only_where_they_must() -> None:
     assert list(nft_write.split([], 1000)) == []
 
 
-def faults(change: Change, *answers: Tuple[int, Ack]) -> Tuple[nft_answers.Fault, ...]:
+def faults(change: Change, *answers: Tuple[int, Ack]) -> Tuple[Fault, ...]:
     return nft_answers.faults(parts_of(change), 100, answers)
 
 
@@ -206,7 +207,7 @@ def test_offsets_become_positions() -> None:
     stride, first = 32, 40
     for position in (0, 1, 2, 2000):
         (fault,) = faults(change, (101, Ack(errno.ENFILE, "", first + position * stride)))
-        assert fault == nft_answers.Fault(NAME, errno.ENFILE, "the set is full", "add", position, False)
+        assert fault == Fault(NAME, errno.ENFILE, "the set is full", "add", position, False)
         (fault,) = faults(change, (101, Ack(errno.ENFILE, "", first + position * stride + 8)))
         assert fault.position == position
     third = parts_of(change)[2].first
@@ -239,7 +240,7 @@ def test_what_is_gone_is_told_from_an_element_that_is_not_there() -> None:
 def test_trouble_with_the_whole_transaction_is_no_sets() -> None:
     change = ChangeElements(NAME, PLAIN, [ip(1)], ())
     (fault,) = faults(change, (100, Ack(errno.EPERM, "", 0)))
-    assert fault == nft_answers.Fault(None, errno.EPERM, "not permitted: CAP_NET_ADMIN is needed", "", None, False)
+    assert fault == Fault(None, errno.EPERM, "not permitted: CAP_NET_ADMIN is needed", "", None, False)
     assert faults(change, (102, Ack(errno.ENOMEM, "", 0)))[0].set is None
     assert faults(change, (102, Ack(0, "", 0))) == ()
 

@@ -6,10 +6,11 @@ from typing import Callable, Dict, List, Optional
 
 import pytest
 
-from netmgr.sync.reconciler import reason, summary
+from netmgr.sync.reconciler import summary
 from netmgr.values.errors import ProtocolError
+from netmgr.values.outcomes import Fault, Outcome
 from netmgr.values.sets import IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, Change, ChangeElements, Form, SetInfo, SetName
-from netmgr.wire.nft_answers import Fault, Outcome
+from netmgr.values.text import reason
 from tests.fakekernel import FakeKernel
 from tests.workbench import WAN, WAN_AND_LAN, Bench, by_set, gone, key, keys, named, seen
 

@@ -9,10 +9,10 @@ import pytest
 
 from netmgr.values.addresses import parse
 from netmgr.values.errors import ProtocolError
-from netmgr.values.events import AddressGone, AddressSeen, LinkGone, LinkSeen
+from netmgr.values.events import AddressGone, AddressSeen, Event, LinkGone, LinkSeen
 from netmgr.wire import rtnetlink
 from netmgr.wire.netlink import HEADER, NLM_F_DUMP, NLM_F_REQUEST, attribute, messages, request
-from netmgr.wire.rtnetlink import RTM_DELADDR, RTM_DELLINK, RTM_NEWADDR, RTM_NEWLINK, Event
+from netmgr.wire.rtnetlink import RTM_DELADDR, RTM_DELLINK, RTM_NEWADDR, RTM_NEWLINK
 
 PERMANENT, TENTATIVE, NODAD, SECONDARY, WIDE = 0x80, 0x40, 0x02, 0x01, 0x300
 

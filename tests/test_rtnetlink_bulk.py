@@ -7,9 +7,9 @@ from typing import Dict, Iterable, List, Optional, Tuple, Union
 import pytest
 from netmgr._nftcodec import ffi, lib
 
-from netmgr.model.inventory import identity
+from netmgr.values.addresses import identity
 from netmgr.values.errors import ProtocolError
-from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, LinkGone, LinkSeen
+from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, Event, LinkGone, LinkSeen
 from netmgr.wire import rtnetlink, rtnetlink_bulk
 from netmgr.wire.netlink import NLMSG_DONE, attribute, messages, request
 from netmgr.wire.rtnetlink_bulk import ROOM, AddressReader, Tables
@@ -39,7 +39,7 @@ def told_in_bulk(data: bytes) -> Optional[Told]:
         return None
 
 
-def folded(events: Iterable[rtnetlink.Event]) -> Told:
+def folded(events: Iterable[Event]) -> Told:
     """Links at their places, and between them the last word on each address."""
     found: Told = [{}]
     for event in events:

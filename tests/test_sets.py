@@ -29,12 +29,10 @@ from netmgr.values.sets import (
     SetName,
     difference,
     difference_at,
-    element_list,
-    element_text,
     form_of,
     misfit,
-    text,
 )
+from netmgr.wire.nft_text import element_list, element_text, text
 
 NAME, OTHER = SetName("inet", "filter", "wan_ips"), SetName("ip6", "other", "lan_nets")
 

@@ -6,7 +6,8 @@ from typing import Any, Dict, List
 import pytest
 
 from netmgr.show.commands import sets_text, status_text
-from netmgr.show.status import Repair, Sources, everything, set_contents, summary
+from netmgr.show.status import Sources, everything, set_contents, summary
+from netmgr.sync.repairs import Repair
 from netmgr.values.addresses import IFA_F_DEPRECATED, IFA_F_PERMANENT, IFA_F_SECONDARY, IFA_F_TENTATIVE
 from netmgr.values.events import RulesetChanged
 from netmgr.values.sets import IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL

@@ -5,10 +5,10 @@ from typing import Dict, List, Optional, Set, Tuple
 import pytest
 
 from netmgr.config.schema import parse as configuration
-from netmgr.model.inventory import Addresses, Interface, Inventory, Link, Thing, identity, local
+from netmgr.model.inventory import Addresses, Interface, Inventory, Link, Thing
 from netmgr.model.zones import FEW, REMEMBERED, Policy, feeds_of_zone, tally
 from netmgr.values import addresses
-from netmgr.values.addresses import parse
+from netmgr.values.addresses import identity, local, parse
 from netmgr.values.events import ContainerSeen, Endpoint
 from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, Form, SetName
 

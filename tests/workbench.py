@@ -13,6 +13,7 @@ from netmgr.values import sets
 from netmgr.values.addresses import IFA_F_PERMANENT, parse
 from netmgr.values.events import AddressGone, AddressSeen, ContainerSeen, Endpoint, LinkSeen
 from netmgr.values.sets import IFNAME, IPV4_ADDR, NFT_SET_INTERVAL, Change, ChangeElements, SetName
+from netmgr.wire import nft_text
 from tests.fakekernel import FakeKernel, FakeSet
 from tests.happenings import Event
 
@@ -113,7 +114,7 @@ class Bench:
     def _text(self, name: str, elements: Set[bytes]) -> str:
         form = sets.form_of(self.kernel.sets[named(name)].info)
         assert form is not None
-        return " ".join(sets.element_texts(form, elements))
+        return " ".join(nft_text.element_texts(form, elements))
 
 
 def by_set(changes: Iterable[Change]) -> Dict[str, Tuple[int, int]]:

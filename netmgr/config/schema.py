@@ -10,6 +10,7 @@ from typing import Dict, NamedTuple, Optional, Tuple
 from netmgr.config import scalars
 from netmgr.config.yaml_values import BOOLEAN, INTEGER, TEXT, Fields, Value, alternatives, compose, flag, one_of
 from netmgr.values import addresses
+from netmgr.values.text import LEVELS
 
 HOLDS = ("addresses", "networks", "interfaces")
 DAY, YEAR = 86_400, 31_536_000
@@ -116,7 +117,7 @@ def _with_socket_and_log(fields: Fields, config: Config) -> Config:
         socket_path=fields.read("socket_path", _socket_path, None),
         socket_mode=fields.read("socket_mode", _socket_mode, config.socket_mode),
         socket_group=fields.read("socket_group", lambda value: value.scalar("the name of a group", scalars.word), None),
-        log_level=fields.read("log_level", lambda value: value.choice("error", "warning", "info", "debug"), config.log_level),
+        log_level=fields.read("log_level", lambda value: value.choice(*LEVELS), config.log_level),
     )
 
 

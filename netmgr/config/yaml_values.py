@@ -13,6 +13,7 @@ import re
 from typing import Any, Callable, Dict, Iterator, List, NoReturn, Optional, Sequence, Tuple, TypeVar
 
 from netmgr.values.errors import ConfigError
+from netmgr.values.text import printable
 
 Node = Any      # one of yaml.nodes: its id, tag, value and start_mark
 
@@ -281,5 +282,4 @@ def _shown(node: Node) -> str:
 
 
 def _printable(text: str) -> str:
-    shown = text if len(text) <= LONGEST_SHOWN * 4 else text[: LONGEST_SHOWN * 4] + "…"
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in shown)
+    return printable(text if len(text) <= LONGEST_SHOWN * 4 else text[: LONGEST_SHOWN * 4] + "…")

@@ -17,8 +17,8 @@ from typing import Callable, Dict, Optional
 from netmgr.io.listener import Listener, adopt, listen
 from netmgr.io.loop import READ, WRITE, Deadline, Loop
 from netmgr.io.peer import Peer, peer_of
-from netmgr.show import commands
 from netmgr.values.errors import ProtocolError
+from netmgr.wire.lines import LineBuffer
 
 __all__ = ["ControlServer", "Listener", "adopt", "ask", "listen"]
 
@@ -27,14 +27,16 @@ IDLE_SECONDS = 30.0
 ACCEPT_PAUSE = 1.0
 CHUNK = 4096
 
+Answer = Callable[[str, Peer, bool], str]       # line, whose, whether they may change something -> text
+
 
 class ControlServer:
     """Serves the listener's clients on the loop until close(), which closes the listener too."""
 
-    def __init__(self, loop: Loop, listener: Listener, service: commands.Service, log: Callable[[str, str], None]) -> None:
+    def __init__(self, loop: Loop, listener: Listener, answer: Answer, log: Callable[[str, str], None]) -> None:
         self._loop = loop
         self._listener = listener
-        self._service = service
+        self._answer = answer
         self._log = log
         self._clients: Dict[int, _Client] = {}
         self._idle: Optional[Deadline] = None
@@ -85,12 +87,7 @@ class ControlServer:
             self._idle = self._loop.call_later(IDLE_SECONDS, self._drop_idle)
 
     def _reply(self, peer: Peer, line: str) -> str:
-        privileged = peer.privileged(self._listener.group)
-        command = commands.command(line)
-        if command is not None and command.changes:
-            self._log("info" if privileged else "debug", "%s %s by pid %d, uid %d" % (
-                command.name, "asked for" if privileged else "denied, asked for", peer.pid, peer.uid))
-        return commands.answer(line, self._service, privileged)
+        return self._answer(line, peer, peer.privileged(self._listener.group))
 
     def _drop_idle(self) -> None:
         now = self._loop.now()
@@ -112,7 +109,7 @@ class _Client:
         self._connection = connection
         self._reply = reply
         self._gone = gone
-        self._lines = commands.LineBuffer()
+        self._lines = LineBuffer()
         self._output = bytearray()
         self._ended = False
         loop.watch(connection.fileno(), self._turn)
@@ -144,7 +141,7 @@ class _Client:
             line = self._lines.line()
         except ProtocolError as error:
             self._output += b"ERROR: %s\n" % str(error).encode()
-            self._lines = commands.LineBuffer()
+            self._lines = LineBuffer()
             self._ended = True
             return
         if line is not None:

@@ -5,7 +5,7 @@ from typing import Callable, Iterable, Optional
 from netmgr.io.loop import Deadline, Loop
 from netmgr.io.rtnetlink import EventSocket, RequestSocket, Snapshot
 from netmgr.values.errors import ProtocolError
-from netmgr.wire.rtnetlink import Event
+from netmgr.values.events import Event
 
 RETRY_WHILE_CHANGING, RETRY_AFTER_ERROR = 0.05, 1.0
 PATIENCE = 20           # snapshots in vain, then it is told

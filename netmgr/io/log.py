@@ -7,13 +7,13 @@ make two lines out of one, or control a terminal, is escaped.  A stderr that is 
 import os
 import time
 
-from netmgr.show.commands import printable
+from netmgr.values.text import printable
 
-LEVELS = {"error": 3, "warning": 4, "info": 6, "debug": 7}
+PRIORITIES = {"error": 3, "warning": 4, "info": 6, "debug": 7}        # of sd-daemon(3)
 
 
 class Log:
-    """log(level, line), with level one of LEVELS; lines above the current level are dropped."""
+    """log(level, line), with level one of values.text.LEVELS; lines above the current level are dropped."""
 
     def __init__(self, level: str, systemd: bool) -> None:
         self.level = level
@@ -21,9 +21,9 @@ class Log:
 
     def __call__(self, level: str, line: str) -> None:
         """Write one line, if its level is wanted."""
-        if LEVELS[level] > LEVELS[self.level]:
+        if PRIORITIES[level] > PRIORITIES[self.level]:
             return
-        prefix = "<%d>" % LEVELS[level] if self._systemd else "%s %-7s " % (time.strftime("%H:%M:%S"), level)
+        prefix = "<%d>" % PRIORITIES[level] if self._systemd else "%s %-7s " % (time.strftime("%H:%M:%S"), level)
         try:
             os.write(2, (prefix + printable(line) + "\n").encode())
         except OSError:

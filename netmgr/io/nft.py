@@ -11,11 +11,11 @@ from typing import List, Optional, Sequence, Tuple
 from netmgr.io.nft_socket import Netfilter
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import RulesetChanged
+from netmgr.values.outcomes import NOTHING, STALE, Fault, Outcome, Reading
 from netmgr.values.sets import Change, Contents, SetInfo, SetName
-from netmgr.wire import nft_answers, nft_read, nft_write
+from netmgr.wire import nft, nft_answers, nft_read, nft_write
 from netmgr.wire.netlink import NLM_F_DUMP, NLMSG_DONE, NLMSG_ERROR, attribute, error, messages, request
-from netmgr.wire.nft_answers import Fault, Outcome, Part
-from netmgr.wire.nft_read import NOTHING, Reading
+from netmgr.wire.nft_answers import Part
 
 NFNLGRP_NFTABLES = 7
 RECEIVES_AT_MOST = 1000
@@ -43,14 +43,14 @@ class Nft:
 
     def generation(self) -> int:
         """The number of the ruleset's present state."""
-        return nft_read.generation(self._ask([(nft_answers.NFT_MSG_GETGEN, b"")], 0)[0])
+        return nft_read.generation(self._ask([(nft.NFT_MSG_GETGEN, b"")], 0)[0])
 
     def inspect(self, name: SetName) -> Optional[SetInfo]:
         """The set as it is now; None if it or its table is missing.  OSError, ProtocolError."""
         try:
             table, own = (attribute(kind, nft_write.name_bytes(text) + b"\0") for kind, text in ((1, name.table), (2, name.name)))
-            questions = [(nft_answers.NFT_MSG_GETTABLE, table), (nft_answers.NFT_MSG_GETSET, table + own)]
-            answers = self._ask(questions, nft_answers.FAMILIES[name.family])
+            questions = [(nft.NFT_MSG_GETTABLE, table), (nft.NFT_MSG_GETSET, table + own)]
+            answers = self._ask(questions, nft.FAMILIES[name.family])
         except (FileNotFoundError, ValueError):
             return None
         return nft_read.set_info(answers[1], name, nft_read.table_handle(answers[0]))
@@ -100,7 +100,7 @@ class Nft:
             return nft_answers.not_sent(problem.errno)
         answers = nft_answers.acks(found, seq, following)
         if nft_answers.stale(seq, answers):
-            return nft_answers.STALE
+            return STALE
         trouble = nft_answers.faults(parts, seq, answers)
         if trouble:
             return Outcome(False, not overrun, tuple(self._settled(fault) for fault in trouble))
@@ -127,7 +127,7 @@ class Nft:
             raise FileNotFoundError(errno.ENOENT, "nf_tables: this set is gone", str(info.name))
         elements = nft_read.Elements(info)
         seq = self._reserve(1)
-        self._netfilter.send(nft_write.about_set(seq, info.name, nft_answers.NFT_MSG_GETSETELEM, NLM_F_DUMP))
+        self._netfilter.send(nft_write.about_set(seq, info.name, nft.NFT_MSG_GETSETELEM, NLM_F_DUMP))
         try:
             while not self._feed(elements, seq):
                 pass
@@ -149,14 +149,14 @@ class Nft:
             if message.type in (NLMSG_DONE, NLMSG_ERROR):
                 _raise_for(error(message).errno)
                 return True
-            if message.type == nft_answers.NFNL_SUBSYS_NFTABLES << 8 | nft_answers.NFT_MSG_NEWSETELEM:
+            if message.type == nft.NFNL_SUBSYS_NFTABLES << 8 | nft.NFT_MSG_NEWSETELEM:
                 elements.feed(message.payload)
         return False
 
     def _ask(self, questions: Sequence[Tuple[int, bytes]], family: int) -> List[memoryview]:
         """Requests of one reply each, with their attributes, in one send; what the replies say."""
         first = self._reserve(len(questions))
-        data = b"".join(request(nft_answers.NFNL_SUBSYS_NFTABLES << 8 | question, 0, first + number, bytes([family, 0, 0, 0]) + attributes)
+        data = b"".join(request(nft.NFNL_SUBSYS_NFTABLES << 8 | question, 0, first + number, bytes([family, 0, 0, 0]) + attributes)
                         for number, (question, attributes) in enumerate(questions))
         found, overrun = self._netfilter.exchange(data, first + len(questions) - 1)
         replies = {message.seq: message for message in found}
@@ -196,7 +196,7 @@ class Watch:
         self._netfilter = Netfilter()
         self._drops = 0
         try:
-            self._netfilter.filter(nft_answers.NFNL_SUBSYS_NFTABLES << 8 | nft_answers.NFT_MSG_NEWGEN, not_by)
+            self._netfilter.filter(nft.NFNL_SUBSYS_NFTABLES << 8 | nft.NFT_MSG_NEWGEN, not_by)
             self.join()
         except BaseException:
             self.close()

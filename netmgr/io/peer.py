@@ -23,6 +23,9 @@ class Peer(NamedTuple):
     uid: int
     groups: Tuple[int, ...]
 
+    def __str__(self) -> str:
+        return "pid %d, uid %d" % (self.pid, self.uid)
+
     def privileged(self, group: Optional[int]) -> bool:
         """Whether it may give every command: root, the daemon's own user, a member of the group."""
         return self.uid in (0, os.geteuid()) or group in self.groups

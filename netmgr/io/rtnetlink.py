@@ -14,6 +14,7 @@ from typing import Callable, List, NamedTuple, Tuple
 
 from netmgr.io.socket_buffers import dropped, idle, memory, receive_buffer
 from netmgr.values.errors import ProtocolError
+from netmgr.values.events import Event
 from netmgr.wire import rtnetlink
 from netmgr.wire.netlink import (
     NETLINK_ADD_MEMBERSHIP,
@@ -37,7 +38,7 @@ DUMP_ATTEMPTS = 5
 class Snapshot(NamedTuple):
     """All links and all addresses at one time; `consistent` is False when they changed under every attempt to read them."""
 
-    links: List[rtnetlink.Event]
+    links: List[Event]
     addresses: Tables
     consistent: bool
 
@@ -45,7 +46,7 @@ class Snapshot(NamedTuple):
 class Drained(NamedTuple):
     """What drain() read.  `lost` is not empty when events are missing: why, and that a snapshot is due.  `more`: not empty yet."""
 
-    events: List[rtnetlink.Event]
+    events: List[Event]
     lost: str
     more: bool
 
@@ -134,7 +135,7 @@ class RequestSocket:
         """Close the socket."""
         self._socket.close()
 
-    def _dump(self, make_request: Callable[[int], bytes], addresses: Tables) -> Tuple[List[rtnetlink.Event], bool]:
+    def _dump(self, make_request: Callable[[int], bytes], addresses: Tables) -> Tuple[List[Event], bool]:
         self._seq += 1
         self._reader.message_flags = 0
         self._socket.send(make_request(self._seq))
@@ -144,9 +145,9 @@ class RequestSocket:
             self._discard()
             raise
 
-    def _reply(self, addresses: Tables) -> Tuple[List[rtnetlink.Event], bool]:
+    def _reply(self, addresses: Tables) -> Tuple[List[Event], bool]:
         """Addresses go into the tables, what else was dumped is returned; False when the dump was interrupted."""
-        others: List[rtnetlink.Event] = []
+        others: List[Event] = []
         flags = 0
         while True:
             size = self._receive()

@@ -13,9 +13,8 @@ from netmgr.io.loop import Deadline, Loop
 from netmgr.io.nft import Nft, Watch
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import RulesetChanged
+from netmgr.values.outcomes import Outcome, Reading
 from netmgr.values.sets import Change, ChangeElements, SetInfo, SetName
-from netmgr.wire.nft_answers import Outcome
-from netmgr.wire.nft_read import Reading
 
 MANY = 1000
 

@@ -8,7 +8,7 @@ import socket
 import time
 from typing import Callable, List, Optional
 
-from netmgr.sync.damper import Pace
+from netmgr.values.pace import Pace
 
 LISTEN_FDS_START = 3
 STATUS_REST = 1.0

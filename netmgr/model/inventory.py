@@ -13,7 +13,8 @@ the moment that it is.
 
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Union
 
-from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, LinkGone, LinkSeen
+from netmgr.values.addresses import identity
+from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, Event, LinkSeen
 
 IPV6 = 33       # bytes in the identity of such an address
 
@@ -48,22 +49,7 @@ class Change(NamedTuple):
     thing: Thing
 
 
-Event = Union[LinkSeen, LinkGone, AddressSeen, AddressGone, AddressesSeen]
 
-
-def identity(local: bytes, prefixlen: int, peer: bytes) -> bytes:
-    """What makes an address on one link the same address."""
-    return local + peer + bytes((prefixlen,))
-
-
-def local(identity: bytes) -> bytes:
-    """Our own end of the address."""
-    return identity[:len(identity) >> 1]
-
-
-def prefixlen(identity: bytes) -> int:
-    """The prefix length of the address."""
-    return identity[-1]
 
 
 class Inventory:

@@ -14,8 +14,8 @@ from typing import AbstractSet, List, Optional, Sequence, Set, Tuple
 from netmgr.model import ranges
 from netmgr.model.zones import Feed
 from netmgr.values import sets
+from netmgr.values.outcomes import Reading
 from netmgr.values.sets import ChangeElements, Contents, Form, SetInfo, SetName
-from netmgr.wire.nft_read import Reading
 
 RETRY_FIRST, RETRY_LONGEST = 1.0, 60.0
 

@@ -18,9 +18,8 @@ from netmgr.model.managed_set import ManagedSet
 from netmgr.model.zones import Feed, Policy, feeds_of_zone, tally
 from netmgr.values import sets
 from netmgr.values.events import ContainerSeen
+from netmgr.values.outcomes import Fault, Reading
 from netmgr.values.sets import Change, ChangeElements, CreateSet, CreateTable, Form, SetInfo, SetName
-from netmgr.wire.nft_answers import Fault
-from netmgr.wire.nft_read import Reading
 
 CREATED = {"_ips": sets.IPV4_ADDR, "_ips6": sets.IPV6_ADDR}
 LOOK_AGAIN = (errno.ENOENT, errno.EEXIST)

@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 from typing import Collection, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from netmgr.config.schema import Config, SetRule, Zone, default_zone
-from netmgr.model.inventory import Addresses, Interface, Thing, identity
-from netmgr.values.addresses import IFA_F_PERMANENT, UNUSABLE, kinds, kinds_by_flags, network, suspicious
+from netmgr.model.inventory import Addresses, Interface, Thing
+from netmgr.values.addresses import IFA_F_PERMANENT, UNUSABLE, identity, kinds, kinds_by_flags, network, suspicious
 from netmgr.values.events import ContainerSeen, Endpoint
 from netmgr.values.sets import IFNAME, Form, SetName
 

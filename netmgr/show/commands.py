@@ -11,9 +11,8 @@ it can reach a terminal; json escapes all that is not ASCII by itself.
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 from netmgr import __version__
-from netmgr.values.errors import ProtocolError
+from netmgr.values.text import Log, aligned, printable
 
-LINE_LIMIT = 4096
 _ECHO_LIMIT = 80
 
 Row = Tuple[str, ...]
@@ -39,33 +38,6 @@ class Service(Protocol):
 
     def shutdown(self) -> str:
         """Begin a clean stop."""
-
-
-class LineBuffer:
-    """Bytes as they come; lines as they are complete, blank ones left out."""
-
-    def __init__(self) -> None:
-        self._pending = bytearray()
-
-    def feed(self, data: bytes) -> None:
-        """Take bytes from the client.  At the end of its input, feed a newline: it completes a last line that has none."""
-        self._pending += data
-
-    def waiting(self) -> bool:
-        """Whether line() has something to say, if only that the line is too long, without further bytes."""
-        return b"\n" in self._pending or len(self._pending) > LINE_LIMIT
-
-    def line(self) -> Optional[str]:
-        """The next complete line, or None: not yet.  ProtocolError when it is longer than LINE_LIMIT bytes."""
-        self._pending = self._pending.lstrip()
-        end = self._pending.find(b"\n")
-        if (len(self._pending) if end < 0 else end) > LINE_LIMIT:
-            raise ProtocolError("line longer than %d bytes" % LINE_LIMIT)
-        if end < 0:
-            return None
-        line = self._pending[:end].decode("utf-8", "backslashreplace").rstrip()
-        del self._pending[: end + 1]
-        return line
 
 
 class Command(NamedTuple):
@@ -109,6 +81,16 @@ def answer(line: str, service: Service, privileged: bool) -> str:
     return known.run(service).rstrip("\n") + "\n"
 
 
+def answering(service: Service, log: Log) -> Callable[[str, object, bool], str]:
+    """What a control socket answers with: (line, who, privileged) -> text.  Who asks for a change is told to the log."""
+    def asked(line: str, who: object, privileged: bool) -> str:
+        known = command(line)
+        if known is not None and known.changes:
+            log("info" if privileged else "debug", "%s %s by %s" % (known.name, "asked for" if privileged else "denied, asked for", who))
+        return answer(line, service, privileged)
+    return asked
+
+
 def _json(value: Dict[str, Any]) -> str:
     """json is loaded when somebody asks: an idle daemon has no use for it."""
     import json
@@ -117,14 +99,7 @@ def _json(value: Dict[str, Any]) -> str:
 
 def help_text() -> str:
     """Every command in one line each."""
-    return "\n".join(_table([(known.name, known.summary) for known in COMMANDS]))
-
-
-def printable(text: str) -> str:
-    """The text with control characters, bidirectional overrides, lone surrogates and the like as \\x1b, \\u202e …"""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "\n".join(aligned([(known.name, known.summary) for known in COMMANDS]))
 
 
 def status_text(status: Dict[str, Any]) -> str:
@@ -152,12 +127,7 @@ def _section(header: Row, groups: Iterable[Sequence[Row]]) -> List[str]:
     """A table under a blank line, without the columns that have nothing to show; nothing at all when there are no rows."""
     rows = [tuple(map(printable, row)) for group in groups for row in group]
     columns = [column for column in zip(header, *rows) if any(column[1:])]
-    return ["", *_table(list(zip(*columns)))] if columns else []
-
-
-def _table(rows: Sequence[Row]) -> List[str]:
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    return ["", *aligned(list(zip(*columns)))] if columns else []
 
 
 def _interface_rows(interface: Dict[str, Any]) -> List[Row]:
@@ -210,7 +180,7 @@ def _set_paragraph(entry: Dict[str, Any]) -> List[str]:
         note = _element_note(element in wanted, element in present, element in foreign, entry["state"])
         rows.append((printable(element), note))
     title = "%s: %s, %d own, %d foreign" % (_set_name(entry), entry["state"], entry["elements"], entry["foreign"])
-    return [printable(title + (": " + entry["error"] if entry["error"] else "")), *("  " + line for line in _table(rows))]
+    return [printable(title + (": " + entry["error"] if entry["error"] else "")), *("  " + line for line in aligned(rows))]
 
 
 def _element_note(wanted: bool, present: bool, foreign: bool, state: str) -> str:

@@ -1,6 +1,6 @@
 """What netmgr would do, without doing it: the texts of `netmgr check` and `netmgr diff`."""
 
-from typing import Callable, Dict, Iterator, List, Optional
+from typing import Callable, Dict, List, Optional
 
 from netmgr.config.schema import Config
 from netmgr.model.inventory import Inventory
@@ -8,8 +8,10 @@ from netmgr.model.managed_set import ManagedSet
 from netmgr.model.model import Model
 from netmgr.sync.reconciler import Kernel, Reconciler
 from netmgr.values import sets
+from netmgr.values.events import Event
 from netmgr.values.sets import SetInfo, SetName
-from netmgr.wire.rtnetlink import Event
+from netmgr.values.text import aligned
+from netmgr.wire import nft_text
 
 Inspect = Callable[[SetName], Optional[SetInfo]]
 
@@ -21,7 +23,7 @@ def check_text(config: Config, inspect: Optional[Inspect]) -> str:
         zone = ", ".join(dict.fromkeys(feed.zone for feed in managed.feeds))
         holds = ", ".join(dict.fromkeys(feed.holds for feed in managed.feeds))
         rows.append([str(managed.name), "%s of %s" % (holds, zone), "" if inspect is None else _fitness(managed, inspect(managed.name))])
-    return "".join("%s\n" % line for line in _aligned(rows))
+    return "".join("%s\n" % line for line in aligned(rows))
 
 
 def diff_text(config: Config, kernel: Kernel, links: List[Event], addresses: Dict[int, Dict[bytes, int]],
@@ -33,7 +35,7 @@ def diff_text(config: Config, kernel: Kernel, links: List[Event], addresses: Dic
     model.recount()
     changes = Reconciler(kernel, model, lambda _level, _line: None, dry_run=True).reconcile(0.0)
     wrong = ["# %s: %s" % (managed.name, managed.error) for managed in model.sets.values() if managed.error]
-    return "".join("%s\n" % line for line in [*wrong, *sets.text(changes)])
+    return "".join("%s\n" % line for line in [*wrong, *nft_text.text(changes)])
 
 
 def _fitness(managed: ManagedSet, info: Optional[SetInfo]) -> str:
@@ -41,9 +43,3 @@ def _fitness(managed: ManagedSet, info: Optional[SetInfo]) -> str:
         return "no such set now"
     wrong = [reason for reason in (sets.misfit(info, feed.holds) for feed in managed.feeds) if reason]
     return "cannot be filled: %s" % wrong[0] if wrong else "would be filled (%s)" % info.type
-
-
-def _aligned(rows: List[List[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()

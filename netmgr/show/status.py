@@ -5,13 +5,14 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from netmgr import __version__
 from netmgr.config.schema import InterfaceRule
-from netmgr.model import inventory
 from netmgr.model.inventory import Link
 from netmgr.model.managed_set import ManagedSet
 from netmgr.model.model import Model
+from netmgr.sync.repairs import Repair
 from netmgr.values import addresses, sets
-from netmgr.values.events import RulesetChanged
-from netmgr.values.sets import SetName
+from netmgr.values.addresses import local, prefixlen
+from netmgr.values.text import number
+from netmgr.wire import nft_text
 
 FLAG_NAMES = (
     (addresses.IFA_F_PERMANENT, "permanent"), (addresses.IFA_F_DEPRECATED, "deprecated"), (addresses.IFA_F_TENTATIVE, "tentative"),
@@ -20,17 +21,6 @@ FLAG_NAMES = (
     (addresses.IFA_F_NOPREFIXROUTE, "noprefixroute"), (addresses.IFA_F_MCAUTOJOIN, "autojoin"),
     (addresses.IFA_F_STABLE_PRIVACY, "stable-privacy"),
 )
-
-
-Suspect = Optional[RulesetChanged]
-
-
-class Repair(NamedTuple):
-    """Foreign damage that was mended: who may have done it, when (UTC, ISO 8601), to which sets."""
-
-    by: Tuple[Suspect, ...]
-    time: str
-    sets: Tuple[SetName, ...]
 
 
 class Sources(NamedTuple):
@@ -82,11 +72,6 @@ def summary(model: Model) -> str:
     return ", ".join(parts)
 
 
-def number(count: int, noun: str) -> str:
-    """1 set, 2 sets"""
-    return "%d %s%s" % (count, noun, "" if count == 1 else "s")
-
-
 def set_contents(model: Model) -> Dict[str, Any]:
     """Every set with its elements, in the shape of `sets json`."""
     return {"sets": [{**_set(model, managed), **_elements(model, managed)} for managed in shown(model)]}
@@ -94,13 +79,13 @@ def set_contents(model: Model) -> Dict[str, Any]:
 
 def broken_expectations(rule: InterfaceRule, held: Dict[bytes, int]) -> Iterator[str]:
     """What an entry of the configuration expects of an interface with these addresses and is not so."""
-    usable = {key: flags for key, flags in held.items() if not addresses.kinds(inventory.local(key), flags) & addresses.UNUSABLE}
+    usable = {key: flags for key, flags in held.items() if not addresses.kinds(local(key), flags) & addresses.UNUSABLE}
     if rule.dhcp and all(flags & addresses.IFA_F_PERMANENT for flags in usable.values()):
         yield "waiting for a DHCP lease"
-    there = {(inventory.local(key), inventory.prefixlen(key)) for key in usable}
-    for address, prefixlen in rule.addresses:
-        if (address, prefixlen) not in there:
-            yield "waiting for %s/%d" % (addresses.text(address), prefixlen)
+    there = {(local(key), prefixlen(key)) for key in usable}
+    for address, length in rule.addresses:
+        if (address, length) not in there:
+            yield "waiting for %s/%d" % (addresses.text(address), length)
 
 
 def _promised(model: Model, managed: ManagedSet, populated: "set[str]") -> bool:
@@ -148,9 +133,9 @@ def _excluded(model: Model, zones: Tuple[str, ...], width: int) -> List[int]:
 
 
 def _address(key: bytes, flags: int, excluded: List[int]) -> Dict[str, Any]:
-    mask = addresses.kinds(inventory.local(key), flags)
-    return {"address": "%s/%d" % (addresses.text(inventory.local(key)), inventory.prefixlen(key)),
-            "flags": flag_names(inventory.local(key), flags),
+    mask = addresses.kinds(local(key), flags)
+    return {"address": "%s/%d" % (addresses.text(local(key)), prefixlen(key)),
+            "flags": flag_names(local(key), flags),
             "counts": any(not mask & each for each in excluded)}
 
 
@@ -185,7 +170,7 @@ def _elements(model: Model, managed: ManagedSet) -> Dict[str, List[str]]:
     if form is None:
         return {"wanted": [], "present": [], "foreign_elements": []}
     plain = {"wanted": model.wanted(managed), "present": managed.ours, "foreign_elements": managed.foreign}
-    return {key: [each.strip('"') for each in sets.element_texts(form, elements)] for key, elements in plain.items()}
+    return {key: [each.strip('"') for each in nft_text.element_texts(form, elements)] for key, elements in plain.items()}
 
 
 def _sources(sources: Sources) -> Dict[str, Any]:

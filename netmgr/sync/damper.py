@@ -1,31 +1,15 @@
-"""How often to look at the ruleset, and how soon to repair it.
+"""How soon to repair: two programs that undo each other's work must not spin.
 
-Pace     a look that took d seconds is followed by a rest of `factor` times d, a second at most (the kernel may have kept us
-         waiting): whatever others do to nf_tables, looking takes a bounded share of a processor, and a look that costs nothing
-         waits for nothing
-Damper   two programs that undo each other's work: while there are more than 20 repairs in a second, each waits twice as long as the
-         one before, a second at most; then the waits shrink again.  Five seconds without any end the fight.
+While there are more than 20 repairs in a second, each waits twice as long as the one before, a second at most; then the waits shrink
+again.  Five seconds without any end the fight.
 """
 
 from collections import deque
 from typing import Deque
 
-REST_LONGEST = 1.0
 FIGHT_REPAIRS, FIGHT_SECONDS = 20, 1.0
 DELAY_FIRST, DELAY_LONGEST = 0.05, 1.0
 CALM_SECONDS = 5.0
-
-
-class Pace:
-    """Rest in proportion to the work, and at least for so many seconds."""
-
-    def __init__(self, factor: float, shortest: float = 0.0) -> None:
-        self._factor, self._shortest = factor, shortest
-        self.ready_at = 0.0
-
-    def spent(self, begin: float, end: float) -> None:
-        """A piece of work took from begin to end."""
-        self.ready_at = end + max(self._shortest, min(REST_LONGEST, self._factor * (end - begin)))
 
 
 class Damper:

@@ -10,9 +10,10 @@ from typing import AbstractSet, Callable, Iterable, Optional, Protocol, Set
 
 from netmgr.model.managed_set import ManagedSet
 from netmgr.model.model import Model
-from netmgr.sync.damper import Pace
-from netmgr.sync.reconciler import Log
-from netmgr.values.sets import SetName, element_list
+from netmgr.values.pace import Pace
+from netmgr.values.sets import SetName
+from netmgr.values.text import Log
+from netmgr.wire.nft_text import element_list
 
 REST, REST_SHORTEST = 20, 0.02
 

@@ -13,21 +13,21 @@ it in any other; then we look whether these are still the same sets, and try aga
 that: after a few attempts we commit in any generation.
 """
 
-from typing import Callable, Dict, Iterable, List, Optional, Protocol, Sequence, Set, Tuple
+from typing import Dict, Iterable, List, Optional, Protocol, Sequence, Set, Tuple
 
 from netmgr.model.model import Model
 from netmgr.values import sets
 from netmgr.values.errors import ProtocolError
+from netmgr.values.outcomes import NOTHING, STALE, Fault, Outcome, Reading
 from netmgr.values.sets import Change, ChangeElements, CreateTable, SetInfo, SetName
-from netmgr.wire.nft_answers import STALE, Fault, Outcome
-from netmgr.wire.nft_read import NOTHING, Reading
+from netmgr.values.text import Log, reason
+from netmgr.wire import nft_text
 
 NAMED_AT_MOST = 8
 LOOKS_AT_MOST = 3
 CAREFUL_ATTEMPTS = 4
 TELL_AGAIN = 60.0       # seconds that a set must have been well before an error it had is told again
 
-Log = Callable[[str, str], None]
 Finding = Tuple[Optional[SetInfo], Optional[Reading]]
 
 
@@ -192,7 +192,7 @@ class Reconciler:
         if self.dry_run:
             self.model.unsurveyed.difference_update(sets.names_of(changes))
             self.model.repaired.clear()
-            for line in sets.text(changes):
+            for line in nft_text.text(changes):
                 self._log("info", "would send: " + line)
             return
         for change in changes:
@@ -216,11 +216,6 @@ UNEXPLAINED = Fault(None, 0, "the kernel refused without a reason", "", None, Fa
 LOST = Fault(None, 0, "the kernel's answer was lost", "", None, False)
 
 
-def reason(problem: Exception) -> str:
-    """An error in a few words for the user."""
-    return problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
-
-
 def summary(change: ChangeElements) -> str:
     """One change as one line of the log."""
     parts = []
@@ -228,7 +223,7 @@ def summary(change: ChangeElements) -> str:
         if len(elements) > NAMED_AT_MOST:
             parts.append("%s %d elements" % (verb, len(elements)))
         elif elements:
-            parts.append("%s %s" % (verb, ", ".join(sets.element_texts(change.form, elements))))
+            parts.append("%s %s" % (verb, ", ".join(nft_text.element_texts(change.form, elements))))
     return "%s: %s" % (change.set, "; ".join(parts))
 
 

@@ -7,16 +7,26 @@ a look every second.  Putting back what was ours and had been taken away, or rem
 and is put down to the process that the kernel named, or to each of those that it named since the last thorough look.
 """
 
-from typing import Callable, Iterable, List, Optional
+from typing import Callable, Iterable, List, NamedTuple, Optional, Tuple
 
-from netmgr.show.status import Repair, Suspect, number
-from netmgr.sync.damper import Damper, Pace
-from netmgr.sync.reconciler import Log, Reconciler
+from netmgr.sync.damper import Damper
+from netmgr.sync.reconciler import Reconciler
+from netmgr.values.events import Suspect
+from netmgr.values.pace import Pace
 from netmgr.values.sets import Change, ChangeElements, SetName
+from netmgr.values.text import Log, number
 
 FLEETING_REST = 1.0
 QUICK_REST, THOROUGH_REST = 10, 20
 SUSPECTS_AT_MOST = 3
+
+
+class Repair(NamedTuple):
+    """Foreign damage that was mended: who may have done it, when (UTC, ISO 8601), to which sets."""
+
+    by: Tuple[Suspect, ...]
+    time: str
+    sets: Tuple[SetName, ...]
 
 
 class Guard:

@@ -91,3 +91,18 @@ def parse(notation: str) -> Tuple[bytes, int]:
     from ipaddress import ip_interface
     interface = ip_interface(notation)
     return interface.ip.packed, interface.network.prefixlen
+
+
+def identity(local: bytes, prefixlen: int, peer: bytes) -> bytes:
+    """What makes an address on one link the same address."""
+    return local + peer + bytes((prefixlen,))
+
+
+def local(identity: bytes) -> bytes:
+    """Our own end of the address."""
+    return identity[:len(identity) >> 1]
+
+
+def prefixlen(identity: bytes) -> int:
+    """The prefix length of the address."""
+    return identity[-1]

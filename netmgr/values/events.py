@@ -4,7 +4,7 @@ Addresses are bytes in network order, 4 long for IPv4 and 16 for IPv6.  An event
 removal (…Gone): applying one twice changes nothing, so a snapshot may overlap with the events that follow it.
 """
 
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple, Union
 
 GONE = -1
 
@@ -80,3 +80,8 @@ class RulesetChanged(NamedTuple):
     portid: int
     pid: int
     process: str
+
+
+Event = Union[LinkSeen, LinkGone, AddressSeen, AddressGone, AddressesSeen]
+
+Suspect = Optional[RulesetChanged]        # who may have changed the ruleset; None: somebody, it is not known who

@@ -5,10 +5,7 @@ first key + last key, both inclusive, in one bytes object.  A transaction is a s
 before all adds, so that ranges may move and a full set may exchange members.
 """
 
-from typing import AbstractSet, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
-
-from netmgr._nftcodec import ffi, lib
-from netmgr.values import addresses
+from typing import AbstractSet, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 NFT_SET_ANONYMOUS = 0x1
 NFT_SET_CONSTANT = 0x2
@@ -156,70 +153,3 @@ def difference_at(touched: AbstractSet[bytes], wanted: AbstractSet[bytes], ours:
         elif element not in ours and element not in foreign:
             found.add.append(element)
     return found
-
-
-def text(changes: Sequence[Change]) -> Iterator[str]:
-    """The transaction as nft commands, in the order in which they take effect."""
-    for change in changes:
-        if isinstance(change, CreateTable):
-            yield "add table %s %s" % change
-        elif isinstance(change, CreateSet):
-            yield "add set %s { type %s; }" % (change.set, change.type)
-    elements = [change for change in changes if isinstance(change, ChangeElements)]
-    for change in elements:
-        yield from _command("delete", change, change.delete)
-    for change in elements:
-        yield from _command("add", change, change.add)
-
-
-def _command(verb: str, change: ChangeElements, elements: Sequence[bytes]) -> Iterator[str]:
-    for each in () if change.form.type != IFNAME else sorted(elements):
-        if not _has_notation(change.form, each):
-            yield "# %s element %s { %s }: nft has no notation for this name" % (verb, change.set, element_text(change.form, each))
-    listed = element_list(change.form, elements, with_comment=verb == "add")
-    if listed:
-        yield "%s element %s { %s }" % (verb, change.set, listed)
-
-
-def element_list(form: Form, elements: Iterable[bytes], with_comment: bool = True) -> str:
-    """Elements with netmgr's comment, as nft reads them between braces.  Names for which nft has no notation are left out."""
-    suffix = (" timeout 0s" if form.timeout else "") + ' comment "%s"' % COMMENT if with_comment else ""
-    if form.type == IFNAME:
-        elements = [each for each in elements if _has_notation(form, each)]
-    if form.interval or form.type == IFNAME:
-        return ", ".join(each + suffix for each in element_texts(form, elements))
-    return _address_list(sorted(elements), form.width, suffix.encode())
-
-
-def _address_list(keys: List[bytes], width: int, suffix: bytes) -> str:
-    """Plain addresses, of which there may be very many, by csrc/textcodec.c."""
-    room = bytearray(len(keys) * (lib.TEXTCODEC_ADDRESS_MAX + len(suffix) + 2))
-    used = lib.textcodec_addresses(b"".join(keys), len(keys), width, suffix, ffi.from_buffer("char[]", room), len(room))
-    return room[:used].decode()
-
-
-def element_texts(form: Form, elements: Iterable[bytes]) -> List[str]:
-    """Elements in nft's notation, sorted by key."""
-    return [element_text(form, element) for element in sorted(elements)]
-
-
-def element_text(form: Form, element: bytes) -> str:
-    """One element: 192.0.2.1, 192.0.2.0/24, 192.0.2.1-192.0.2.5, "eth0", "ppp*"; "x\\*" is the interface with that very name."""
-    first, last = element[:form.width], element[form.width:]
-    if form.type == IFNAME:
-        name = first.rstrip(b"\0").decode("utf-8", "replace")
-        if last and first != last:
-            return '"%s*"' % name
-        return '"%s\\*"' % name[:-1] if name.endswith("*") else '"%s"' % name
-    if not last or first == last:
-        return addresses.text(first)
-    size = int.from_bytes(last, "big") - int.from_bytes(first, "big") + 1
-    if size & (size - 1) == 0 and int.from_bytes(first, "big") % size == 0:
-        return "%s/%d" % (addresses.text(first), form.width * 8 + 1 - size.bit_length())
-    return "%s-%s" % (addresses.text(first), addresses.text(last))
-
-
-def _has_notation(form: Form, element: bytes) -> bool:
-    """Whether nft can be told this name: it knows no escape for a quotation mark, and reads UTF-8."""
-    name = element[:form.width]
-    return b'"' not in name and name.decode("utf-8", "replace").encode() == name

@@ -10,64 +10,13 @@ import errno
 import struct
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
-from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, SetName
+from netmgr.values.outcomes import Fault, Outcome
+from netmgr.values.sets import SetName
 from netmgr.wire.netlink import NLMSG_ERROR, Ack, Message, error
-
-NFNL_SUBSYS_NFTABLES = 10
-NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END = 16, 17
-NFNL_BATCH_GENID = 1
-NFT_MSG_NEWTABLE = 0
-NFT_MSG_GETTABLE = 1
-NFT_MSG_NEWSET = 9
-NFT_MSG_GETSET = 10
-NFT_MSG_NEWSETELEM = 12
-NFT_MSG_GETSETELEM = 13
-NFT_MSG_DELSETELEM = 14
-NFT_MSG_NEWGEN = 15
-NFT_MSG_GETGEN = 16
-NFT_MSG_DESTROYSETELEM = 30
-
-NFTA_LIST_ELEM = 1
-NFTA_SET_ELEM_LIST_ELEMENTS = 3
-NFTA_SET_ELEM_FLAGS = 3
-NFT_SET_ELEM_INTERVAL_END = 0x1
-
-FAMILIES = {"inet": 1, "ip": 2, "arp": 3, "netdev": 5, "bridge": 7, "ip6": 10}
-KEY_TYPES = {IPV4_ADDR: 7, IPV6_ADDR: 8, IFNAME: 41}
+from netmgr.wire.nft import NFTA_SET_ELEM_FLAGS, NFTA_SET_ELEM_LIST_ELEMENTS
 
 ATTRIBUTES = 20        # what comes before the attributes: nlmsghdr, nfgenmsg
 _NLATTR = struct.Struct("=HH")
-
-
-class Fault(NamedTuple):
-    """One reason why a commit failed.
-
-    `set` is None when no single set is to blame.  `operation` is add, delete, create or nothing.  `position` is the index into the
-    change's add or delete of the first element that was refused, where the kernel told.  `gone`: the table or the set is missing.
-    """
-
-    set: Optional[SetName]
-    errno: int
-    reason: str
-    operation: str
-    position: Optional[int]
-    gone: bool
-
-
-class Outcome(NamedTuple):
-    """What became of a commit.
-
-    `known` False: it cannot be told, or only a part was applied; the sets must be read again.  `stale`: nothing was done, for others
-    have committed something since the generation that was asked for.
-    """
-
-    committed: bool
-    known: bool
-    faults: Tuple[Fault, ...]
-    stale: bool = False
-
-
-STALE = Outcome(False, True, (), True)
 
 
 class Part(NamedTuple):

@@ -12,14 +12,14 @@ key) says nothing.
 
 import struct
 from itertools import chain
-from typing import Dict, FrozenSet, List, NamedTuple, Set
+from typing import Dict, FrozenSet, List, Set
 
 from netmgr._nftcodec import ffi, lib
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import RulesetChanged
 from netmgr.values.sets import COMMENT, NFT_SET_EVAL, NFT_SET_INTERVAL, NFT_SET_TIMEOUT, Contents, SetInfo, SetName
 from netmgr.wire.netlink import Buffer, Message, attributes, messages
-from netmgr.wire.nft_answers import KEY_TYPES, NFNL_SUBSYS_NFTABLES, NFT_MSG_NEWGEN
+from netmgr.wire.nft import KEY_TYPES, NFNL_SUBSYS_NFTABLES, NFT_MSG_NEWGEN
 
 NFTA_GEN_ID, NFTA_GEN_PROC_PID, NFTA_GEN_PROC_NAME = 1, 2, 3
 NFTA_TABLE_HANDLE = 4
@@ -32,16 +32,6 @@ _TYPES = {**{number: name for name, number in KEY_TYPES.items()}, 9: "ether_addr
 _BITS = 6               # that a type takes in the number of a concatenation
 _COMMENT = COMMENT.encode()
 _RECORD = ffi.sizeof("struct nftcodec_element")
-
-
-class Reading(NamedTuple):
-    """What a set holds.  `verified`: the kernel held exactly this at one moment; else it is all that several dumps came up with."""
-
-    contents: Contents
-    verified: bool
-
-
-NOTHING = Reading(Contents(frozenset(), frozenset(), frozenset()), True)
 
 
 class Elements:

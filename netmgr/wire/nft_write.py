@@ -20,8 +20,7 @@ from typing import Iterator, List, Sequence, Tuple
 from netmgr._nftcodec import ffi, lib
 from netmgr.values.sets import COMMENT, IFNAME, WIDTHS, Change, ChangeElements, CreateSet, CreateTable, SetName
 from netmgr.wire.netlink import HEADER, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, attribute
-from netmgr.wire.nft_answers import (
-    ATTRIBUTES,
+from netmgr.wire.nft import (
     FAMILIES,
     KEY_TYPES,
     NFNL_BATCH_GENID,
@@ -31,8 +30,8 @@ from netmgr.wire.nft_answers import (
     NFT_MSG_DELSETELEM,
     NFT_MSG_DESTROYSETELEM,
     NFT_MSG_NEWSETELEM,
-    Part,
 )
+from netmgr.wire.nft_answers import ATTRIBUTES, Part
 
 CONDITION = 8           # bytes that a generation takes
 

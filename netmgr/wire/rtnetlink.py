@@ -15,10 +15,10 @@ Four things that are easily got wrong, each held by a kernel test:
 """
 
 import struct
-from typing import Callable, Dict, Iterator, NamedTuple, Optional, Union
+from typing import Callable, Dict, Iterator, NamedTuple, Optional
 
 from netmgr.values.errors import ProtocolError
-from netmgr.values.events import AddressesSeen, AddressGone, AddressSeen, LinkGone, LinkSeen
+from netmgr.values.events import AddressGone, AddressSeen, Event, LinkGone, LinkSeen
 from netmgr.wire.netlink import NLM_F_DUMP, Buffer, Message, attribute, attributes, messages, request
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
@@ -39,7 +39,6 @@ _UINT = struct.Struct("=I")
 
 _WIDTHS = {2: 4, 10: 16}
 
-Event = Union[LinkSeen, LinkGone, AddressSeen, AddressGone, AddressesSeen]
 
 
 class _Address(NamedTuple):

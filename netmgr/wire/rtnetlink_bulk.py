@@ -11,7 +11,7 @@ from typing import Dict, Iterator, List
 
 from netmgr._nftcodec import ffi, lib
 from netmgr.values.errors import ProtocolError
-from netmgr.values.events import AddressesSeen
+from netmgr.values.events import AddressesSeen, Event
 from netmgr.wire import rtnetlink
 from netmgr.wire.netlink import Message, messages
 
@@ -52,9 +52,9 @@ class AddressReader:
                 yield message
                 position += 16 + (len(message.payload) + 3 & ~3)
 
-    def events(self, end: int) -> List[rtnetlink.Event]:
+    def events(self, end: int) -> List[Event]:
         """Every event in so many bytes."""
-        found: List[rtnetlink.Event] = []
+        found: List[Event] = []
         tables: Tables = {}
         if lib.rtcodec_addresses(self._from, end, ROOM, *self._into) == end:
             self._enter(tables)
@@ -80,9 +80,9 @@ class AddressReader:
             place, number = place + length * count, number + count
 
 
-def _seen(tables: Tables) -> List[rtnetlink.Event]:
+def _seen(tables: Tables) -> List[Event]:
     """The tables as events; they are empty then."""
-    found: List[rtnetlink.Event] = [AddressesSeen(*each) for each in tables.items()]
+    found: List[Event] = [AddressesSeen(*each) for each in tables.items()]
     tables.clear()
     return found
 

@@ -1,9 +1,8 @@
 """What the tests of nf_tables at the real kernel share."""
 
 from netmgr.io.nft import Nft
+from netmgr.values.outcomes import Outcome, Reading
 from netmgr.values.sets import IFNAME, IPV4_ADDR, ChangeElements, Contents, Form, SetName
-from netmgr.wire.nft_answers import Outcome
-from netmgr.wire.nft_read import Reading
 from tests.kernel.lab import Lab
 from tests.nftables import PLAIN
 

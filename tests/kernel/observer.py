@@ -5,11 +5,21 @@ import struct
 from typing import Any, Dict, List, Set, Tuple
 
 from netmgr.io.rtnetlink import EventSocket, RequestSocket
-from netmgr.model.inventory import Inventory, local, prefixlen
-from netmgr.values.addresses import IFA_F_DADFAILED, IFA_F_DEPRECATED, IFA_F_PERMANENT, IFA_F_SECONDARY, IFA_F_TENTATIVE, parse, text
+from netmgr.model.inventory import Inventory
+from netmgr.values.addresses import (
+    IFA_F_DADFAILED,
+    IFA_F_DEPRECATED,
+    IFA_F_PERMANENT,
+    IFA_F_SECONDARY,
+    IFA_F_TENTATIVE,
+    local,
+    parse,
+    prefixlen,
+    text,
+)
+from netmgr.values.events import Event
 from netmgr.wire import rtnetlink
 from netmgr.wire.netlink import NLM_F_CREATE, attribute, request
-from netmgr.wire.rtnetlink import Event
 from tests.kernel.lab import Lab
 
 FLAGS = ((IFA_F_PERMANENT, ""), (IFA_F_DEPRECATED, " deprecated"), (IFA_F_SECONDARY, " secondary"), (IFA_F_TENTATIVE, " tentative"),

@@ -7,8 +7,8 @@ from typing import Dict, Iterable, List, Sequence, Tuple
 import pytest
 
 from netmgr.io.nft import Nft
+from netmgr.values.outcomes import Outcome
 from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, Change, ChangeElements, CreateSet, CreateTable, Form, SetName
-from netmgr.wire.nft_answers import Outcome
 from tests.fakekernel import FakeKernel
 from tests.kernel.lab import Lab
 from tests.kernel.nftables import delete, named

@@ -11,9 +11,8 @@ from netmgr.model.inventory import Inventory
 from netmgr.model.model import Model
 from netmgr.sync.reconciler import Reconciler
 from netmgr.values.events import LinkSeen
+from netmgr.values.outcomes import STALE, Outcome, Reading
 from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, Change, ChangeElements, Contents, Form
-from netmgr.wire.nft_answers import STALE, Outcome
-from netmgr.wire.nft_read import Reading
 from tests.kernel.lab import Lab
 from tests.kernel.nftables import DONE, NAMES, NOTHING, TIMEOUT, add, delete, make, named, ours, read
 from tests.nftables import PLAIN, RANGES, TOP, interface, ip, span

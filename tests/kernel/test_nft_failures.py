@@ -12,9 +12,11 @@ import pytest
 
 from netmgr.io.nft import Nft
 from netmgr.io.nft_socket import Netfilter
+from netmgr.values.outcomes import Outcome
 from netmgr.values.sets import IPV4_ADDR, ChangeElements, CreateSet, SetName
 from netmgr.wire.netlink import NLMSG_ERROR, Message, attribute, error, request
-from netmgr.wire.nft_answers import NFT_MSG_NEWSET, NFT_MSG_NEWTABLE, Outcome, Part
+from netmgr.wire.nft import NFT_MSG_NEWSET, NFT_MSG_NEWTABLE
+from netmgr.wire.nft_answers import Part
 from netmgr.wire.nft_write import transaction
 from tests.kernel.lab import Lab
 from tests.kernel.nftables import DONE, add, delete, make, named, ours, read

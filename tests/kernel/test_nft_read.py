@@ -7,8 +7,8 @@ from typing import List
 import pytest
 
 from netmgr.io.nft import Nft
+from netmgr.values.outcomes import NOTHING
 from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, Change, ChangeElements, CreateSet, CreateTable, SetName
-from netmgr.wire.nft_read import NOTHING
 from tests.kernel.lab import Lab
 from tests.kernel.nftables import DONE, NAMES, add, make, named, ours, read
 from tests.nftables import interface, ip
@@ -62,7 +62,7 @@ WRITER = """
 import random
 import time
 from netmgr.io.nft import Nft
-from netmgr.wire.nft_read import NOTHING
+from netmgr.values.outcomes import NOTHING
 from netmgr.values.sets import *
 nft, name, form, generator = Nft(), SetName("inet", "t", "a"), Form(IPV4_ADDR), random.Random(1)
 key = lambda number: number.to_bytes(4, "big")

@@ -9,8 +9,8 @@ from netmgr.io.loop import Loop
 from netmgr.io.nft import Nft
 from netmgr.io.ruleset import MANY, Ruleset
 from netmgr.values.events import RulesetChanged
+from netmgr.values.outcomes import STALE, Outcome
 from netmgr.values.sets import Change
-from netmgr.wire.nft_answers import STALE, Outcome
 from tests.kernel.lab import Lab
 from tests.kernel.nftables import DONE, add, make
 from tests.nftables import ip

@@ -3,8 +3,9 @@
 from typing import List
 
 from netmgr.io.nft import Nft
-from netmgr.values import sets
-from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, Change, ChangeElements, CreateSet, CreateTable, Form, SetName, element_list
+from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, Change, ChangeElements, CreateSet, CreateTable, Form, SetName
+from netmgr.wire import nft_text
+from netmgr.wire.nft_text import element_list
 from tests.kernel.lab import Lab
 from tests.kernel.nftables import make, named, ours, read
 from tests.nftables import PLAIN, RANGES, interface, ip, span
@@ -23,11 +24,11 @@ def additions() -> List[ChangeElements]:
 
 def test_what_is_added_and_removed(lab: Lab, nft: Nft) -> None:
     make(lab, plain="type ipv4_addr;", ranges="type ipv4_addr; flags interval;", names="type ifname;", six="type ipv6_addr;")
-    lab.nft("\n".join(sets.text(additions())))
+    lab.nft("\n".join(nft_text.text(additions())))
     for change in additions():
         assert read(nft, change.set.name) == ours(*change.add)
     moved: List[Change] = [change._replace(delete=change.add[:1], add=[]) for change in additions()]
-    lab.nft("\n".join(sets.text(moved)))
+    lab.nft("\n".join(nft_text.text(moved)))
     for change in additions():
         assert read(nft, change.set.name) == ours(*change.add[1:])
 
@@ -35,7 +36,7 @@ def test_what_is_added_and_removed(lab: Lab, nft: Nft) -> None:
 def test_what_is_created(lab: Lab, nft: Nft) -> None:
     name = SetName("ip6", "filter", "wan_ips6")
     elements = ChangeElements(name, Form(IPV6_ADDR), [], [V6])
-    lab.nft("\n".join(sets.text([CreateTable("ip6", "filter"), CreateSet(name, IPV6_ADDR), elements])))
+    lab.nft("\n".join(nft_text.text([CreateTable("ip6", "filter"), CreateSet(name, IPV6_ADDR), elements])))
     info = nft.inspect(name)
     assert info is not None
     assert nft.read(info) == ours(V6)
@@ -44,7 +45,7 @@ def test_what_is_created(lab: Lab, nft: Nft) -> None:
 def test_elements_for_a_set_with_timeouts(lab: Lab, nft: Nft) -> None:
     """nft takes them; that they last is then up to netmgr, for not every nft says so to the kernel."""
     make(lab, temporary="type ipv4_addr; flags timeout; timeout 1h;")
-    lab.nft("\n".join(sets.text([ChangeElements(named("temporary"), Form(IPV4_ADDR, timeout=True), [], [ip(1)])])))
+    lab.nft("\n".join(nft_text.text([ChangeElements(named("temporary"), Form(IPV4_ADDR, timeout=True), [], [ip(1)])])))
     assert read(nft, "temporary").contents.ours == {ip(1)}
 
 

@@ -1,0 +1,46 @@
+"""What became of a transaction and of a reading, as values."""
+
+from typing import NamedTuple, Optional, Tuple
+
+from netmgr.values.sets import Contents, SetName
+
+
+class Fault(NamedTuple):
+    """One reason why a commit failed.
+
+    `set` is None when no single set is to blame.  `operation` is add, delete, create or nothing.  `position` is the index into the
+    change's add or delete of the first element that was refused, where the kernel told.  `gone`: the table or the set is missing.
+    """
+
+    set: Optional[SetName]
+    errno: int
+    reason: str
+    operation: str
+    position: Optional[int]
+    gone: bool
+
+
+class Outcome(NamedTuple):
+    """What became of a commit.
+
+    `known` False: it cannot be told, or only a part was applied; the sets must be read again.  `stale`: nothing was done, for others
+    have committed something since the generation that was asked for.
+    """
+
+    committed: bool
+    known: bool
+    faults: Tuple[Fault, ...]
+    stale: bool = False
+
+
+STALE = Outcome(False, True, (), True)
+
+
+class Reading(NamedTuple):
+    """What a set holds.  `verified`: the kernel held exactly this at one moment; else it is all that several dumps came up with."""
+
+    contents: Contents
+    verified: bool
+
+
+NOTHING = Reading(Contents(frozenset(), frozenset(), frozenset()), True)

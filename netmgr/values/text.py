@@ -1,0 +1,30 @@
+"""How things are said to people: one way for each."""
+
+from typing import Callable, Iterator, Sequence
+
+Log = Callable[[str, str], None]        # level, line
+LEVELS = ("error", "warning", "info", "debug")
+
+
+def number(count: int, noun: str) -> str:
+    """1 set, 2 sets"""
+    return "%d %s%s" % (count, noun, "" if count == 1 else "s")
+
+
+def reason(problem: Exception) -> str:
+    """An error in a few words."""
+    return problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+
+
+def printable(text: str) -> str:
+    """The text with control characters, bidirectional overrides, lone surrogates and the like as \\x1b, \\u202e …"""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The rows of a table as lines, each column as wide as its widest cell, two spaces between them."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
