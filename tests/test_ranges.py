@@ -5,7 +5,7 @@ from typing import Iterable, List, Set
 
 import pytest
 
-from netmgr.model.ranges import minimal, pack, unpack
+from netmgr.model.ranges import apart, less, merged, minimal, pack, unpack
 from netmgr.values.addresses import parse
 
 Keys = Set[int]
@@ -76,6 +76,25 @@ def test_ranges_are_disjoint_and_hold_what_is_wanted(seed: int) -> None:
         assert set(held) == wanted - {key for each in foreign for key in range(each[0], each[1] + 1)}
 
 
+def keys_of(ranges: Iterable[bytes]) -> Keys:
+    return {key for each in ranges for key in range(each[0], each[1] + 1)}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_in_an_auto_merge_set_nothing_of_ours_touches_and_what_touches_others_is_told_apart(seed: int) -> None:
+    source = random.Random(seed)
+    for _ in range(250):
+        prefixes = [prefix(source.randrange(256), source.choice((5, 6, 7, 8, 8))) for _ in range(source.randrange(20))]
+        foreign = random_foreign(source)
+        whole, plain = minimal(prefixes, foreign, 1, merge=True), minimal(prefixes, foreign, 1)
+        assert whole == set(runs(keys_of(plain))) == merged(plain, 1)
+        near = {key for each in foreign for key in range(each[0] - 1, each[1] + 2)}
+        assert apart(whole, foreign, 1) == {each for each in whole if not near & keys_of([each])}
+        others = random_foreign(source)
+        assert keys_of(less(plain, others, 1)) == keys_of(plain) - keys_of(others)
+        assert less(whole, others, 1) == set(runs(keys_of(whole) - keys_of(others)))
+
+
 def networks(text: str) -> List[bytes]:
     return [address + bytes((length,)) for address, length in map(parse, text.split())]
 
@@ -104,6 +123,15 @@ def spans(text: str) -> Set[bytes]:
 def test_examples(wanted: str, foreign: str, expected: str) -> None:
     width = 16 if ":" in wanted else 4
     assert minimal(networks(wanted), spans(foreign), width) == spans(expected)
+
+
+def test_neighbours_are_joined_only_where_the_set_wants_it() -> None:
+    three = networks("192.0.2.5/32 192.0.2.6/32 192.0.2.7/32")
+    assert minimal(three, (), 4) == spans("192.0.2.5-192.0.2.5 192.0.2.6-192.0.2.6 192.0.2.7-192.0.2.7")
+    assert minimal(three, (), 4, merge=True) == spans("192.0.2.5-192.0.2.7")
+    assert minimal(three, spans("192.0.2.6-192.0.2.6"), 4, merge=True) == spans("192.0.2.5-192.0.2.5 192.0.2.7-192.0.2.7")
+    four = networks("192.168.1.0/24 192.168.2.0/24 192.168.3.0/24 192.168.4.0/24")
+    assert minimal(four, (), 4, merge=True) == spans("192.168.1.0-192.168.4.255")
 
 
 def test_a_range_packs_and_unpacks() -> None:

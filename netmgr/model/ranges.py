@@ -3,17 +3,46 @@
 A prefix is a key followed by one byte of prefix length, a range is its first key followed by its last.  Rules, from the contract:
 a network inside another is covered by it; two networks that together make a network are joined, again and again; a single
 address (or name) is never joined, only covered.  What foreign ranges cover already is left out.
+
+In auto-merge sets whatever of ours touches is joined, as nft would: nft plans its changes there as if nothing touched, and a set in
+which something does makes it delete ranges that do not exist.  For the same reason nothing that touches a foreign range may stand in a
+file that is loaded together with it (apart()).
 """
 
+from bisect import bisect_right
 from typing import Dict, Iterable, Iterator, List, Set, Tuple
 
 Span = Tuple[int, int]
 
 
-def minimal(prefixes: Iterable[bytes], foreign: Iterable[bytes], width: int) -> Set[bytes]:
-    """The ranges, as first + last key of `width` bytes each, that hold all prefixes less the foreign ranges."""
-    spans = _joined(prefixes, width)
-    return {pack(first, last, width) for first, last in _without(spans, sorted(unpack(each, width) for each in foreign))}
+def minimal(prefixes: Iterable[bytes], foreign: Iterable[bytes], width: int, merge: bool = False) -> Set[bytes]:
+    """The ranges, as first + last key of `width` bytes each, that hold all prefixes less the foreign ranges.
+
+    `merge`: as an auto-merge set wants them, none touches another.
+    """
+    spans = _without(_joined(prefixes, width), _spans(foreign, width))
+    return {pack(first, last, width) for first, last in (_merged(spans) if merge else spans)}
+
+
+def merged(ranges: Iterable[bytes], width: int) -> Set[bytes]:
+    """The ranges that hold the same keys and of which none touches another."""
+    return {pack(first, last, width) for first, last in _merged(_spans(ranges, width))}
+
+
+def less(ranges: Iterable[bytes], holes: Iterable[bytes], width: int) -> Set[bytes]:
+    """What of disjoint ranges is outside others."""
+    return {pack(first, last, width) for first, last in _without(_spans(ranges, width), _spans(holes, width))}
+
+
+def apart(ranges: Iterable[bytes], foreign: Iterable[bytes], width: int) -> Set[bytes]:
+    """Those of the ranges that neither overlap a foreign range nor touch one."""
+    others = list(_merged(_spans(foreign, width)))
+    starts = [first for first, _last in others]
+
+    def near(span: Span) -> bool:
+        index = bisect_right(starts, span[1] + 1) - 1       # the last of the others that begins before the end, or right behind it
+        return index >= 0 and others[index][1] >= span[0] - 1
+    return {each for each in ranges if not near(unpack(each, width))}
 
 
 def pack(first: int, last: int, width: int) -> bytes:
@@ -24,6 +53,23 @@ def pack(first: int, last: int, width: int) -> bytes:
 def unpack(element: bytes, width: int) -> Span:
     """First and last key of a range, as numbers."""
     return int.from_bytes(element[:width], "big"), int.from_bytes(element[width:], "big")
+
+
+def _spans(ranges: Iterable[bytes], width: int) -> List[Span]:
+    return sorted(unpack(each, width) for each in ranges)
+
+
+def _merged(spans: Iterable[Span]) -> Iterator[Span]:
+    """Sorted spans, joined where they overlap or touch."""
+    begin, end = 0, -2
+    for first, last in spans:
+        if first > end + 1:
+            if end >= begin:
+                yield begin, end
+            begin, end = first, last
+        end = max(end, last)
+    if end >= begin:
+        yield begin, end
 
 
 def _joined(prefixes: Iterable[bytes], width: int) -> List[Span]:
@@ -52,7 +98,7 @@ def _outermost(spans: List[Span]) -> Iterator[Span]:
             yield first, last
 
 
-def _without(spans: List[Span], holes: List[Span]) -> Iterator[Span]:
+def _without(spans: Iterable[Span], holes: List[Span]) -> Iterator[Span]:
     """What of the sorted, disjoint spans is outside the sorted holes."""
     start = 0
     for first, last in spans:
