@@ -159,7 +159,7 @@ class Daemon:
         self._guard.adopt(self._reconciler())
         self._model.retire(model.sets)
         moved = before.nftables.include_dir != config.nftables.include_dir
-        includes.remove([name for name in model.sets if moved or self._model.sets[name].retiring])
+        includes.remove([name for name in model.sets if moved or self._model.sets[name].role.retiring])
         if (before.socket_path, before.socket_mode, before.socket_group) != (
                 config.socket_path, config.socket_mode, config.socket_group):
             self._log("warning", "reload: the control socket stays as it is until a restart")

@@ -143,7 +143,7 @@ def test_a_set_that_appears_vanishes_and_comes_back() -> None:
     bench.happen(seen("192.0.2.2/24"))
     assert bench.settle() == []
     managed = bench.managed("wan_ips")
-    assert (managed.info, managed.error, sorted(bench.model.wanted(managed))) == (None, None, keys("192.0.2.1 192.0.2.2"))
+    assert (managed.seen.info, managed.error, sorted(bench.model.wanted(managed))) == (None, None, keys("192.0.2.1 192.0.2.2"))
     bench.make("wan_ips", foreign="192.0.2.2")
     bench.look()
     bench.settle()
@@ -448,7 +448,7 @@ def test_zones_of_which_nobody_ever_had_a_set_are_forgotten_with_their_last_cont
     bench.settle()
     for number in range(20):
         bench.containers(container("a", "172.17.0.2/16", label="apps,job%d" % number), container("b", "172.17.0.3/16", label="late"))
-        assert bench.managed("job%d_ips" % number).info is None
+        assert bench.managed("job%d_ips" % number).seen.info is None
         bench.settle()
         assert sorted(bench.model.policy.zones) == ["apps", "docker", "job%d" % number, "late"]
     bench.containers()
@@ -471,9 +471,9 @@ def test_a_forgotten_zone_leaves_the_set_to_others_that_fill_it() -> None:
     bench.happen(seen("192.0.2.1/24"))
     bench.containers(container("a", "172.17.0.2/16", label="apps, wan, docker"))
     bench.settle()
-    assert len(bench.managed("apps_ips").feeds) == 2
+    assert len(bench.managed("apps_ips").role.feeds) == 2
     bench.containers()
-    assert [feed.zone for feed in bench.managed("apps_ips").feeds] == ["wan"]
+    assert [feed.zone for feed in bench.managed("apps_ips").role.feeds] == ["wan"]
     assert sorted(bench.model.policy.zones) == ["docker", "wan"]
     bench.make("apps_ips")
     bench.look()
@@ -569,7 +569,7 @@ def test_an_event_costs_the_same_however_much_there_is(zones: str) -> None:
     bench.settle()
     name = named("wan_ips")
     bench.model.ledger.replace(name, dict.fromkeys(elements, 1))
-    bench.managed("wan_ips").ours = set(elements)
+    bench.managed("wan_ips").held.ours.update(elements)
     bench.happen(AddressSeen(1, *parse("192.0.2.1/24"), parse("192.0.2.1")[0], 0x80))
     Counted.hashed = 0
     tracemalloc.start()

@@ -132,9 +132,9 @@ HAPPENINGS: Tuple[Tuple[Callable[[Life], None], int], ...] = (
 
 def wanted(managed: ManagedSet, claimed: AbstractSet[bytes], foreign: AbstractSet[bytes]) -> AbstractSet[bytes]:
     """What the set should hold, from nothing but the claims, counted anew, and the foreign elements."""
-    if managed.form is not None and managed.form.interval:
-        return ranges.minimal(claimed, () if managed.exclusive else foreign, managed.form.width)
-    return set(claimed) if managed.exclusive else claimed - foreign
+    if managed.seen.form is not None and managed.seen.form.interval:
+        return ranges.minimal(claimed, () if managed.role.exclusive else foreign, managed.seen.form.width)
+    return set(claimed) if managed.role.exclusive else claimed - foreign
 
 
 def check(life: Life, foreign: Mapping[SetName, AbstractSet[bytes]], commits: int) -> None:
@@ -142,16 +142,16 @@ def check(life: Life, foreign: Mapping[SetName, AbstractSet[bytes]], commits: in
     counted = tally(model.inventory.things(), model.policy)
     assert {name: model.ledger.counts(name) for name in model.sets if model.ledger.counts(name)} == counted
     for name, found in kernel.sets.items():
-        if name not in model.sets or model.sets[name].form is None:
+        if name not in model.sets or model.sets[name].seen.form is None:
             assert found.foreign == foreign[name]
             continue
         managed = model.sets[name]
         expected = wanted(managed, counted.get(name, {}).keys(), foreign.get(name, set()))
-        assert (managed.ours, managed.foreign, managed.expiring) == (found.ours, found.foreign, set())
-        assert found.foreign == (set() if managed.exclusive else foreign.get(name, set()))
+        assert (managed.held.ours, managed.held.foreign, managed.held.expiring) == (found.ours, found.foreign, set())
+        assert found.foreign == (set() if managed.role.exclusive else foreign.get(name, set()))
         if found.info.size and len(expected) > found.info.size - len(found.foreign):
             assert found.ours < expected
-            assert (len(found.elements), bool(managed.full)) == (found.info.size, True)
+            assert (len(found.elements), bool(managed.wrong.full)) == (found.info.size, True)
         else:
             assert found.ours == expected
             assert not found.expiring - found.foreign
@@ -193,7 +193,7 @@ def test_a_start_that_does_not_know_the_containers_yet_takes_nothing_away(seed: 
         life.bench.look()
         life.bench.settle()
         for name, managed in life.bench.model.sets.items():
-            if name in before and not managed.exclusive:
+            if name in before and not managed.role.exclusive:
                 assert before[name] <= set(life.kernel.sets[name].elements), name
         life.bench.containers(*running.containers.values())
         life.bench.model.release_held()

@@ -80,7 +80,7 @@ def test_unknown_culprits_and_foreign_work_elsewhere() -> None:
     watch = Watch()
     watch.intrude("203.0.113.9")
     assert watch.settle() == [] and watch.guard.repairs == 0
-    assert watch.bench.managed("wan_ips").foreign == {key("203.0.113.9")}
+    assert watch.bench.managed("wan_ips").held.foreign == {key("203.0.113.9")}
     watch.damage()
     assert watch.settle(None)
     assert "another program" in watch.warnings()[0]
@@ -249,7 +249,7 @@ def test_a_full_set_with_timeouts_is_looked_at_every_second() -> None:
     watch = Watch(flags=NFT_SET_TIMEOUT)
     held = watch.bench.make("wan_ips", flags=NFT_SET_TIMEOUT, size=1, foreign="203.0.113.9")
     watch.settle()
-    assert watch.bench.managed("wan_ips").full and watch.guard.deadline() == watch.now + 1
+    assert watch.bench.managed("wan_ips").wrong.full and watch.guard.deadline() == watch.now + 1
     held.elements.clear()
     watch.now += 1
     watch.guard.settle()

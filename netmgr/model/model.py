@@ -1,7 +1,7 @@
 """The heart: what should be in every set, what is there, and the transaction between the two.
 
 The model is told things (changes of the inventory, what the kernel's sets hold, what became of a transaction) and asked for a
-plan.  It has no descriptor and no clock; whoever asks passes the time in.  What concerns one set alone is in managed.py.
+plan.  It has no descriptor and no clock; whoever asks passes the time in.  What concerns one set alone is in managed_set.py.
 
 While it is not yet known which containers run (`hold`), elements that an earlier netmgr left and that nothing claims are spared:
 one of them may be a container's, and must not vanish for the moment until the engine has answered.
@@ -14,7 +14,7 @@ from netmgr.config.schema import Config
 from netmgr.model.inventory import Change as Happening
 from netmgr.model.inventory import Inventory
 from netmgr.model.ledger import Ledger
-from netmgr.model.managed_set import ManagedSet
+from netmgr.model.managed_set import ManagedSet, Role
 from netmgr.model.zones import Feed, Policy, feeds_of_zone, tally
 from netmgr.values import sets
 from netmgr.values.events import ContainerSeen
@@ -61,14 +61,14 @@ class Model:
 
     def observe(self, findings: Dict[SetName, Tuple[Optional[SetInfo], Optional[Reading]]]) -> None:
         """Take in what the kernel's sets are and hold; (None, None) says that there is no such set."""
-        forms = {name: self.sets[name].form for name in findings}
+        forms = {name: self.sets[name].seen.form for name in findings}
         for name, (info, reading) in findings.items():
             managed = self.sets[name]
             managed.observe(info, reading, self._created_form(managed))
-        if any(self.sets[name].form != form for name, form in forms.items()):
+        if any(self.sets[name].seen.form != form for name, form in forms.items()):
             self._rebind()
         for name in findings:
-            if self.hold and not self.sets[name].retiring:
+            if self.hold and not self.sets[name].role.retiring:
                 self.sets[name].spare(self.ledger.wanted(name))
         self.unsurveyed.difference_update(findings)
         self._forget_retired()
@@ -77,15 +77,13 @@ class Model:
         """All sources have spoken: what nothing claims may go."""
         self.hold = False
         for managed in self.sets.values():
-            if managed.spared:
-                managed.spared = set()
-                managed.whole = True
+            managed.spare_nothing()
 
     def retire(self, names: Iterable[SetName]) -> None:
         """Sets of an earlier configuration: take netmgr's elements out of them, then forget them."""
         for name in names:
             if name not in self.sets:
-                self.sets[name] = ManagedSet(name, (), False)
+                self.sets[name] = ManagedSet(name, Role())
                 self.sets[name].retire()
                 self.unsurveyed.add(name)
 
@@ -99,7 +97,7 @@ class Model:
         counts = tally(self.inventory.things(), self.policy)
         for name, managed in self.sets.items():
             self.ledger.replace(name, counts.get(name, {}))
-            managed.whole = True
+            managed.compare_all()
 
     # -- what to do about it
 
@@ -112,16 +110,37 @@ class Model:
         touched = self.ledger.touched()
         changes: List[Change] = []
         for name, managed in self.sets.items():
-            if (managed.whole or name in touched) and managed.retry_at <= now:
+            if (managed.whole or name in touched) and managed.pause.until <= now:
                 changes += self._changes(managed)
         return changes
 
-    def committed(self, changes: Sequence[Change]) -> None:
-        """The transaction took effect."""
+    def unreadable(self, name: SetName, reason: str, now: float) -> None:
+        """The set could not be read; it is left alone for a while."""
+        self.sets[name].set_aside(reason, now)
+        self.unsurveyed.add(name)
+
+    def doubt(self, names: Iterable[SetName]) -> None:
+        """These sets may no longer be what they were: they must be looked at."""
+        self.unsurveyed.update(names)
+
+    def resume(self) -> None:
+        """Try everything again at once."""
+        for managed in self.sets.values():
+            managed.resume()
+
+    def take_repaired(self) -> List[SetName]:
+        """The sets in which a commit mended foreign damage since the last call."""
+        repaired = sorted(self.repaired)
+        self.repaired.clear()
+        return repaired
+
+    def committed(self, changes: Sequence[Change], really: bool = True) -> None:
+        """The transaction took effect; not really: from here on suppose that it did."""
         for change in changes:
             if isinstance(change, CreateSet):
-                self.unsurveyed.add(change.set)
-            elif isinstance(change, ChangeElements) and self.sets[change.set].apply(change):
+                if really:
+                    self.unsurveyed.add(change.set)
+            elif isinstance(change, ChangeElements) and self.sets[change.set].apply(change) and really:
                 self.repaired.add(change.set)
         self._forget_retired()
 
@@ -129,7 +148,7 @@ class Model:
         """The transaction failed.  Sets that may only need another look get one; if this happens `again`, they are left alone first."""
         elements = {change.set: change for change in changes if isinstance(change, ChangeElements)}
         for name in sets.names_of(changes):
-            self.sets[name].whole = True
+            self.sets[name].compare_all()
         for fault in faults:
             managed = None if fault.set is None else self.sets.get(fault.set)
             if managed is None:
@@ -144,15 +163,15 @@ class Model:
 
     def to_survey(self, now: float) -> List[SetName]:
         """The sets that need a look before they can be planned for."""
-        return sorted(name for name in self.unsurveyed if self.sets[name].retry_at <= now) if self.unsurveyed else []
+        return sorted(name for name in self.unsurveyed if self.sets[name].pause.until <= now) if self.unsurveyed else []
 
     def next_retry(self, planned: float) -> Optional[float]:
         """When the first set is due that was still set aside at the time of the last plan, if any was."""
-        return min((managed.retry_at for managed in self.sets.values() if managed.retry_at > planned), default=None)
+        return min((managed.pause.until for managed in self.sets.values() if managed.pause.until > planned), default=None)
 
     def relies_on_fleeting(self) -> bool:
         """Whether a set is as it is only until somebody else's element in it expires."""
-        fleeting = [managed for managed in self.sets.values() if managed.expiring or managed.full]
+        fleeting = [managed for managed in self.sets.values() if managed.held.expiring or managed.wrong.full]
         return any(managed.relies_on_fleeting(self.ledger.wanted(managed.name)) for managed in fleeting)
 
     def active(self, zone: str) -> bool:
@@ -164,11 +183,11 @@ class Model:
 
     def _changes(self, managed: ManagedSet) -> List[Change]:
         touched = self.ledger.take_touched(managed.name)
-        if managed.form is not None:
+        if managed.seen.form is not None:
             self.stale.add(managed.name)
-        creations = () if managed.info is not None else self._creations(managed)
-        if managed.form is None or creations is None:
-            managed.whole = False       # there is nothing to compare; when it appears, it will be read
+        creations = () if managed.seen.info is not None else self._creations(managed)
+        if managed.seen.form is None or creations is None:
+            managed.leave_missing()
             return []
         change = managed.plan(self.ledger.wanted(managed.name), touched)
         return [*creations] if change is None else [*creations, change]
@@ -176,7 +195,7 @@ class Model:
     def _creations(self, managed: ManagedSet) -> Optional[Sequence[Change]]:
         """What makes a missing set; None when it is not for netmgr to make it."""
         created = self._created_form(managed)
-        if created is None or managed.form != created:
+        if created is None or managed.seen.form != created:
             return None
         return CreateTable(managed.name.family, managed.name.table), CreateSet(managed.name, created.type)
 
@@ -186,7 +205,7 @@ class Model:
             self._manage_zones()
         if self.config.nftables.create:
             for zone in self.policy.zones_of_container(container):
-                missing = (feed.set for feed in feeds_of_zone(self.policy.zones[zone]) if self.sets[feed.set].info is None)
+                missing = (feed.set for feed in feeds_of_zone(self.policy.zones[zone]) if self.sets[feed.set].seen.info is None)
                 self.unsurveyed.update(name for name in missing if self._created_form(self.sets[name]) is not None)
 
     def _know_zones(self, container: ContainerSeen) -> bool:
@@ -204,20 +223,20 @@ class Model:
         for zone in self.policy.labels_of(container):
             if self.policy.only_labelled(zone) and not self.active(zone):
                 names = {feed.set for feed in feeds_of_zone(self.policy.zones[zone])}
-                if all(self.sets[name].form is None for name in names):
+                if all(self.sets[name].seen.form is None for name in names):
                     self._forget_zone(zone, names)
 
     def _forget_zone(self, zone: str, names: Set[SetName]) -> None:
         del self.policy.zones[zone]
         self._manage_zones()
         for name in names:
-            if not self.sets[name].feeds:
+            if not self.sets[name].role.feeds:
                 del self.sets[name]
                 self.unsurveyed.discard(name)
                 self.ledger.forget(name)
 
     def _manage_zones(self) -> None:
-        feeds: Dict[SetName, List[Feed]] = {name: [] for name, managed in self.sets.items() if not managed.retiring}
+        feeds: Dict[SetName, List[Feed]] = {name: [] for name, managed in self.sets.items() if not managed.role.retiring}
         for zone in self.policy.zones.values():
             for feed in feeds_of_zone(zone):
                 feeds.setdefault(feed.set, []).append(feed)
@@ -226,22 +245,22 @@ class Model:
             if name in self.sets:
                 self.sets[name].feed(of_set, exclusive)
             else:
-                self.sets[name] = ManagedSet(name, of_set, exclusive)
+                self.sets[name] = ManagedSet(name, Role(tuple(of_set), exclusive))
                 self.unsurveyed.add(name)
 
     def _rebind(self) -> None:
         """Forms have changed: count every claim anew."""
-        self.policy.bind({name: managed.form for name, managed in self.sets.items() if managed.form is not None})
+        self.policy.bind({name: managed.seen.form for name, managed in self.sets.items() if managed.seen.form is not None})
         self.recount()
 
     def _created_form(self, managed: ManagedSet) -> Optional[Form]:
         """The form of the set that netmgr makes when this one is missing; None when it makes none."""
-        if not self.config.nftables.create or managed.retiring:
+        if not self.config.nftables.create or managed.role.retiring:
             return None
-        conventional = (feed for feed in managed.feeds if self.policy.zones[feed.zone].sets is None and self.active(feed.zone))
+        conventional = (feed for feed in managed.role.feeds if self.policy.zones[feed.zone].sets is None and self.active(feed.zone))
         return next((Form(CREATED[suffix]) for feed in conventional for suffix in CREATED if feed.set.name == feed.zone + suffix), None)
 
     def _forget_retired(self) -> None:
-        for name in [name for name, managed in self.sets.items() if managed.retiring and not managed.ours]:
+        for name in [name for name, managed in self.sets.items() if managed.role.retiring and not managed.held.ours]:
             if name not in self.unsurveyed:
                 del self.sets[name]

@@ -20,8 +20,8 @@ def check_text(config: Config, inspect: Optional[Inspect]) -> str:
     """Every set that could be filled, from which zone, with what; `inspect` asks the kernel, None when it may not be asked."""
     rows = []
     for managed in Model(config, Inventory()).sets.values():
-        zone = ", ".join(dict.fromkeys(feed.zone for feed in managed.feeds))
-        holds = ", ".join(dict.fromkeys(feed.holds for feed in managed.feeds))
+        zone = ", ".join(dict.fromkeys(feed.zone for feed in managed.role.feeds))
+        holds = ", ".join(dict.fromkeys(feed.holds for feed in managed.role.feeds))
         rows.append([str(managed.name), "%s of %s" % (holds, zone), "" if inspect is None else _fitness(managed, inspect(managed.name))])
     return "".join("%s\n" % line for line in aligned(rows))
 
@@ -41,5 +41,5 @@ def diff_text(config: Config, kernel: Kernel, links: List[Event], addresses: Dic
 def _fitness(managed: ManagedSet, info: Optional[SetInfo]) -> str:
     if info is None:
         return "no such set now"
-    wrong = [reason for reason in (sets.misfit(info, feed.holds) for feed in managed.feeds) if reason]
+    wrong = [reason for reason in (sets.misfit(info, feed.holds) for feed in managed.role.feeds) if reason]
     return "cannot be filled: %s" % wrong[0] if wrong else "would be filled (%s)" % info.type

@@ -6,7 +6,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 from netmgr import __version__
 from netmgr.config.schema import InterfaceRule
 from netmgr.model.inventory import Link
-from netmgr.model.managed_set import ManagedSet
+from netmgr.model.managed_set import MISSING, ManagedSet
 from netmgr.model.model import Model
 from netmgr.sync.repairs import Repair
 from netmgr.values import addresses, sets
@@ -49,14 +49,14 @@ def everything(model: Model, sources: Sources, pid: int, uptime: float, config_p
 def state(model: Model, sources: Sources) -> str:
     """ready when every set that exists is synced and every enabled source is ok, else degraded."""
     healthy = all(each in ("ok", "disabled") for each in (sources.netlink_state, sources.docker_state))
-    return "ready" if healthy and all(managed.error is None or managed.retiring for managed in model.sets.values()) else "degraded"
+    return "ready" if healthy and all(managed.error is None or managed.role.retiring for managed in model.sets.values()) else "degraded"
 
 
 def shown(model: Model) -> Iterator[ManagedSet]:
     """The sets that concern the user: those that exist, and the missing ones that the configuration promises."""
-    populated = {feed.zone for managed in model.sets.values() if managed.info is not None for feed in managed.feeds}
+    populated = {feed.zone for managed in model.sets.values() if managed.seen.info is not None for feed in managed.role.feeds}
     for managed in model.sets.values():
-        if not managed.retiring and (managed.info is not None or managed.error is not None or _promised(model, managed, populated)):
+        if not managed.role.retiring and (managed.state.word != MISSING or _promised(model, managed, populated)):
             yield managed
 
 
@@ -64,8 +64,8 @@ def summary(model: Model) -> str:
     """All sets in one line."""
     shown_sets = list(shown(model))
     wrong = sum(managed.error is not None for managed in shown_sets)
-    missing = sum(managed.error is None and managed.info is None for managed in shown_sets)
-    parts = ["%s in %s" % (number(sum(len(managed.ours) for managed in shown_sets), "element"),
+    missing = sum(managed.error is None and managed.seen.info is None for managed in shown_sets)
+    parts = ["%s in %s" % (number(sum(len(managed.held.ours) for managed in shown_sets), "element"),
                            number(len(shown_sets) - wrong - missing, "set"))]
     parts += [number(missing, "set") + " missing"] if missing else []
     parts += [number(wrong, "set") + " in error"] if wrong else []
@@ -89,7 +89,7 @@ def broken_expectations(rule: InterfaceRule, held: Dict[bytes, int]) -> Iterator
 
 
 def _promised(model: Model, managed: ManagedSet, populated: "set[str]") -> bool:
-    for feed in managed.feeds:
+    for feed in managed.role.feeds:
         zone = model.policy.zones[feed.zone]
         if zone.sets is not None or (feed.zone not in populated and feed.set.name == zone.name + "_ips" and model.active(zone.name)):
             return True
@@ -126,7 +126,7 @@ def _four_before_six(item: Tuple[bytes, int]) -> Tuple[int, bytes]:
 
 def _excluded(model: Model, zones: Tuple[str, ...], width: int) -> List[int]:
     """What each set that would take addresses of this family leaves out; without such a set, what the others do."""
-    feeds = [(feed.exclude, managed.form) for managed in model.sets.values() for feed in managed.feeds
+    feeds = [(feed.exclude, managed.seen.form) for managed in model.sets.values() for feed in managed.role.feeds
              if feed.zone in zones and feed.holds != "interfaces"]
     fitting = [exclude for exclude, form in feeds if form is None or (form.width == width and form.type != sets.IFNAME)]
     return fitting or [exclude for exclude, _form in feeds] or [addresses.UNUSABLE]
@@ -154,22 +154,22 @@ def _containers(model: Model) -> Iterator[Dict[str, Any]]:
 
 
 def _set(model: Model, managed: ManagedSet) -> Dict[str, Any]:
-    info = managed.info
+    info = managed.seen.info
     return {
         "family": managed.name.family, "table": managed.name.table, "name": managed.name.name,
         "type": None if info is None else info.type,
-        "zone": ", ".join(dict.fromkeys(feed.zone for feed in managed.feeds)),
-        "holds": ", ".join(dict.fromkeys(feed.holds for feed in managed.feeds)),
-        "state": "error" if managed.error is not None else "missing" if info is None else "synced",
-        "elements": len(managed.ours), "foreign": len(managed.foreign), "error": managed.error,
+        "zone": ", ".join(dict.fromkeys(feed.zone for feed in managed.role.feeds)),
+        "holds": ", ".join(dict.fromkeys(feed.holds for feed in managed.role.feeds)),
+        "state": managed.state.word,
+        "elements": len(managed.held.ours), "foreign": len(managed.held.foreign), "error": managed.error,
     }
 
 
 def _elements(model: Model, managed: ManagedSet) -> Dict[str, List[str]]:
-    form = managed.form
+    form = managed.seen.form
     if form is None:
         return {"wanted": [], "present": [], "foreign_elements": []}
-    plain = {"wanted": model.wanted(managed), "present": managed.ours, "foreign_elements": managed.foreign}
+    plain = {"wanted": model.wanted(managed), "present": managed.held.ours, "foreign_elements": managed.held.foreign}
     return {key: [each.strip('"') for each in nft_text.element_texts(form, elements)] for key, elements in plain.items()}
 
 

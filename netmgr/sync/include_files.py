@@ -33,13 +33,13 @@ class Files(Protocol):
 
 def content(model: Model, managed: ManagedSet) -> str:
     """What stands in the file: one `elements = { … }`, or nothing."""
-    form = managed.form
-    elements: AbstractSet[bytes] = managed.ours
+    form = managed.seen.form
+    elements: AbstractSet[bytes] = managed.held.ours
     if form is None:
         return ""
-    if managed.info is None or not form.interval:
+    if managed.seen.info is None or not form.interval:
         wanted = model.wanted(managed)
-        if managed.info is None or wanted == elements:
+        if managed.seen.info is None or wanted == elements:
             elements = wanted       # the same, in an order that is quicker to sort
     listed = element_list(form, elements)
     return "elements = { %s }\n" % listed if listed else ""
@@ -63,7 +63,7 @@ class Includes:
         stale = [model.sets[name] for name in sorted(model.stale) if name in model.sets]
         model.stale.clear()
         for managed in stale:
-            if managed.form is not None and not managed.retiring:
+            if managed.seen.form is not None and not managed.role.retiring:
                 self._attempt(partial(self._files.write, managed.name, content(model, managed)))
         self._pace.spent(begin, self._clock())
 

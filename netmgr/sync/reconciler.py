@@ -72,8 +72,7 @@ class Reconciler:
             try:
                 finding = self._look_at(name, thorough)
             except (OSError, ProtocolError) as problem:
-                self.model.sets[name].set_aside("it cannot be read: %s" % reason(problem), now)
-                self.model.unsurveyed.add(name)
+                self.model.unreadable(name, "it cannot be read: %s" % reason(problem), now)
                 continue
             self._seen.add(name)
             if finding is not None:
@@ -114,9 +113,9 @@ class Reconciler:
 
     def _seems_same(self, name: SetName, info: SetInfo) -> bool:
         managed = self.model.sets[name]
-        if info.elements is None or managed.fault is not None or not managed.verified:
+        if info.elements is None or managed.wrong.fault is not None or not managed.seen.verified:
             return False
-        return _same(managed.info, info) and info.elements == managed.count
+        return _same(managed.seen.info, info) and info.elements == managed.count
 
     def _note_generation(self) -> None:
         """Of what is looked at from here on it is known that it was so in this generation, or in a later one."""
@@ -132,13 +131,13 @@ class Reconciler:
         self._note_generation()
         for name in names:
             try:
-                same = _same(self.model.sets[name].info, self._kernel.inspect(name))
+                same = _same(self.model.sets[name].seen.info, self._kernel.inspect(name))
             except (OSError, ProtocolError):
                 same = False
             if same:
                 self._seen.add(name)
             else:
-                self.model.unsurveyed.add(name)
+                self.model.doubt([name])
         return names <= self._seen
 
     def _commit(self, changes: List[Change], now: float, suspects: Set[SetName]) -> List[Change]:
@@ -153,7 +152,7 @@ class Reconciler:
             return []
         faults = _first_of_each(fault for fault in outcome.faults if fault.set in names)
         if not outcome.known:
-            self.model.unsurveyed.update(names)
+            self.model.doubt(names)
         if not faults:
             if outcome.known and len(names) > 1:
                 return [change for name in sorted(names) for change in self._commit(_only(changes, name), now, suspects)]
@@ -188,10 +187,8 @@ class Reconciler:
         self.model.refused(changes, [fault], now, again)
 
     def _committed(self, changes: Sequence[Change]) -> None:
-        self.model.committed(changes)
+        self.model.committed(changes, not self.dry_run)
         if self.dry_run:
-            self.model.unsurveyed.difference_update(sets.names_of(changes))
-            self.model.repaired.clear()
             for line in nft_text.text(changes):
                 self._log("info", "would send: " + line)
             return

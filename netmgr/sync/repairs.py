@@ -65,8 +65,7 @@ class Guard:
     def doubt(self) -> None:
         """At the next settle() read everything and try everything, whatever it costs and however soon it comes after the last time."""
         self._quick, self._thorough, self._damper = Pace(QUICK_REST), Pace(THOROUGH_REST), Damper()
-        for managed in self.reconciler.model.sets.values():
-            managed.retry_at = 0.0
+        self.reconciler.model.resume()
         self.changed([None])
 
     def settle(self) -> List[Change]:
@@ -77,8 +76,7 @@ class Guard:
             self._look()
             now = self._clock()
         changes = self._reconcile(now)
-        repaired = sorted(self.reconciler.model.repaired)
-        self.reconciler.model.repaired.clear()
+        repaired = self.reconciler.model.take_repaired()
         if repaired:
             self._account(repaired)
         self._look_at = self._next_look()
@@ -92,7 +90,7 @@ class Guard:
         now = self._clock()
         self.reconciler.survey(list(self.reconciler.model.sets), now)
         found = self._reconcile(now)
-        self.reconciler.model.repaired.clear()
+        self.reconciler.model.take_repaired()
         self._look_at = self._next_look()
         drift = [change for change in found if isinstance(change, ChangeElements)]
         if drift:
@@ -123,7 +121,7 @@ class Guard:
         thorough = begin >= self._thorough.ready_at
         self.reconciler.survey(sorted(model.sets), begin, thorough)
         self._suspicious = False
-        self._doubtful = not thorough or any(not managed.verified for managed in model.sets.values())
+        self._doubtful = not thorough or any(not managed.seen.verified for managed in model.sets.values())
         self._looked_at = end = self._clock()
         self._quick.spent(begin, end)
         if thorough:
