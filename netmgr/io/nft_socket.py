@@ -3,6 +3,8 @@
 Nothing here waits.  Netlink is synchronous: when a send returns, the kernel has done what was asked and every answer is queued; a dump
 continues within each receive.  So receiving until EAGAIN gives all there is.  Once a receive buffer overflows (ENOBUFS), the kernel
 drops everything until the queue is completely empty, which is another reason to drain it always.
+
+Only the kernel is believed: a connected socket takes messages for it alone from nobody else, and of those to a group the sender is told.
 """
 
 import errno
@@ -38,6 +40,7 @@ class Netfilter:
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, NETLINK_NETFILTER)
         self._socket.bind((0, 0))
+        self._socket.connect((0, 0))
         self.portid: int = self._socket.getsockname()[0]
         self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         self._socket.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
@@ -58,16 +61,17 @@ class Netfilter:
         self._socket.send(data)
 
     def receive(self) -> Optional[memoryview]:
-        """One datagram, valid until the next call; None when there is none.  OSError ENOBUFS: some were lost; go on receiving."""
-        while True:
-            try:
-                size, _, flags, (sender, _groups) = self._socket.recvmsg_into([self._buffer])
-            except BlockingIOError:
-                return None
-            if flags & MSG_TRUNC:
-                raise ProtocolError("netfilter: a datagram of more than %d bytes" % len(self._buffer))
-            if sender == 0:
-                return memoryview(self._buffer)[:size]
+        """One datagram, valid until the next call; None when there is none.  OSError ENOBUFS: some were lost; go on receiving.
+
+        What another process has sent counts as empty.
+        """
+        try:
+            size, _, flags, (sender, _groups) = self._socket.recvmsg_into([self._buffer])
+        except BlockingIOError:
+            return None
+        if flags & MSG_TRUNC:
+            raise ProtocolError("netfilter: a datagram of more than %d bytes" % len(self._buffer))
+        return memoryview(self._buffer)[:size if sender == 0 else 0]
 
     def exchange(self, data: bytes, last: int) -> Tuple[List[Message], bool]:
         """Send, and receive all that comes of it; True: some of that was lost.  Nothing follows a message with the number `last`."""

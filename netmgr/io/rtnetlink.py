@@ -5,6 +5,9 @@ completely empty.  So drain() always reads until EAGAIN, and the caller takes a 
 earlier would miss what happens behind it.  Replies need a socket of their own, because an overrun drops replies as well.
 
 A dump that the kernel marks as interrupted (NLM_F_DUMP_INTR on any of its messages) has holes and doubles and is repeated.
+
+Whoever has CAP_NET_ADMIN in the namespace may send to our sockets.  A connected netlink socket takes messages for it alone from nobody
+but its peer, the kernel; what comes by a group tells its sender, and only port 0 is the kernel.
 """
 
 import errno
@@ -32,6 +35,7 @@ from netmgr.wire.rtnetlink_bulk import AddressReader, Tables
 EVENT_BUFFER = 64 << 20
 RECEIVE_SIZE = 128 << 10
 BYTES_AT_A_TIME = 256 << 10
+KERNEL = (0, 0)         # port, groups
 DUMP_ATTEMPTS = 5
 
 
@@ -59,6 +63,7 @@ class EventSocket:
         self._socket.setblocking(False)
         receive_buffer(self._socket, buffer_size)
         self._socket.bind((0, 0))
+        self._socket.connect(KERNEL)
         self._idle = memory(self._socket)
         for group in rtnetlink.GROUPS:
             self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
@@ -81,7 +86,9 @@ class EventSocket:
                 if filled > BYTES_AT_A_TIME:
                     self._socket.recv(1, socket.MSG_PEEK)
                     return Drained(self._reader.events(filled), "", True)
-                size = self._socket.recv_into(self._reader.buffer[filled:])
+                size, (sender, _groups) = self._socket.recvfrom_into(self._reader.buffer[filled:])
+                if sender:
+                    return Drained(self._reader.events(filled), lost, True)
                 if not filled and not lost and memory(self._socket) == self._idle:
                     return Drained(self._reader.events(size), "", False)
                 filled = 0 if lost else filled + (size + 3 & ~3)
@@ -115,7 +122,9 @@ class RequestSocket:
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+        self._socket.setblocking(False)
         self._socket.bind((0, 0))
+        self._socket.connect(KERNEL)
         self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         self._socket.setsockopt(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
         self._seq = 0
@@ -165,7 +174,11 @@ class RequestSocket:
                     others.append(event)
 
     def _receive(self) -> int:
-        size, _ancillary, flags, _address = self._socket.recvmsg_into([self._reader.buffer])
+        """Netlink is synchronous: what is not there now never comes."""
+        try:
+            size, _ancillary, flags, _address = self._socket.recvmsg_into([self._reader.buffer])
+        except BlockingIOError:
+            raise OSError(errno.EIO, "rtnetlink: a dump ended without saying so") from None
         if flags & socket.MSG_TRUNC:
             raise ProtocolError("rtnetlink: a reply of more than %d bytes" % len(self._reader.buffer))
         return size
@@ -174,6 +187,6 @@ class RequestSocket:
         """Read the rest of a reply: as long as a dump is under way, the kernel refuses another."""
         try:
             while True:
-                self._socket.recv_into(self._reader.buffer, 0, socket.MSG_DONTWAIT)
+                self._socket.recv_into(self._reader.buffer)
         except BlockingIOError:
             pass
