@@ -3,8 +3,8 @@
 All that is known stands in a few values, and only the methods here replace them: who else wants something of a set asks the model.
 
 A set is `whole` when all of it must be compared, which is so after it was read and after a transaction failed.  Otherwise only
-the elements whose claims began or ended are looked at, so that an event costs the same in a set of ten and of 100,000.  (Sets with
-ranges are always compared as a whole, for a new network may join with any other; so are full ones.)
+the elements whose claims began or ended are looked at, and in a set with ranges those next to them (see range_set.py), so that an event
+costs the same in a set of ten and of 100,000.  (Full sets are always compared as a whole.)
 
 `spared` are elements that an earlier netmgr left, that nothing claims and that must not go yet: see Model.hold.
 """
@@ -12,6 +12,7 @@ ranges are always compared as a whole, for a new network may join with any other
 from typing import AbstractSet, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from netmgr.model import ranges
+from netmgr.model.range_set import RangeSet
 from netmgr.model.zones import Feed
 from netmgr.values import sets
 from netmgr.values.outcomes import Reading
@@ -101,6 +102,7 @@ class ManagedSet:
         self.pause = NO_PAUSE
         self.spared: AbstractSet[bytes] = _NOTHING
         self.whole = True
+        self._ranges: Optional[RangeSet] = None
 
     @property
     def error(self) -> Optional[str]:
@@ -211,8 +213,7 @@ class ManagedSet:
             return _NOTHING
         if not form.interval:
             return claimed
-        there = self.spared if self.role.exclusive else self.held.foreign | self.spared
-        return ranges.minimal(claimed, there, form.width) | self.spared
+        return ranges.minimal(claimed, self._there(), form.width) | self.spared
 
     def spare(self, claimed: AbstractSet[bytes]) -> None:
         """Keep what is in it and is not wanted, until told otherwise."""
@@ -228,13 +229,16 @@ class ManagedSet:
         """What makes it true; None when it is.  Only the touched elements are looked at if that will do."""
         form, held, role = self.seen.form, self.held, self.role
         assert form is not None
-        wanted = self.wanted(claimed)
-        if self.whole or form.interval or self.wrong.full or (role.exclusive and held.foreign):
-            found = sets.difference(wanted, Contents(*held), role.exclusive and not role.retiring)
+        if role.retiring:
+            claimed = _NOTHING
+        if self.whole or self.wrong.full or (role.exclusive and held.foreign):
+            found = sets.difference(self._all_wanted(claimed), Contents(*held), role.exclusive and not role.retiring)
+        elif self._ranges is not None:
+            found = self._ranges.update(touched, claimed)
         else:
-            found = sets.difference_at(touched, wanted, held.ours, held.foreign)
+            found = sets.difference_at(touched, claimed, held.ours, held.foreign)
         if self.spared and not form.interval:
-            self.spared = {each for each in self.spared if each not in wanted}
+            self.spared = {each for each in self.spared if each not in claimed}
             found.delete.difference_update(self.spared)
         delete, add = sorted(found.delete | found.renew), sorted(found.renew) + sorted(found.add)
         if self.wrong.full:
@@ -247,6 +251,19 @@ class ManagedSet:
         if self.seen.info is not None:
             self._settled()
         return None
+
+    def _all_wanted(self, claimed: AbstractSet[bytes]) -> AbstractSet[bytes]:
+        """What wanted() says; ranges are kept, so that from now on differences will do."""
+        form = self.seen.form
+        if form is None or not form.interval:
+            self._ranges = None
+            return claimed
+        self._ranges = RangeSet(claimed, self._there(), form.width, False)
+        return self._ranges.wanted() | self.spared
+
+    def _there(self) -> AbstractSet[bytes]:
+        """The ranges that netmgr must not overlap."""
+        return self.spared if self.role.exclusive else self.held.foreign | self.spared
 
     def _fitting(self, add: List[bytes], capacity: int, deleted: int) -> List[bytes]:
         """As many of the new elements as there is room for, the first ones; the rest makes it an error."""

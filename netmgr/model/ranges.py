@@ -13,6 +13,7 @@ from bisect import bisect_right
 from typing import Dict, Iterable, Iterator, List, Set, Tuple
 
 Span = Tuple[int, int]
+Networks = Dict[int, Set[int]]      # prefix length -> networks, as their first bits
 
 
 def minimal(prefixes: Iterable[bytes], foreign: Iterable[bytes], width: int, merge: bool = False) -> Set[bytes]:
@@ -20,23 +21,29 @@ def minimal(prefixes: Iterable[bytes], foreign: Iterable[bytes], width: int, mer
 
     `merge`: as an auto-merge set wants them, none touches another.
     """
-    spans = _without(_joined(prefixes, width), _spans(foreign, width))
-    return {pack(first, last, width) for first, last in (_merged(spans) if merge else spans)}
+    known = list(prefixes)
+    return set(in_order(known, whole(known, width), foreign, width, merge))
+
+
+def in_order(prefixes: Iterable[bytes], networks: Networks, foreign: Iterable[bytes], width: int, merge: bool) -> List[bytes]:
+    """The same, sorted, when it is known which networks are whole."""
+    spans = without(outermost(_all(prefixes, networks, width)), _spans(foreign, width))
+    return [pack(first, last, width) for first, last in (touching_joined(spans) if merge else spans)]
 
 
 def merged(ranges: Iterable[bytes], width: int) -> Set[bytes]:
     """The ranges that hold the same keys and of which none touches another."""
-    return {pack(first, last, width) for first, last in _merged(_spans(ranges, width))}
+    return {pack(first, last, width) for first, last in touching_joined(_spans(ranges, width))}
 
 
 def less(ranges: Iterable[bytes], holes: Iterable[bytes], width: int) -> Set[bytes]:
     """What of disjoint ranges is outside others."""
-    return {pack(first, last, width) for first, last in _without(_spans(ranges, width), _spans(holes, width))}
+    return {pack(first, last, width) for first, last in without(_spans(ranges, width), _spans(holes, width))}
 
 
 def apart(ranges: Iterable[bytes], foreign: Iterable[bytes], width: int) -> Set[bytes]:
     """Those of the ranges that neither overlap a foreign range nor touch one."""
-    others = list(_merged(_spans(foreign, width)))
+    others = list(touching_joined(_spans(foreign, width)))
     starts = [first for first, _last in others]
 
     def near(span: Span) -> bool:
@@ -59,7 +66,7 @@ def _spans(ranges: Iterable[bytes], width: int) -> List[Span]:
     return sorted(unpack(each, width) for each in ranges)
 
 
-def _merged(spans: Iterable[Span]) -> Iterator[Span]:
+def touching_joined(spans: Iterable[Span]) -> Iterator[Span]:
     """Sorted spans, joined where they overlap or touch."""
     begin, end = 0, -2
     for first, last in spans:
@@ -72,33 +79,46 @@ def _merged(spans: Iterable[Span]) -> Iterator[Span]:
         yield begin, end
 
 
-def _joined(prefixes: Iterable[bytes], width: int) -> List[Span]:
+def whole(prefixes: Iterable[bytes], width: int) -> Networks:
+    """The networks that are given, or made of two halves that are whole."""
     bits = width * 8
-    by_length: Dict[int, Set[int]] = {}
+    found: Networks = {}
     for prefix in prefixes:
         length = prefix[width]
-        by_length.setdefault(length, set()).add(int.from_bytes(prefix[:width], "big") >> (bits - length))
+        if length < bits:
+            found.setdefault(length, set()).add(int.from_bytes(prefix[:width], "big") >> bits - length)
     for length in range(bits - 1, 0, -1):
-        level = by_length.get(length, set())
-        pairs = {number for number in level if number ^ 1 in level}
-        level -= pairs
-        if pairs:
-            by_length.setdefault(length - 1, set()).update(number >> 1 for number in pairs)
-    spans = [(number << bits - length, (number + 1 << bits - length) - 1)
-             for length, level in by_length.items() for number in level]
-    return list(_outermost(sorted(spans, key=lambda span: (span[0], -span[1]))))
+        level = found.get(length, ())
+        larger = {number >> 1 for number in level if not number & 1 and number + 1 in level}
+        if larger:
+            found.setdefault(length - 1, set()).update(larger)
+    return found
 
 
-def _outermost(spans: List[Span]) -> Iterator[Span]:
-    """Of sorted spans that are nested or apart, those that are inside no other."""
+def _all(prefixes: Iterable[bytes], networks: Networks, width: int) -> Iterator[Span]:
+    """What is claimed and whole; of two halves of a whole network neither."""
+    bits = width * 8
+    for length, level in networks.items():
+        larger = networks.get(length - 1, ())
+        for number in level:
+            if number >> 1 not in larger:
+                yield number << bits - length, (number + 1 << bits - length) - 1
+    for prefix in prefixes:
+        if prefix[width] == bits:
+            single = int.from_bytes(prefix[:width], "big")
+            yield single, single
+
+
+def outermost(spans: Iterable[Span]) -> Iterator[Span]:
+    """Of spans that are nested or apart, those that are inside no other, sorted."""
     reached = -1
-    for first, last in spans:
+    for first, last in sorted(spans, key=lambda span: (span[0], -span[1])):
         if last > reached:
             reached = last
             yield first, last
 
 
-def _without(spans: Iterable[Span], holes: List[Span]) -> Iterator[Span]:
+def without(spans: Iterable[Span], holes: List[Span]) -> Iterator[Span]:
     """What of the sorted, disjoint spans is outside the sorted holes."""
     start = 0
     for first, last in spans:

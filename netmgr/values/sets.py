@@ -5,7 +5,7 @@ first key + last key, both inclusive, in one bytes object.  A transaction is a s
 before all adds, so that ranges may move and a full set may exchange members.
 """
 
-from typing import AbstractSet, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
+from typing import AbstractSet, Iterable, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 NFT_SET_ANONYMOUS = 0x1
 NFT_SET_CONSTANT = 0x2
@@ -103,7 +103,7 @@ class Difference(NamedTuple):
 
     delete: Set[bytes]
     renew: Set[bytes]
-    add: List[bytes]
+    add: Set[bytes]
 
 
 def names_of(changes: Iterable[Change]) -> Set[SetName]:
@@ -139,17 +139,17 @@ def difference(wanted: AbstractSet[bytes], held: Contents, exclusive: bool) -> D
     if exclusive:
         delete.update(element for element in held.foreign if element not in wanted)
         renew.update(element for element in held.foreign if element in wanted)
-    return Difference(delete, renew, [element for element in wanted if element not in held.ours and element not in held.foreign])
+    return Difference(delete, renew, {element for element in wanted if element not in held.ours and element not in held.foreign})
 
 
 def difference_at(touched: AbstractSet[bytes], wanted: AbstractSet[bytes], ours: AbstractSet[bytes],
                   foreign: AbstractSet[bytes]) -> Difference:
     """The same for a few elements of a large set that is not exclusive and was right otherwise."""
-    found = Difference(set(), set(), [])
+    found = Difference(set(), set(), set())
     for element in touched:
         if element not in wanted:
             if element in ours:
                 found.delete.add(element)
         elif element not in ours and element not in foreign:
-            found.add.append(element)
+            found.add.add(element)
     return found
