@@ -136,6 +136,8 @@ def _indented(rows: Sequence[Tuple[str, str]]) -> Iterator[str]:
 
 def _run(options: Options) -> int:
     import gc
+    import signal
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])       # what comes from here on is a reload, as soon as there is a daemon
     gc.disable()        # loading makes very many objects and no garbage; the daemon enables it when it is ready
     from netmgr import daemon
     where = place(options.get("--config"), os.environ)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 NEEDS_CAPABILITY = "the kernel refuses access to nf_tables: netmgr needs the capability CAP_NET_ADMIN (or root)"
 UNSETTLED = "links and addresses cannot be read just now, the sets follow as soon as they can"
+LOG_AGAIN = 1.0
 KEPT = {"keep": "stay in their sets", "remove": "are removed"}
 
 
@@ -65,7 +66,7 @@ class Daemon:
         self._docker: Optional[DockerSource] = None
         self._audit_due: Optional[Deadline] = None
         self._wake: Optional[Deadline] = None
-        self._manager = systemd.Manager(loop.now, lambda: summary(self._model))
+        self._manager = systemd.Manager(loop.now, lambda: summary(self._model), loop.call_later)
         self._ready = False
         self._adopt(config)
         self._guard = Guard(self._reconciler(), loop.now, _utc, log)
@@ -79,6 +80,7 @@ class Daemon:
         """Bring all sets up to date; when they are, be ready."""
         for signum, callback in ((signal.SIGTERM, self._loop.stop), (signal.SIGINT, self._loop.stop), (signal.SIGHUP, self._hang_up)):
             self._loop.on_signal(signum, callback)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
         self._watchdog(systemd.watchdog_seconds())
         self._loop.before_sleep.append(self._settle)
 
@@ -109,7 +111,7 @@ class Daemon:
 
     def reload(self) -> str:
         """Swap in the configuration file as it is now; on any error nothing changes."""
-        systemd.notify("RELOADING=1", "MONOTONIC_USEC=%d" % systemd.monotonic_usec())
+        self._manager.news("RELOADING=1", "MONOTONIC_USEC=%d" % systemd.monotonic_usec())
         answer = self._reload()
         for line in answer.split("\n"):
             self._log("info" if answer.startswith("OK") else "warning", "reload: %s" % line)
@@ -296,6 +298,7 @@ def run(config_path: str, socket_path: Optional[str], log_level: Optional[str], 
     """`netmgr run`: serve until a signal or `shutdown` says otherwise; the exit status."""
     log = Log(log_level or "info", systemd.started_by_systemd())
     loop = Loop()
+    log.full = lambda: loop.call_later(LOG_AGAIN, log.resume)
     try:
         config = load(config_path)
         daemon = Daemon(loop, Options(config_path, socket_path, log_level, dry_run, default_socket), config, log, _open_nft())

@@ -4,9 +4,10 @@ import os
 import socket
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
-from typing import Iterator, List, Optional
+from typing import Callable, Iterator, List, Optional
 
 import pytest
 
@@ -19,6 +20,11 @@ def manager(tmp_path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.settimeout(10)
         yield listener
+
+
+def never(_delay: float, _callback: Callable[[], None]) -> None:
+    """Nothing has to be sent again."""
+    raise AssertionError
 
 
 def test_notify_by_path(manager: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,20 +53,25 @@ def test_nobody_to_notify(address: Optional[str], monkeypatch: pytest.MonkeyPatc
     assert os.listdir("/proc/self/fd") == before
 
 
-def test_a_manager_that_does_not_read_is_not_waited_for_for_ever(
+def test_a_manager_that_does_not_read_is_not_waited_for_and_misses_no_news(
         manager: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     manager.bind(str(tmp_path / "notify"))
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-    monkeypatch.setattr(systemd, "_PATIENCE", 0.01)
-    queue = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text())
-    for _message in range(queue + 5):
-        systemd.notify("WATCHDOG=1")
     manager.setblocking(False)
-    received = 0
-    with pytest.raises(BlockingIOError):
-        while manager.recv(1000):
-            received += 1
-    assert 0 < received <= queue + 5
+    later: List[Callable[[], None]] = []
+    told = systemd.Manager(lambda: 100.0, lambda: "well", lambda _delay, again: later.append(again))
+    filled = 0
+    while systemd.notify("WATCHDOG=1"):
+        filled += 1
+    told.news("RELOADING=1")
+    told.news("READY=1")
+    assert len(later) == 1
+    later.pop()()
+    assert len(later) == 1
+    assert [manager.recv(1000) for _message in range(filled)] == [b"WATCHDOG=1"] * filled
+    later.pop()()
+    assert [manager.recv(1000), manager.recv(1000)] == [b"RELOADING=1\nSTATUS=well", b"READY=1\nSTATUS=well"]
+    assert later == []
 
 
 def test_the_status_is_told_once_a_second_and_news_at_once(
@@ -69,7 +80,7 @@ def test_the_status_is_told_once_a_second_and_news_at_once(
     manager.setblocking(False)
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
     now, said = [100.0], ["none"]
-    told = systemd.Manager(lambda: now[0], lambda: said[0])
+    told = systemd.Manager(lambda: now[0], lambda: said[0], never)
 
     def heard() -> List[str]:
         messages = []
@@ -97,7 +108,7 @@ def test_the_status_is_told_once_a_second_and_news_at_once(
 def test_without_a_manager_no_status_is_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     answers = iter(["not to be asked for"])
-    told = systemd.Manager(lambda: 100.0, lambda: next(answers))
+    told = systemd.Manager(lambda: 100.0, lambda: next(answers), never)
     told.news("READY=1")
     told.look()
     assert (list(answers), told.deadline()) == (["not to be asked for"], None)
@@ -188,14 +199,86 @@ def test_a_log_that_nobody_takes() -> None:
     assert gone.stdout == closed.stdout == b"alive"
 
 
-def test_a_full_pipe_loses_lines_and_does_not_block() -> None:
+FULL = """
+import signal, sys
+from netmgr.io.log import Log
+log, asked = Log('info', True), []
+log.full = lambda: asked.append(1)
+for number in range(5000): log('info', 'x' * 100)
+print(len(asked) > 0, flush=True)
+sys.stdin.readline()
+log.resume()
+log('info', 'the end')
+"""
+
+
+def full_and_read(reader: int, writer: int, lines: int) -> List[bytes]:
+    """What comes out of a stderr that nobody reads before 5,000 lines were written to it; `lines` that it took are asserted."""
+    child = subprocess.Popen([sys.executable, "-c", FULL], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=writer)
+    assert child.stdin is not None and child.stdout is not None
+    assert child.stdout.readline() == b"True\n"
+    received = b""
+    while received.count(b"\n") < lines:
+        received += os.read(reader, 65536)
+    child.stdin.write(b"\n")
+    child.stdin.close()
+    while not received.endswith(b"the end\n"):
+        received += os.read(reader, 65536)
+    assert child.wait(10) == 0
+    child.stdout.close()
+    return received.replace(b"\r", b"").split(b"\n")
+
+
+def assert_counted(lines: List[bytes]) -> None:
+    """Each of 5,000 lines was taken whole, or is counted among the lost."""
+    taken = [line for line in lines if line == b"<6>" + b"x" * 100]
+    lost = 5000 - len(taken)
+    assert lost > 0 and taken
+    told = b"<4>the log took no lines for a while: %d lines lost" % lost
+    assert lines == [*taken, told, b"<6>the end", b""]
+
+
+def test_a_pipe_that_nobody_reads_loses_lines_and_counts_them() -> None:
     reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    script = "from netmgr.io.log import Log\nlog = Log('info', True)\nfor number in range(3000): log('info', 'x' * 100)"
-    subprocess.run([sys.executable, "-c", script], check=True, stderr=writer)
+    assert_counted(full_and_read(reader, writer, 300))
+    assert os.get_blocking(writer)
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_stream_that_nobody_reads_loses_lines_and_counts_them() -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        assert_counted(full_and_read(near.fileno(), far.fileno(), 100))
+        assert os.get_blocking(far.fileno())
+
+
+def test_a_terminal_that_is_stopped_loses_lines_and_counts_them() -> None:
+    reader, writer = os.openpty()
+    termios.tcflow(writer, termios.TCOOFF)
+    child = subprocess.Popen([sys.executable, "-c", FULL], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=writer)
+    assert child.stdin is not None and child.stdout is not None
+    assert child.stdout.readline() == b"True\n"
+    termios.tcflow(writer, termios.TCOON)
+    child.stdin.close()
+    received = b""
+    while not received.endswith(b"the end\r\n"):
+        received += os.read(reader, 65536)
+    assert b"<4>the log took no lines for a while: " in received
+    child.stdout.close()
+    assert child.wait(10) == 0
+    os.close(reader)
+    os.close(writer)
+
+
+def test_where_stderr_cannot_be_opened_anew_its_room_is_asked_for() -> None:
+    reader, writer = os.pipe()
+    script = FULL.replace("import signal, sys", "import os, sys\ndef refused(*_): raise PermissionError\nos.open = refused")
+    child = subprocess.run([sys.executable, "-c", script], input=b"\n", stdout=subprocess.PIPE, stderr=writer, check=True, timeout=60)
     os.close(writer)
     with open(reader, "rb") as file:
         assert set(file.read().split(b"\n")) == {b"<6>" + b"x" * 100, b""}
+    assert child.stdout == b"True\n"
 
 
 def test_an_unknown_level_is_a_bug() -> None:

@@ -6,23 +6,30 @@ All of it goes by environment variables and one datagram socket, and all of it i
 import os
 import socket
 import time
-from typing import Callable, List, Optional
+from collections import deque
+from typing import Callable, Deque, List, Optional, Tuple
 
 from netmgr.values.pace import Pace
 
 LISTEN_FDS_START = 3
 STATUS_REST = 1.0
-_PATIENCE = 1.0
+AGAIN = 0.1
+UNSENT_AT_MOST = 32
 
 
 class Manager:
-    """Tells the service manager, if there is one, how things are: news at once, the status line at most once a second."""
+    """Tells the service manager, if there is one, how things are: news at once, the status line at most once a second.
 
-    def __init__(self, clock: Callable[[], float], status: Callable[[], str]) -> None:
-        self._clock, self._status = clock, status
+    A manager that does not read is not waited for; what it must not miss is sent again, by `later` (Loop.call_later).
+    """
+
+    def __init__(self, clock: Callable[[], float], status: Callable[[], str],
+                 later: Callable[[float, Callable[[], None]], object]) -> None:
+        self._clock, self._status, self._later = clock, status, later
         self._there = "NOTIFY_SOCKET" in os.environ
         self._pace = Pace(0, STATUS_REST)
         self._told, self._waiting = "", False
+        self._unsent: Deque[Tuple[str, ...]] = deque(maxlen=UNSENT_AT_MOST)
 
     def news(self, *fields: str) -> None:
         """Say this, with the status as it is now."""
@@ -30,7 +37,9 @@ class Manager:
             now = self._clock()
             self._pace.spent(now, now)
             self._told = self._status()
-            notify(*fields, "STATUS=" + self._told)
+            self._unsent.append((*fields, "STATUS=" + self._told))
+            if len(self._unsent) == 1:
+                self._send()
 
     def look(self) -> None:
         """Something may have changed: say so if it shows in the status, now or at the deadline()."""
@@ -47,25 +56,31 @@ class Manager:
         """When to look() again."""
         return self._pace.ready_at if self._waiting else None
 
+    def _send(self) -> None:
+        while self._unsent:
+            if not notify(*self._unsent[0]):
+                self._later(AGAIN, self._send)
+                return
+            self._unsent.popleft()
 
-def notify(*fields: str) -> None:
-    """Send fields such as "READY=1" or "STATUS=…" to the service manager in one message.  Never raises.
 
-    A manager that does not read is waited for one second: a READY that got lost would mean a failed start.
-    """
+def notify(*fields: str) -> bool:
+    """Send fields such as "READY=1" or "STATUS=…" to the service manager in one message.  False: it takes none just now."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
-        return
+        return True
     if address[0] == "@":
         address = "\0" + address[1:]
     message = "\n".join(field.replace("\n", " ") for field in fields).encode("utf-8", "backslashreplace")
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
-            manager.settimeout(_PATIENCE)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as manager:
             manager.connect(address)
             manager.send(message)
+    except BlockingIOError:
+        return False
     except OSError:
         pass
+    return True
 
 
 def listen_fds() -> List[int]:
