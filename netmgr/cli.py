@@ -23,6 +23,8 @@ OPTIONS = {
     "--log-level": ("LEVEL", "error, warning, info or debug, instead of the configured one"),
     "--dry-run": ("", "log what would be sent to the kernel, and send nothing"),
     "--json": ("", "one line of JSON"),
+    "--step": ("", "wait for the Enter key before each step"),
+    "--pace": ("SECONDS", "the pause before each step, 2 by default on a terminal and 0 elsewhere"),
     "--help": ("", "this text"),
 }
 SHORT = {"-h": "--help"}
@@ -167,9 +169,12 @@ def _diff(options: Options) -> int:
     return _printing(lambda: check_and_diff.diff(place(options.get("--config"), os.environ).config))
 
 
-def _demo(_options: Options) -> int:
+def _demo(options: Options) -> int:
     from netmgr import demo
-    return demo.main()
+    pace = options.get("--pace")
+    if pace is not None and not (pace.isdigit() and len(pace) < 5):
+        raise _wrong("--pace needs a whole number of seconds", "demo")
+    return demo.main("--step" in options, None if pace is None else int(pace))
 
 
 def _status(options: Options) -> int:
@@ -253,6 +258,6 @@ COMMANDS = {command.name: command for command in (
     Command("resync", _CLIENT, "let the daemon read links, addresses, sets and containers again", _asking("resync")),
     Command("ping", _CLIENT, "whether a daemon answers", _asking("ping")),
     Command("shutdown", _CLIENT, "stop the daemon cleanly", _asking("shutdown")),
-    Command("demo", (), "all of it in a private network namespace, on the real kernel", _demo),
+    Command("demo", ("--step", "--pace"), "all of it in a private network namespace, on the real kernel", _demo),
     Command("version", (), "name and version", lambda _options: _show("netmgr %s\n" % __version__)),
 )}

@@ -90,8 +90,8 @@ def test_options_stand_anywhere(arguments: List[str], options: Dict[str, str]) -
 
 
 def test_the_table_of_the_contract() -> None:
-    daemon = {"run": {"--config", "--socket", "--log-level", "--dry-run"}, "check": {"--config"}, "diff": {"--config"}, "demo": set(),
-              "version": set()}
+    daemon = {"run": {"--config", "--socket", "--log-level", "--dry-run"}, "check": {"--config"}, "diff": {"--config"},
+              "demo": {"--step", "--pace"}, "version": set()}
     for name, options in daemon.items():
         assert set(cli.COMMANDS[name].options) == options
     assert set(cli.COMMANDS) == {*daemon, *CLIENTS}

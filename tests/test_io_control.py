@@ -16,13 +16,15 @@ import pytest
 from netmgr.io import control
 from netmgr.io.control import CLIENT_LIMIT, ask
 from netmgr.io.peer import Peer, peer_of
+from tests import other_users
 from tests.control_bench import Bench
+from tests.other_users import FOREIGN_GID, FOREIGN_UID
 
 needs_socat = pytest.mark.skipif(shutil.which("socat") is None, reason="socat is not installed")
-needs_other_users = pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("setpriv") is None or shutil.which("socat") is None, reason="only root can become another user")
+needs_other_users = pytest.mark.skipif(other_users.why_not() is not None or shutil.which("socat") is None,
+                                       reason=other_users.why_not() or "socat is not installed")
 
-FOREIGN_UID, FOREIGN_GID, SOCKET_GID = 54321, 54322, 54323
+SOCKET_GID = 54323
 DENIED = "ERROR: reload is only for root, the daemon's own user and members of the socket's group\n"
 
 

@@ -27,6 +27,7 @@ _netmgr()
     run) options='--config --socket --log-level --dry-run' ;;
     check | diff) options='--config' ;;
     status | sets | reload | resync | ping | shutdown) options='--json --socket --config' ;;
+    demo) options='--step --pace' ;;
     *) options= ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options --help" -- "$cur")
