@@ -5,7 +5,8 @@ import sys
 from typing import Optional
 
 from netmgr.config.schema import Config
-from netmgr.daemon import NEEDS_CAPABILITY, load
+from netmgr.daemon import NEEDS_CAPABILITY
+from netmgr.io.configuration import load
 from netmgr.io.nft import Nft
 from netmgr.io.rtnetlink import RequestSocket
 from netmgr.show import differences

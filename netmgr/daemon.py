@@ -12,8 +12,9 @@ import time
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, NamedTuple, Optional, Sequence
 
 from netmgr import __version__
-from netmgr.config.schema import Config, parse
+from netmgr.config.schema import Config, same_engine
 from netmgr.io import systemd
+from netmgr.io.configuration import load
 from netmgr.io.control import ControlServer, adopt, listen
 from netmgr.io.include_files import IncludeFiles
 from netmgr.io.link_source import LinkSource
@@ -165,7 +166,7 @@ class Daemon:
         if (before.socket_path, before.socket_mode, before.socket_group) != (
                 config.socket_path, config.socket_mode, config.socket_group):
             self._log("warning", "reload: the control socket stays as it is until a restart")
-        self._stop_sources(keep_docker=config.docker == before.docker)
+        self._stop_sources(keep_docker=same_engine(config.docker, before.docker))
         self._start_sources()
         self._links.catch_up()
         changes = self._settle()
@@ -282,16 +283,6 @@ class Daemon:
         return Sources(
             self._links.state, self._links.overruns, self._links.resyncs, self._guard.repairs, self._guard.last_repair,
             "disabled" if docker is None else docker.state, None if docker is None else docker.error)
-
-
-def load(path: str) -> Config:
-    """The configuration in a file.  OSError, ConfigError."""
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            text = file.read()
-    except OSError as problem:
-        raise OSError("cannot read the configuration %s: %s" % (path, problem.strerror)) from None
-    return parse(text, path)
 
 
 def run(config_path: str, socket_path: Optional[str], log_level: Optional[str], dry_run: bool, default_socket: str) -> int:

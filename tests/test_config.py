@@ -6,9 +6,10 @@ from typing import List, Tuple
 
 import pytest
 
-from netmgr.config.schema import Config, Docker, InterfaceRule, Nftables, SetRule, Zone, default_zone, parse
-from netmgr.values.addresses import DEPRECATED, DYNAMIC, LINK_LOCAL, PRIVATE, TEMPORARY
-from netmgr.values.errors import ConfigError
+from netmgr.config.reader import parse
+from netmgr.config.schema import EXCLUDED, NOWHERE, Config, Docker, InterfaceRule, Nftables, SetRule, Zone, default_zone
+from netmgr.values.addresses import DEPRECATED, DYNAMIC, LINK_LOCAL, LOOPBACK, PRIVATE, TEMPORARY
+from netmgr.values.errors import ConfigError, Entry
 
 FULL = """\
 # every key that there is
@@ -23,13 +24,14 @@ interfaces:
 
 zones:
   wan:
-    table: ip6 mangle
+    table: [ip6 mangle, inet filter, ip6 mangle]
     exclude: [link_local, private]
     exclusive: true
+    convention: false
     sets:
       wan_ips: addresses
       wan_prefixes: networks
-      wan_ports: interfaces
+      ip nat outside: interfaces
       wan_public: {holds: addresses, exclude: [link_local, private, deprecated, temporary]}
       wan_all: {holds: addresses, exclude: []}
   spare:
@@ -67,26 +69,41 @@ def errors_of(text: str) -> List[str]:
     return list(caught.value.errors)
 
 
+def at(line: int, key: str) -> Entry:
+    return Entry("c.yaml", line, key)
+
+
+def without_places(config: Config) -> Config:
+    """The same, wherever it stands in its files."""
+    zones = {name: zone._replace(entry=None, sets=tuple(rule._replace(entry=NOWHERE) for rule in zone.sets))
+             for name, zone in config.zones.items()}
+    return config._replace(interfaces=tuple(rule._replace(entry=NOWHERE) for rule in config.interfaces), zones=zones,
+                           docker=config.docker._replace(entry=None))
+
+
 def test_every_key() -> None:
-    here = Nftables("bridge", "guard", True, "remove", None, 60.0, "poll", 0.25)
+    here = Nftables(("bridge", "guard"), True, "remove", None, 60.0, "poll", 0.25)
     private = LINK_LOCAL | PRIVATE
     assert parse(FULL, "c.yaml") == Config(
         interfaces=(
-            InterfaceRule("eth0", True, (), ("wan",)),
-            InterfaceRule("eth1", False, ((bytes([192, 168, 1, 1]), 24),), ("lan", "trusted")),
-            InterfaceRule("wg[0-9]*", False, ((bytes([10, 9, 0, 1]), 32), (bytes.fromhex("20010db8") + bytes(11) + b"\x01", 64)), ()),
+            InterfaceRule("eth0", True, (), ("wan",), at(3, "interfaces[0]")),
+            InterfaceRule("eth1", False, ((bytes([192, 168, 1, 1]), 24),), ("lan", "trusted"), at(6, "interfaces[1]")),
+            InterfaceRule("wg[0-9]*", False, ((bytes([10, 9, 0, 1]), 32), (bytes.fromhex("20010db8") + bytes(11) + b"\x01", 64)), (),
+                          at(9, "interfaces[2]")),
         ),
         zones={
-            "wan": Zone("wan", "ip6", "mangle", private, True, (
-                SetRule("wan_ips", "addresses", private), SetRule("wan_prefixes", "networks", private),
-                SetRule("wan_ports", "interfaces", private),
-                SetRule("wan_public", "addresses", private | DEPRECATED | TEMPORARY), SetRule("wan_all", "addresses", 0))),
-            **{name: Zone(name, "bridge", "guard", LINK_LOCAL, False, None)
+            "wan": Zone("wan", (("ip6", "mangle"), ("inet", "filter")), private, True, False, (
+                SetRule("wan_ips", "addresses", private, None, at(18, "zones.wan.sets.wan_ips")),
+                SetRule("wan_prefixes", "networks", private, None, at(19, "zones.wan.sets.wan_prefixes")),
+                SetRule("outside", "interfaces", private, ("ip", "nat"), at(20, "zones.wan.sets.ip nat outside")),
+                SetRule("wan_public", "addresses", private | DEPRECATED | TEMPORARY, None, at(21, "zones.wan.sets.wan_public")),
+                SetRule("wan_all", "addresses", 0, None, at(22, "zones.wan.sets.wan_all"))), at(12, "zones.wan")),
+            **{name: Zone(name, (("bridge", "guard"),), LINK_LOCAL | LOOPBACK, entry=at(23, "zones.spare") if name == "spare" else None)
                for name in ("lan", "trusted", "spare", "containers", "web", "db")},
         },
         nftables=here,
         docker=Docker("true", "/run/podman.sock", "containers", "org.example.zone",
-                      (("frontend", "web"), ("back*", "db"), ("back*", "lan")), True, 2.5),
+                      (("frontend", "web"), ("back*", "db"), ("back*", "lan")), True, 2.5, at(34, "docker")),
         socket_path="/run/other.sock", socket_mode=0o600, socket_group="adm", log_level="debug",
     )
     assert list(parse(FULL, "c.yaml").zones) == ["wan", "lan", "trusted", "spare", "containers", "web", "db"]
@@ -94,8 +111,8 @@ def test_every_key() -> None:
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n...\n", "interfaces:\n", "interfaces: []", "zones: {}", "docker:", "{}"])
 def test_nothing_said_is_the_defaults(text: str) -> None:
-    assert parse(text, "c.yaml") == Config(
-        (), {}, Nftables("inet", "filter", False, "keep", "/run/netmgr", 300.0, "events", 0.5),
+    assert without_places(parse(text, "c.yaml")) == Config(
+        (), {}, Nftables(("inet", "filter"), False, "keep", "/run/netmgr", 300.0, "events", 0.5),
         Docker("auto", "/var/run/docker.sock", "docker", "netmgr.zone", (), False, 10.0), None, 0o660, None, "info")
 
 
@@ -121,6 +138,8 @@ http_bind_addr: "[::1]:9100"
     assert config.socket_path == "/tmp/test.sock"
 
 
+FILTER = (("inet", "filter"),)
+
 ACCEPTED: List[Tuple[str, str, object]] = [
     ("socket_mode: 0660", "socket_mode", 0o660),
     ("socket_mode: 660", "socket_mode", 0o660),
@@ -138,16 +157,16 @@ ACCEPTED: List[Tuple[str, str, object]] = [
     ("nftables: {audit_interval: 0.0}", "nftables.audit_interval", 0.0),
     ("nftables: {audit_interval: 1.5e+3}", "nftables.audit_interval", 1500.0),
     ("nftables: {include_dir: }", "nftables.include_dir", None),
-    ("nftables: {table: '  arp   x-/._9 '}", "nftables.table", "x-/._9"),
+    ("nftables: {table: '  arp   x-/._9 '}", "nftables.table", ("arp", "x-/._9")),
     ("socket_path: '/%s'" % ("x" * 106), "socket_path", "/" + "x" * 106),
     ("socket_group: '1000'", "socket_group", "1000"),
     ("http_bind_addr: ''", "log_level", "info"),
-    ("zones: {w: {exclude: dynamic}}", "zones", {"w": Zone("w", "inet", "filter", DYNAMIC)}),
-    ("zones: {w: {exclude: [dynamic, dynamic]}}", "zones", {"w": Zone("w", "inet", "filter", DYNAMIC)}),
-    ("zones: {w: {sets: {}}}", "zones", {"w": Zone("w", "inet", "filter", sets=())}),
-    ("zones: {w: {sets: }}", "zones", {"w": Zone("w", "inet", "filter")}),
-    ("zones: {w: }\nnftables: {table: ip nat}", "zones", {"w": Zone("w", "ip", "nat")}),
-    ("interfaces: [{name: '2', address: 192.0.2.7}]", "interfaces", (InterfaceRule("2", False, ((bytes([192, 0, 2, 7]), 32),), ()),)),
+    ("zones: {w: {exclude: dynamic}}", "zones", {"w": Zone("w", FILTER, DYNAMIC)}),
+    ("zones: {w: {exclude: [dynamic, dynamic]}}", "zones", {"w": Zone("w", FILTER, DYNAMIC)}),
+    ("zones: {w: {sets: {}}}", "zones", {"w": Zone("w", FILTER)}),
+    ("zones: {w: {sets: }}", "zones", {"w": Zone("w", FILTER)}),
+    ("zones: {w: }\nnftables: {table: ip nat}", "zones", {"w": Zone("w", (("ip", "nat"),))}),
+    ("interfaces: [{name: '2', address: 192.0.2.7}]", "interfaces", (InterfaceRule("2", False, ((bytes([192, 0, 2, 7]), None),), ()),)),
     ("interfaces: [{name: !!str on}]", "interfaces", (InterfaceRule("on", False, (), ()),)),
     ("interfaces: [&e {name: a*, dhcp: yes}, {<<: *e, name: b}]", "interfaces",
      (InterfaceRule("a*", True, (), ()), InterfaceRule("b", True, (), ()))),
@@ -161,7 +180,7 @@ ACCEPTED: List[Tuple[str, str, object]] = [
 
 @pytest.mark.parametrize(("text", "key", "expected"), ACCEPTED)
 def test_accepted(text: str, key: str, expected: object) -> None:
-    value: object = parse(text, "c.yaml")
+    value: object = without_places(parse(text, "c.yaml"))
     for name in key.split("."):
         value = getattr(value, name)
     assert value == expected
@@ -206,7 +225,7 @@ REJECTED: List[Tuple[str, str]] = [
      '3: interfaces[0].address: expected an address such as 192.0.2.1/24 or a list of them, got "fe80::1%eth0/64"'),
     ("interfaces:\n- name: a\n  address: 192.0.2.1/255.255.255.0",
      '3: interfaces[0].address: expected an address such as 192.0.2.1/24 or a list of them, got "192.0.2.1/255.255.255.0"'),
-    ("interfaces:\n- name: a\n  adress: 192.0.2.1/24", '3: interfaces[0].adress: expected a known key (nearest: address), got "adress"'),
+    ("interfaces:\n- name: a\n  adress: 192.0.2.1/24", '3: interfaces[0].adress: unknown key "adress"; did you mean "address"?'),
     ("interfaces:\n- name: a\n  name: b", "3: interfaces[0].name: expected the key once, got it again (it is in line 2, too)"),
     ("zones: [wan]", "1: zones: expected a mapping of zones, got a list"),
     ("zones:\n  1: {}", "2: zones.1: expected a zone name, got 1"),
@@ -214,10 +233,27 @@ REJECTED: List[Tuple[str, str]] = [
     ("zones:\n  w: x", '2: zones.w: expected a mapping, got "x"'),
     ("zones:\n  w: {}\n  w: {}", "3: zones.w: expected the key once, got it again (it is in line 2, too)"),
     ("zones:\n  %s: {}" % ("z" * 250), "2: zones.%s…: expected a zone name, got \"%s…\" (at most 249 characters)" % ("z" * 240, "z" * 240)),
-    ("zones:\n  w:\n    table: filter", '3: zones.w.table: expected a family and a table such as "inet filter", got "filter"'),
-    ("zones:\n  w:\n    table: ipv4 x", '3: zones.w.table: expected a family and a table such as "inet filter", got "ipv4 x"'
-                                         " (the families are inet, ip, ip6, bridge, netdev, arp)"),
-    ("zones:\n  w:\n    table: [inet, filter]", '3: zones.w.table: expected a family and a table such as "inet filter", got a list'),
+    ("zones:\n  w:\n    table: filter",
+     '3: zones.w.table: expected a family and a table such as "inet filter" or a list of them, got "filter"'),
+    ("zones:\n  w:\n    table: ipv4 x",
+     '3: zones.w.table: expected a family and a table such as "inet filter" or a list of them, got "ipv4 x"'
+     " (the families are inet, ip, ip6, bridge, netdev, arp)"),
+    ("zones:\n  w:\n    table: [filter]", '3: zones.w.table[0]: expected a family and a table such as "inet filter", got "filter"'),
+    ("nftables:\n  table: [inet filter]", '2: nftables.table: expected a family and a table such as "inet filter", got a list'),
+    ("zones:\n  w: {sets: {ipv4 x y: addresses}}", '2: zones.w.sets.ipv4 x y: expected a set name, got "ipv4 x y"'
+                                                  " (the families are inet, ip, ip6, bridge, netdev, arp)"),
+    ("zones:\n  w: {convention: never}", '2: zones.w.convention: expected true or false, got "never"'),
+    ("interfaces:\n- {name: a, zone: wan}", '2: interfaces[0].zone: unknown key "zone"; did you mean "nftables_zone"?'),
+    ("zone: {}", '1: zone: unknown key "zone"; did you mean "zones"?'),
+    ("docker: {zone: web}", '1: docker.zone: unknown key "zone"; did you mean "nftables_zone"?'),
+    ("docker: {frobnicate: 1}", '1: docker.frobnicate: unknown key "frobnicate"; known here: enabled, socket, nftables_zone, label,'
+                                " networks, require_healthy, grace"),
+    ("docker: false", "1: docker: expected a mapping, got the boolean false (to leave containers alone: docker: {enabled: false})"),
+    ("interfaces:\n- name: !lo", "2: interfaces[0].name: expected an interface name or a shell pattern, got the tag !lo"
+                                 ' (text that begins with ! needs quotes: "!lo")'),
+    ("interfaces:\n- {name: a, address: 192.168.1.0/24}",
+     '2: interfaces[0].address: expected an address such as 192.0.2.1/24 or a list of them, got "192.168.1.0/24"'
+     " (that is the network itself; an interface's address in it has other bits after the first 24)"),
     ("zones:\n  w: {exclude: [loopbak]}", "2: zones.w.exclude[0]: expected link_local, private, loopback, temporary, deprecated, dynamic,"
                                          ' permanent or secondary, got "loopbak"'),
     ("zones:\n  w: {sets: [a]}", "2: zones.w.sets: expected a mapping from sets to what they hold, got a list"),
@@ -248,9 +284,10 @@ REJECTED: List[Tuple[str, str]] = [
     ("socket_mode: 0x1b0", '1: socket_mode: expected an octal mode such as "0660", got 0x1b0'),
     ("socket_group: 1000", "1: socket_group: expected the name of a group, got 1000"),
     ("log_level: loud", '1: log_level: expected error, warning, info or debug, got "loud"'),
-    ("log_level: !odd info", '1: log_level: expected error, warning, info or debug, got "info"'),
+    ("log_level: !odd info",
+     '1: log_level: expected error, warning, info or debug, got the tag !odd (text that begins with ! needs quotes: "!odd info")'),
     ("http_bind_addr: 8080", "1: http_bind_addr: expected text, got 8080"),
-    ("interface: []", '1: interface: expected a known key (nearest: interfaces), got "interface"'),
+    ("interface: []", '1: interface: unknown key "interface"; did you mean "interfaces"?'),
     ("<<: [5]", "1: expected a mapping to merge, got 5"),
     ("zones: {a: &a {<<: *a, exclusive: 1}}", "1: zones.a.exclusive: expected true or false, got 1"),
 ]
@@ -262,10 +299,16 @@ def test_rejected(text: str, error: str) -> None:
 
 
 NO_YAML: List[Tuple[str, str]] = [
-    ("interfaces:\n\t- name: a", "c.yaml:2: not YAML: .*cannot start any token"),
+    ("interfaces:\n\t- name: a", "c.yaml:2: not YAML: a tab stands here; YAML indents with spaces"),
+    ("interfaces:\n- name: a\n\tdhcp: true", "c.yaml:3: not YAML: a tab stands here; YAML indents with spaces"),
+    ("interfaces:\n- name: *ppp", r'c.yaml:2: not YAML: text that begins with \* needs quotes: "\*ppp"'),
+    ("interfaces:\n- name: *ppp*", r'c.yaml:2: not YAML: text that begins with \* needs quotes: "\*ppp\*"'),
+    ("interfaces:\n- name: *", r'c.yaml:2: not YAML: text that begins with \* needs quotes: "\*"'),
+    ("interfaces: [{name: *, dhcp: true}]", r'c.yaml:1: not YAML: text that begins with \* needs quotes: "\*"'),
+    ("interfaces:\n- name: @home", 'c.yaml:2: not YAML: text that begins with @ needs quotes: "@home"'),
     ("interfaces: [", "c.yaml:2: not YAML: .*"),
     ("a: b: c", "c.yaml:1: not YAML: mapping values are not allowed .*"),
-    ("a: *nowhere", "c.yaml:1: not YAML: found undefined alias.*"),
+    ("a: *nowhere", r'c.yaml:1: not YAML: text that begins with \* needs quotes: "\*nowhere"'),
     ("zones: {}\n---\nzones: {}", "c.yaml:2: not YAML: expected a single document in the stream, but found another document"),
     ("zones:\n  a: \x07", r"c.yaml:2: not YAML: the character U\+0007 is not allowed"),
     ("\n\nzones: \ud800", r"c.yaml:3: not YAML: the character U\+D800 is not allowed"),
@@ -279,6 +322,39 @@ NO_YAML: List[Tuple[str, str]] = [
 @pytest.mark.parametrize(("text", "error"), NO_YAML, ids=range(len(NO_YAML)))
 def test_no_yaml(text: str, error: str) -> None:
     assert [re.fullmatch(error, each) is not None for each in errors_of(text)] == [True]
+
+
+def test_interfaces_and_zones_go_on_in_further_files() -> None:
+    first = "interfaces: [{name: eth0, nftables_zone: wan}]\nzones: {wan: {exclude: []}}\nnftables: {table: ip nat}"
+    more = [("conf.d/a.yaml", "zones: {lan: {sets: {ports: interfaces}}, wlan: {sets: {ports: interfaces}}}"), ("conf.d/b.yaml", ""),
+            ("conf.d/c.yaml", "# this\ninterfaces: [{name: eth1, nftables_zone: [lan, dmz]}]\n")]
+    config = parse(first, "c.yaml", more)
+    assert [(rule.pattern, str(rule.entry)) for rule in config.interfaces] == [("eth0", "c.yaml:1"), ("eth1", "conf.d/c.yaml:2")]
+    assert [(zone.name, str(zone.entry), zone.tables) for zone in config.zones.values()] == [
+        ("wan", "c.yaml:2", (("ip", "nat"),)), ("lan", "conf.d/a.yaml:1", (("ip", "nat"),)),
+        ("dmz", "None", (("ip", "nat"),)), ("wlan", "conf.d/a.yaml:1", (("ip", "nat"),))]
+
+
+def test_what_is_wrong_with_further_files() -> None:
+    main = "zones: {wan: {sets: {a: addresses}}}\nlog_level: loud"
+    more = [("d/a.yaml", "zones:\n  wan: {}\n  lan: {sets: {ip6 filter a: addresses}}"),
+            ("d/b.yaml", "docker: {enabled: maybe}\nzones:\n  dmz: {sets: {ip6 filter a: networks, inet filter a: addresses}}\nzons: 1")]
+    with pytest.raises(ConfigError) as caught:
+        parse(main, "c.yaml", more)
+    assert caught.value.errors == (
+        'c.yaml:2: log_level: expected error, warning, info or debug, got "loud"',
+        "d/a.yaml:2: zones.wan: expected the zone in one file, got it again (it is in c.yaml:1, too)",
+        "d/b.yaml:1: docker: expected only interfaces and zones in this file, got what belongs into c.yaml",
+        "d/b.yaml:3: zones.dmz.sets.inet filter a: expected the set in one file, got it again (it is in c.yaml:1, too)",
+        "d/b.yaml:3: zones.dmz.sets.ip6 filter a: expected the set in one file, got it again (it is in d/a.yaml:3, too)",
+        'd/b.yaml:4: zons: unknown key "zons"; did you mean "zones"?')
+
+
+def test_a_remark_has_its_parts() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse("log_level: loud", "c.yaml")
+    (remark,) = caught.value.remarks
+    assert (remark.entry, remark.message) == (at(1, "log_level"), 'expected error, warning, info or debug, got "loud"')
 
 
 def test_every_mistake_at_once_and_in_order() -> None:
@@ -296,7 +372,7 @@ zones:
     table: inet
   9: {}
 """)
-    assert [error.split(": expected")[0] for error in found] == [
+    assert [error.split(": expected")[0].split(": unknown")[0] for error in found] == [
         "c.yaml:1: log_level",
         "c.yaml:4: interfaces[0].dhcp",
         "c.yaml:5: interfaces[0].zone",
@@ -369,8 +445,7 @@ def test_mutations(seed: int) -> None:
 
 
 def test_a_zone_that_only_a_label_names() -> None:
-    nftables = Nftables(family="ip", table="nat")
-    assert default_zone("web", nftables) == Zone("web", "ip", "nat", LINK_LOCAL, False, None)
+    assert default_zone("web", Nftables(("ip", "nat"))) == Zone("web", (("ip", "nat"),), EXCLUDED, False, True, (), None)
     for name in ("", "9", "a b", "ä", "x" * 250, "a\n"):
         with pytest.raises(ValueError, match=r"nftables allows|at most"):
-            default_zone(name, nftables)
+            default_zone(name, Nftables())

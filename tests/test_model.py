@@ -374,10 +374,26 @@ def test_ranges_that_were_lost_with_their_set_are_a_repair_of_the_one_that_is_ma
     assert bench.ours("wan_ips") == "192.0.2.1" and bench.model.repaired == {named("wan_ips")}
 
 
-def test_sets_with_a_list_of_their_own_are_not_created() -> None:
-    bench = Bench(CREATE + "zones: {wan: {sets: {lan_ips: addresses, wan_ips: addresses}}}")
+def test_of_listed_sets_only_those_of_the_convention_are_created() -> None:
+    bench = Bench(CREATE + "zones: {wan: {sets: {lan_ips: addresses, wan_ips: {holds: addresses, exclude: []}, wan_ips6: interfaces}}}")
+    bench.happen(seen("192.0.2.1/24"), seen("169.254.0.1/16"))
+    bench.settle()
+    assert ([name.name for name in bench.kernel.sets], bench.ours("wan_ips")) == (["wan_ips"], "169.254.0.1 192.0.2.1")
+
+
+def test_without_the_convention_nothing_is_created() -> None:
+    bench = Bench(CREATE + "zones: {wan: {convention: false, sets: {wan_ips: addresses}}}")
     bench.happen(seen("192.0.2.1/24"))
     assert (bench.settle(), bench.kernel.sets) == ([], {})
+
+
+def test_in_a_list_of_tables_they_are_created_in_each() -> None:
+    bench = Bench(CREATE + "zones: {wan: {table: [inet filter, ip nat]}}")
+    bench.happen(seen("192.0.2.1/24"))
+    bench.settle()
+    assert sorted(str(name) for name in bench.kernel.sets) == [
+        "inet filter wan_ips", "inet filter wan_ips6", "ip nat wan_ips", "ip nat wan_ips6"]
+    assert (bench.ours("wan_ips"), bench.ours("ip nat wan_ips")) == ("192.0.2.1", "192.0.2.1")
 
 
 def test_a_set_of_one_zone_that_another_lists_too_is_created_for_the_one() -> None:

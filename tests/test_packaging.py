@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from netmgr import __version__, cli
-from netmgr.config import schema
+from netmgr.config import reader, schema
 
 FILES = Path(__file__).resolve().parents[1] / "pkg-files"
 DEFAULT = (FILES / "config/default.yaml").read_text()
@@ -18,23 +18,24 @@ COMMAND = pytest.mark.parametrize("command", cli.COMMANDS.values(), ids=list(cli
 
 
 def test_the_default_configuration_asks_for_nothing() -> None:
-    assert schema.parse(DEFAULT, "default.yaml") == schema.parse("", "empty.yaml")
+    asked = reader.parse(DEFAULT, "default.yaml")
+    assert asked._replace(docker=asked.docker._replace(entry=None)) == reader.parse("", "empty.yaml")
 
 
 def test_what_it_shows_in_comments_is_right_when_uncommented() -> None:
     text = re.sub(r"^#(?=[\w ] +\S|\w)", "", DEFAULT[DEFAULT.index("\ninterfaces:"):], flags=re.MULTILINE)
-    shown = schema.parse(text, "default.yaml")
+    shown = reader.parse(text, "default.yaml")
     assert [rule.pattern for rule in shown.interfaces] == ["eth0", "eth1"]
-    default = schema.parse("", "empty.yaml")
-    assert (shown.nftables, shown.docker, shown.socket_mode, shown.log_level) == (
-        default.nftables, default.docker, default.socket_mode, default.log_level)
+    default = reader.parse("", "empty.yaml")
+    assert schema.same_engine(shown.docker, default.docker)
+    assert (shown.nftables, shown.socket_mode, shown.log_level) == (default.nftables, default.socket_mode, default.log_level)
     wan = shown.zones["wan"]
-    assert wan._replace(sets=None) == schema.default_zone("wan", shown.nftables)
-    assert wan.sets is not None and [rule.name for rule in wan.sets] == ["wan_ips", "wan_public"]
+    assert wan._replace(sets=(), entry=None) == schema.default_zone("wan", shown.nftables)
+    assert [rule.name for rule in wan.sets] == ["wan_all", "wan_public"]
 
 
 def test_it_names_every_key() -> None:
-    keys = {*schema.TOP_KEYS, *schema.INTERFACE_KEYS, *schema.ZONE_KEYS, *schema.SET_KEYS, *schema.NFTABLES_KEYS, *schema.DOCKER_KEYS}
+    keys = {*reader.TOP, *reader.INTERFACE, *reader.ZONE, *reader.SET, *reader.NFTABLES, *reader.DOCKER}
     without_effect = {"nftables_rules_path", "http_bind_addr"}
     assert [key for key in sorted(keys - without_effect) if not re.search(r"\b%s:" % key, DEFAULT)] == []
     assert [key for key in sorted(keys) if not re.search(r"^\.(It )?Cm %s\b" % key, YAML_MANUAL, re.MULTILINE)

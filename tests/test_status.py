@@ -43,7 +43,7 @@ def test_the_whole_of_it() -> None:
     assert value["interfaces"] == [{
         "name": "eth0", "index": 1, "up": True, "zones": ["wan"],
         "addresses": [{"address": "192.0.2.1/24", "flags": ["permanent"], "counts": True}],
-        "expectations": ["waiting for a DHCP lease"]}]
+        "expectations": []}]
     assert value["containers"] == [{
         "id": "8dfa", "name": "name-8dfa", "zones": ["docker", "web"], "addresses": [{"network": "frontend", "address": "172.18.0.2"}]}]
     assert value["sets"][0] == {
@@ -77,11 +77,38 @@ def test_expectations_are_reported_until_they_hold() -> None:
     bench = Bench(EXPECTING)
     both = ["waiting for 192.168.1.1/24", "waiting for 2001:db8::1/64"]
     assert expectations(bench) == {"eth0": ["waiting for a DHCP lease"], "eth1": both, "ppp0": ["waiting for a DHCP lease"]}
-    bench.happen(seen("192.0.2.1/24"), seen("192.168.1.1/25", index=2), seen("2001:db8::1/64", IFA_F_PERMANENT | IFA_F_TENTATIVE, 2))
-    assert expectations(bench)["eth0"] == ["waiting for a DHCP lease"], "a permanent address is no lease"
+    bench.happen(seen("169.254.1.1/16", 0), seen("192.168.1.1/25", index=2), seen("2001:db8::1/64", IFA_F_PERMANENT | IFA_F_TENTATIVE, 2))
+    assert expectations(bench)["eth0"] == ["waiting for a DHCP lease"], "a link-local address is no lease"
     assert expectations(bench)["eth1"] == both, "another length is another address, and a tentative one is none yet"
-    bench.happen(seen("192.0.2.2/24", 0), seen("192.168.1.1/24", index=2), seen("2001:db8::1/64", index=2))
+    bench.happen(seen("192.0.2.2/24"), seen("192.168.1.1/24", index=2), seen("2001:db8::1/64", index=2))
     assert expectations(bench) == {"eth0": [], "eth1": [], "ppp0": ["waiting for a DHCP lease"]}
+
+
+def test_a_lease_is_an_address_that_nobody_has_listed() -> None:
+    bench = Bench("interfaces: [{name: eth0, dhcp: true, address: [192.0.2.1, 198.51.100.1/24]}]\ndocker: {enabled: false}")
+    assert expectations(bench)["eth0"] == ["waiting for a DHCP lease", "waiting for 192.0.2.1", "waiting for 198.51.100.1/24"]
+    bench.happen(seen("192.0.2.1/30"), seen("2001:db8::1/64"), seen("198.51.100.1/25"))
+    assert expectations(bench)["eth0"] == ["waiting for a DHCP lease", "waiting for 198.51.100.1/24"]
+    bench.happen(seen("10.0.0.9/8"), seen("198.51.100.1/24"))
+    assert expectations(bench)["eth0"] == []
+
+
+def test_of_a_set_that_is_looked_up_in_several_tables_one_is_enough() -> None:
+    bench = Bench("""
+        interfaces: [{name: eth0, nftables_zone: [wan, lan]}]
+        zones:
+          lan: {table: [inet filter, ip nat]}
+          wan: {table: [inet filter, ip nat], sets: {public: addresses, ip nat outside: addresses, inet other outside: addresses}}
+        docker: {enabled: false}""")
+
+    def missing() -> List[str]:
+        bench.look()
+        return ["%s %s %s" % (row["family"], row["table"], row["name"]) for row in status(bench)["sets"] if row["state"] == "missing"]
+
+    assert missing() == ["inet filter public", "ip nat outside", "inet other outside", "inet filter lan_ips"]
+    for name in ("ip nat public", "ip nat lan_ifs", "ip nat outside"):
+        bench.make(name, IPV4_ADDR)
+    assert missing() == ["inet other outside"]
 
 
 @pytest.mark.parametrize(("address", "flags", "names", "counts"), [

@@ -4,7 +4,7 @@ from typing import Dict, List, Optional, Set, Tuple
 
 import pytest
 
-from netmgr.config.schema import parse as configuration
+from netmgr.config.reader import parse as configuration
 from netmgr.model.inventory import Addresses, Interface, Inventory, Link, Thing
 from netmgr.model.zones import FEW, REMEMBERED, Policy, feeds_of_zone, tally
 from netmgr.values import addresses
@@ -162,16 +162,40 @@ def test_addresses_under_or_after_failed_detection_count_nowhere(flags: int, cou
     assert bool(claims(made, address("2001:db8::1/64", flags=flags))) == counts
 
 
-def test_link_local_addresses_are_left_out_by_default() -> None:
-    assert claims(policy(WAN, {"wan_ips": V4}), address("169.254.0.1/16")) == set()
+def test_link_local_addresses_and_loopback_are_left_out_by_default() -> None:
+    made = policy(WAN, {"wan_ips": V4})
+    assert claims(made, address("169.254.0.1/16"), address("127.0.0.1/8"), address("10.0.0.1/8")) == {("wan_ips", "10.0.0.1")}
 
 
 def test_the_convention_and_a_zones_own_list() -> None:
-    zones = configuration(WAN + "\nzones: {lan: {table: ip6 other, sets: {ports: interfaces}}}", "test.yaml").zones
+    zones = configuration(WAN + """
+zones: {lan: {table: ip6 other, sets: {ports: interfaces, lan_ips6: {holds: networks, exclude: []}}}}""", "test.yaml").zones
     assert [(str(feed.set), feed.holds) for feed in feeds_of_zone(zones["wan"])] == [
         ("inet filter wan_ips", "addresses"), ("inet filter wan_ips6", "addresses"), ("inet filter wan_ipv6", "addresses"),
         ("inet filter wan_nets", "networks"), ("inet filter wan_nets6", "networks"), ("inet filter wan_ifs", "interfaces")]
-    assert [(str(feed.set), feed.holds) for feed in feeds_of_zone(zones["lan"])] == [("ip6 other ports", "interfaces")]
+    assert [(str(feed.set), feed.holds) for feed in feeds_of_zone(zones["lan"])] == [
+        ("ip6 other lan_ips", "addresses"), ("ip6 other lan_ips6", "networks"), ("ip6 other lan_ipv6", "addresses"),
+        ("ip6 other lan_nets", "networks"), ("ip6 other lan_nets6", "networks"), ("ip6 other lan_ifs", "interfaces"),
+        ("ip6 other ports", "interfaces")]
+    assert {feed.set.name for feed in feeds_of_zone(zones["lan"]) if feed.exclude == addresses.UNUSABLE} == {"lan_ips6"}
+
+
+def test_without_the_convention_only_the_list_counts() -> None:
+    zones = configuration("zones: {lan: {convention: false, sets: {ports: interfaces}}, dmz: {convention: false}}", "test.yaml").zones
+    assert [str(feed.set) for feed in feeds_of_zone(zones["lan"])] == ["inet filter ports"]
+    assert feeds_of_zone(zones["dmz"]) == ()
+
+
+def test_several_tables() -> None:
+    zones = configuration("""
+        zones:
+          wan:
+            table: [inet filter, ip nat]
+            sets: {public: addresses, ip6 other outside: networks, ip nat wan_ips: {holds: networks}}""", "test.yaml").zones
+    feeds = {str(feed.set): feed.holds for feed in feeds_of_zone(zones["wan"])}
+    assert len(feeds) == 2 * 6 + 2 + 1
+    some = ("inet filter wan_ips", "ip nat wan_ips", "inet filter public", "ip nat public", "ip6 other outside")
+    assert [feeds[each] for each in some] == ["addresses", "networks", "addresses", "addresses", "networks"]
 
 
 # -- containers

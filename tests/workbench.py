@@ -3,8 +3,8 @@
 from functools import cache
 from typing import Dict, Iterable, List, Optional, Set, Tuple
 
+from netmgr.config.reader import parse as parse_configuration
 from netmgr.config.schema import Config
-from netmgr.config.schema import parse as parse_configuration
 from netmgr.model.inventory import Inventory
 from netmgr.model.managed_set import ManagedSet
 from netmgr.model.model import Model

@@ -6,7 +6,7 @@ the kernel take; the limits are those of the kernel's fixed-size fields.
 
 import re
 from fnmatch import translate
-from typing import Tuple
+from typing import Optional, Tuple
 
 from netmgr.values import addresses
 
@@ -17,7 +17,7 @@ LONGEST_ZONE = LONGEST_NAME - len("_nets6")
 LONGEST_INTERFACE = 15      # IFNAMSIZ without its NUL
 LONGEST_SOCKET_PATH = 107   # sun_path without its NUL
 
-_IDENTIFIER = re.compile(r"[A-Za-z_.][A-Za-z0-9_./-]*")
+IDENTIFIER = "[A-Za-z_.][A-Za-z0-9_./-]*"
 _NOT_IN_INTERFACES = b"/: \t\n\v\f\r\xa0"     # dev_valid_name(), with the kernel's isspace()
 _MODE = re.compile(r"(?:0o?)?([0-7]{1,3})")
 
@@ -42,6 +42,14 @@ def table(text: str) -> Tuple[str, str]:
     return words[0], identifier(words[1])
 
 
+def set_name(text: str) -> Tuple[Optional[Tuple[str, str]], str]:
+    """NAME, or FAMILY TABLE NAME: the table, if there is one, and the name."""
+    words = text.split()
+    if len(words) != 3:
+        return None, identifier(text)
+    return table(" ".join(words[:2])), identifier(words[2])
+
+
 def pattern(text: str) -> str:
     """A name or a shell pattern, as fnmatch has them."""
     if word(text).rfind("[") > text.rfind("]"):
@@ -62,15 +70,24 @@ def interface_pattern(text: str) -> str:
     return pattern(text)
 
 
-def address(text: str) -> Tuple[bytes, int]:
-    """ADDRESS/LENGTH, or ADDRESS alone for a network of its own: packed, with the prefix length."""
+def address(text: str) -> Tuple[bytes, Optional[int]]:
+    """ADDRESS/LENGTH or ADDRESS: packed, with the prefix length if there is one."""
     before, slash, length = text.partition("/")
     if "%" in before or (slash and not (length.isascii() and length.isdigit())):
         raise ValueError
     try:
-        return addresses.parse(text)
+        packed, prefixlen = addresses.parse(text)
     except ValueError:
         raise ValueError from None
+    return packed, prefixlen if slash else None
+
+
+def expected_address(text: str) -> Tuple[bytes, Optional[int]]:
+    """An address that an interface can have."""
+    packed, prefixlen = address(text)
+    if prefixlen is not None and prefixlen < len(packed) * 8 - 1 and addresses.network(packed, prefixlen) == packed:
+        raise ValueError("that is the network itself; an interface's address in it has other bits after the first %d" % prefixlen)
+    return packed, prefixlen
 
 
 def kind(text: str) -> int:
@@ -110,7 +127,7 @@ def word(text: str) -> str:
 
 
 def _identifier(text: str, longest: int) -> str:
-    if _IDENTIFIER.fullmatch(text) is None:
+    if re.fullmatch(IDENTIFIER, text) is None:
         raise ValueError("nftables allows letters, digits and _ . / - in a name, and no digit, / or - at its beginning")
     if len(text) > longest:
         raise ValueError("at most %d characters" % longest)

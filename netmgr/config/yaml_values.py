@@ -1,7 +1,7 @@
 """YAML as values that know their line and key path, and that collect what is wrong with them.
 
 A reader asks a Value for what it should be: text that converts, a flag, a number, a list, a mapping with known keys.  What is not so is
-noted and reads as None or empty, so that one pass finds every mistake; Problems.settle() then raises them together.
+noted and reads as None or empty, so that one pass finds every mistake; Problems.found() has them all.
 
 PyYAML parses (YAML 1.1: a plain `no` is a boolean, `0660` an octal number), but its nodes are read here and not its objects, for
 only nodes have lines and duplicate keys.  Aliases and merge keys (`<<`) work.  Limits: DEEPEST levels, because PyYAML composes nodes
@@ -12,8 +12,9 @@ stand for millions of values, or for themselves.
 import re
 from typing import Any, Callable, Dict, Iterator, List, NoReturn, Optional, Sequence, Tuple, TypeVar
 
-from netmgr.values.errors import ConfigError
-from netmgr.values.text import printable
+from netmgr.config import slips
+from netmgr.values.errors import ConfigError, Entry, Remark
+from netmgr.values.text import nearest, printable
 
 Node = Any      # one of yaml.nodes: its id, tag, value and start_mark
 
@@ -23,6 +24,7 @@ LONGEST_SHOWN = 60
 
 TAG = "tag:yaml.org,2002:"
 TEXT, INTEGER, FLOAT, BOOLEAN, NULL, MERGE = (TAG + name for name in ("str", "int", "float", "bool", "null", "merge"))
+MEANT = {"zone": "nftables_zone", "zones": "nftables_zone", "interface": "name", "device": "name"}      # of keys that nothing is near
 FLAGS = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
 
 _FORBIDDEN = "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"      # slow to compile, so only where in doubt
@@ -35,14 +37,18 @@ class Problems:
     """The mistakes found so far in one file."""
 
     def __init__(self, filename: str) -> None:
-        self._filename = filename
-        self._found: List[Tuple[int, int, str]] = []
+        self.filename = filename
+        self._found: List[Tuple[int, int, Remark]] = []
         self._values = 0
 
     def note(self, node: Node, path: str, complaint: str) -> None:
         """Remember that the value at this path is wrong."""
         mark = node.start_mark
-        self._found.append((mark.line, mark.column, "%s:%d: %s%s" % (self._filename, mark.line + 1, path and path + ": ", complaint)))
+        self._found.append((mark.line, mark.column, Remark(Entry(self.filename, mark.line + 1, path), complaint)))
+
+    def add(self, entry: Entry, complaint: str) -> None:
+        """Remember that what stands at this place is wrong."""
+        self._found.append((entry.line - 1, 0, Remark(entry, complaint)))
 
     def count_value(self, node: Node) -> None:
         """ConfigError, at once, when aliases have multiplied beyond all measure."""
@@ -52,12 +58,11 @@ class Problems:
 
     def fail(self, line: int, complaint: str) -> NoReturn:
         """Nothing more can be said about this file than this one thing.  `line` counts from 0."""
-        raise ConfigError(["%s:%d: %s" % (self._filename, line + 1, complaint)])
+        raise ConfigError([Remark(Entry(self.filename, line + 1), complaint)])
 
-    def settle(self) -> None:
-        """ConfigError with all that was found, in the order of the file."""
-        if self._found:
-            raise ConfigError(list(dict.fromkeys(text for _line, _column, text in sorted(self._found))))
+    def found(self) -> List[Remark]:
+        """All that was noted, each once, in the order of the file."""
+        return list(dict.fromkeys(remark for _line, _column, remark in sorted(self._found)))
 
 
 class Value:
@@ -68,6 +73,11 @@ class Value:
     def __init__(self, node: Node, path: str, problems: Problems) -> None:
         problems.count_value(node)
         self.node, self.path, self.problems = node, path, problems
+
+    @property
+    def entry(self) -> Entry:
+        """Where it stands."""
+        return Entry(self.problems.filename, self.node.start_mark.line + 1, self.path)
 
     @property
     def is_null(self) -> bool:
@@ -128,11 +138,11 @@ class Value:
             found = [self.scalar(expected + " or a list of them", convert)]
         return tuple(each for each in found if each is not None)
 
-    def entries(self, expected: str) -> "List[Tuple[Value, Value]]":
+    def entries(self, expected: str, hint: str = "") -> "List[Tuple[Value, Value]]":
         """(key, value) of a mapping, the key's path being the value's; none when it is null.  Keys are scalars, each once."""
         if not self.is_mapping:
             if not self.is_null:
-                self.wrong(expected)
+                self.wrong(expected, hint)
             return []
         found: Dict[str, Tuple[Value, Value]] = {}
         for key, value, merged in self._pairs():
@@ -146,16 +156,15 @@ class Value:
                 self.problems.note(key, found[key.value][0].path, "expected the key once, got it again (it is in line %d, too)" % first)
         return list(found.values())
 
-    def fields(self, expected: str, known: Sequence[str]) -> "Fields":
-        """A mapping in which only these keys are known."""
-        found: Dict[str, Value] = {}
-        for key, value in self.entries(expected):
+    def known_entries(self, expected: str, known: Sequence[str], hint: str = "") -> "Dict[str, Tuple[Value, Value]]":
+        """Those of a mapping in which only these keys are known."""
+        found: Dict[str, Tuple[Value, Value]] = {}
+        for key, value in self.entries(expected, hint):
             if key.node.value in known:
-                found[key.node.value] = value
+                found[key.node.value] = key, value
             else:
-                self.problems.note(key.node, key.path, "expected a known key (nearest: %s), got %s" % (
-                    _nearest(key.node.value, known), _shown(key.node)))
-        return Fields(self, found)
+                self.problems.note(key.node, key.path, _unknown_key(key.node.value, known))
+        return found
 
     def _pairs(self) -> Iterator[Tuple[Node, Node, bool]]:
         pending, seen = [(self.node, False)], {id(self.node)}
@@ -178,39 +187,6 @@ class Value:
                         pending.append((each, True))
 
 
-class Fields:
-    """What a mapping says under its known keys."""
-
-    def __init__(self, owner: Value, values: Dict[str, Value]) -> None:
-        self._owner = owner
-        self._values = values
-
-    def given(self, key: str) -> Optional[Value]:
-        """The value, unless it is left out or null."""
-        value = self._values.get(key)
-        return None if value is None or value.is_null else value
-
-    def read(self, key: str, reader: Callable[[Value], Optional[Result]], default: Result) -> Result:
-        """reader(value), or the default when there is nothing to read."""
-        value = self.given(key)
-        result = default if value is None else reader(value)
-        return default if result is None else result
-
-    def read_or_null(self, key: str, reader: Callable[[Value], Optional[Result]], default: Result) -> Optional[Result]:
-        """The same, where null is not "left out" but a value of its own."""
-        value = self._values.get(key)
-        return None if value is not None and value.is_null else self.read(key, reader, default)
-
-    def required(self, key: str, expected: str, convert: Callable[[str], Result], default: Result) -> Result:
-        """A scalar that must be there; the default only stands in for one that is wrong."""
-        if key in self._values:
-            result = self._values[key].scalar(expected, convert)
-            return default if result is None else result
-        if self._owner.is_mapping or self._owner.is_null:
-            self._owner.problems.note(self._owner.node, "%s.%s" % (self._owner.path, key), "expected %s, got nothing" % expected)
-        return default
-
-
 def compose(text: str, filename: str) -> Value:
     """The top of the tree; null for a text without any value.  ConfigError when it is no YAML."""
     import yaml
@@ -225,8 +201,9 @@ def compose(text: str, filename: str) -> Value:
         return Value(yaml.compose(text, Loader=loader) or yaml.compose("null", Loader=loader), "", problems)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        slip = slips.sentence(text, error) if mark else None
         said = [part for part in (getattr(error, "context", None), getattr(error, "problem", None)) if part]
-        problems.fail(mark.line if mark else 0, "not YAML: " + _printable(", ".join(said) or str(error)))
+        problems.fail(mark.line if mark else 0, "not YAML: " + (slip or _printable(", ".join(said) or str(error))))
 
 
 def _check_depth(events: Iterator[Any], problems: Problems) -> None:
@@ -264,10 +241,12 @@ def _number(text: str, lowest: float, highest: float) -> float:
     return float(text)
 
 
-def _nearest(word: str, known: Sequence[str]) -> str:
-    import difflib
-
-    return difflib.get_close_matches(word[:LONGEST_SHOWN], known, n=1, cutoff=0)[0]
+def _unknown_key(word: str, known: Sequence[str]) -> str:
+    meant = MEANT.get(word)
+    if meant not in known:
+        meant = nearest(word[:LONGEST_SHOWN], known)
+    advice = 'did you mean "%s"?' % meant if meant else "known here: " + ", ".join(known)
+    return 'unknown key "%s"; %s' % (_printable(word), advice)
 
 
 def _shown(node: Node) -> str:
@@ -276,6 +255,8 @@ def _shown(node: Node) -> str:
     if node.tag == NULL:
         return "nothing"
     text = _printable(node.value)
+    if node.tag.startswith("!") and node.tag != "!":
+        return "the tag %s (%s)" % (_printable(node.tag), slips.needs_quotes((node.tag + " " + node.value).rstrip()))
     if node.tag == BOOLEAN:
         return "the boolean " + text
     return text if node.tag.startswith(TAG) and node.tag != TEXT else '"%s"' % text

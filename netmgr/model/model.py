@@ -257,8 +257,9 @@ class Model:
         """The form of the set that netmgr makes when this one is missing; None when it makes none."""
         if not self.config.nftables.create or managed.role.retiring:
             return None
-        conventional = (feed for feed in managed.role.feeds if self.policy.zones[feed.zone].sets is None and self.active(feed.zone))
-        return next((Form(CREATED[suffix]) for feed in conventional for suffix in CREATED if feed.set.name == feed.zone + suffix), None)
+        zones = [feed.zone for feed in managed.role.feeds if feed.holds == "addresses" and self.policy.zones[feed.zone].convention]
+        return next((Form(CREATED[suffix]) for zone in zones if self.active(zone)
+                     for suffix in CREATED if managed.name.name == zone + suffix), None)
 
     def _forget_retired(self) -> None:
         for name in [name for name, managed in self.sets.items() if managed.role.retiring and not managed.held.ours]:

@@ -9,7 +9,7 @@ from collections import Counter
 from fnmatch import fnmatchcase
 from typing import Collection, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
-from netmgr.config.schema import Config, SetRule, Zone, default_zone
+from netmgr.config.schema import Config, Table, Zone, default_zone
 from netmgr.model.inventory import Addresses, Interface, Thing
 from netmgr.values.addresses import IFA_F_PERMANENT, UNUSABLE, identity, kinds, kinds_by_flags, network, suspicious
 from netmgr.values.events import ContainerSeen, Endpoint
@@ -27,20 +27,35 @@ Bound = Sequence[Tuple["Feed", Form]]
 
 
 class Feed(NamedTuple):
-    """One zone filling one set; addresses of any kind in `exclude` stay out."""
+    """One zone filling one set; addresses of any kind in `exclude` stay out.
+
+    One of the sets `one_of` should exist; if none does, the first is the one that is missing.
+    """
 
     zone: str
     set: SetName
     holds: str
     exclude: int
+    one_of: Tuple[SetName, ...]
 
 
 def feeds_of_zone(zone: Zone) -> Tuple[Feed, ...]:
-    """The sets that a zone fills: its own list, else those of the naming convention."""
-    rules = zone.sets
-    if rules is None:
-        rules = tuple(SetRule("%s_%s" % (zone.name, suffix), holds, zone.exclude) for suffix, holds in CONVENTION)
-    return tuple(Feed(zone.name, SetName(zone.family, zone.table, rule.name), rule.holds, rule.exclude | UNUSABLE) for rule in rules)
+    """The sets that a zone fills: those listed, and those of the naming convention that are not."""
+    feeds: Dict[SetName, Feed] = {}
+    if zone.convention:
+        conventional = {_named(zone, table, suffix): holds for table in zone.tables for suffix, holds in CONVENTION}
+        expected = () if zone.sets else tuple(conventional)
+        for name, holds in conventional.items():
+            feeds[name] = Feed(zone.name, name, holds, zone.exclude | UNUSABLE, expected)
+    for rule in zone.sets:
+        names = tuple(SetName(*table, rule.name) for table in ((rule.table,) if rule.table else zone.tables))
+        for name in names:
+            feeds[name] = Feed(zone.name, name, rule.holds, rule.exclude | UNUSABLE, names)
+    return tuple(feeds.values())
+
+
+def _named(zone: Zone, table: Table, suffix: str) -> SetName:
+    return SetName(*table, "%s_%s" % (zone.name, suffix))
 
 
 class Policy:

@@ -1,7 +1,7 @@
 """The state of everything as one value: the dict that `status json` and `sets json` show, and that people see as text."""
 
 from fnmatch import fnmatchcase
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from netmgr import __version__
 from netmgr.config.schema import InterfaceRule
@@ -11,6 +11,7 @@ from netmgr.model.model import Model
 from netmgr.sync.repairs import Repair
 from netmgr.values import addresses, sets
 from netmgr.values.addresses import local, prefixlen
+from netmgr.values.sets import SetName
 from netmgr.values.text import number
 from netmgr.wire import nft_text
 
@@ -54,9 +55,8 @@ def state(model: Model, sources: Sources) -> str:
 
 def shown(model: Model) -> Iterator[ManagedSet]:
     """The sets that concern the user: those that exist, and the missing ones that the configuration promises."""
-    populated = {feed.zone for managed in model.sets.values() if managed.seen.info is not None for feed in managed.role.feeds}
     for managed in model.sets.values():
-        if not managed.role.retiring and (managed.state.word != MISSING or _promised(model, managed, populated)):
+        if not managed.role.retiring and (managed.state.word != MISSING or _promised(model, managed)):
             yield managed
 
 
@@ -80,20 +80,28 @@ def set_contents(model: Model) -> Dict[str, Any]:
 def broken_expectations(rule: InterfaceRule, held: Dict[bytes, int]) -> Iterator[str]:
     """What an entry of the configuration expects of an interface with these addresses and is not so."""
     usable = {key: flags for key, flags in held.items() if not addresses.kinds(local(key), flags) & addresses.UNUSABLE}
-    if rule.dhcp and all(flags & addresses.IFA_F_PERMANENT for flags in usable.values()):
+    there = {(local(key), prefixlen(key)) for key in usable} | {(local(key), None) for key in usable}
+    if rule.dhcp and not any(_may_be_leased(local(key), rule) for key in usable):
         yield "waiting for a DHCP lease"
-    there = {(local(key), prefixlen(key)) for key in usable}
     for address, length in rule.addresses:
         if (address, length) not in there:
-            yield "waiting for %s/%d" % (addresses.text(address), length)
+            yield "waiting for %s%s" % (addresses.text(address), "" if length is None else "/%d" % length)
 
 
-def _promised(model: Model, managed: ManagedSet, populated: "set[str]") -> bool:
-    for feed in managed.role.feeds:
-        zone = model.policy.zones[feed.zone]
-        if zone.sets is not None or (feed.zone not in populated and feed.set.name == zone.name + "_ips" and model.active(zone.name)):
-            return True
-    return False
+def _may_be_leased(address: bytes, rule: InterfaceRule) -> bool:
+    """Lifetimes do not matter, for some clients set none."""
+    listed = {each for each, _length in rule.addresses}
+    return len(address) == 4 and not addresses.kinds(address, 0) & addresses.LINK_LOCAL and address not in listed
+
+
+def _promised(model: Model, managed: ManagedSet) -> bool:
+    """Whether a set that does not exist is one that should."""
+    return any(feed.one_of[:1] == (managed.name,) and model.active(feed.zone) and _all_missing(model, feed.one_of)
+               for feed in managed.role.feeds)
+
+
+def _all_missing(model: Model, names: Iterable[SetName]) -> bool:
+    return all(model.sets[name].seen.info is None for name in names)
 
 
 def _interfaces(model: Model) -> Iterator[Dict[str, Any]]:
@@ -128,8 +136,9 @@ def _excluded(model: Model, zones: Tuple[str, ...], width: int) -> List[int]:
     """What each set that would take addresses of this family leaves out; without such a set, what the others do."""
     feeds = [(feed.exclude, managed.seen.form) for managed in model.sets.values() for feed in managed.role.feeds
              if feed.zone in zones and feed.holds != "interfaces"]
-    fitting = [exclude for exclude, form in feeds if form is None or (form.width == width and form.type != sets.IFNAME)]
-    return fitting or [exclude for exclude, _form in feeds] or [addresses.UNUSABLE]
+    fitting = [exclude for exclude, form in feeds if form is not None and form.width == width and form.type != sets.IFNAME]
+    missing = [exclude for exclude, form in feeds if form is None]
+    return fitting or missing or [exclude for exclude, _form in feeds] or [addresses.UNUSABLE]
 
 
 def _address(key: bytes, flags: int, excluded: List[int]) -> Dict[str, Any]:

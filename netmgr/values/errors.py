@@ -1,19 +1,41 @@
 """The two errors of netmgr's own; everything else that a caller may expect is an OSError.
 
 ProtocolError   a peer (kernel, container engine, control client) sent bytes that make no sense
-ConfigError     the text that the user wrote is wrong; carries every error of the file
+ConfigError     the text that the user wrote is wrong; carries every error of its files
 """
 
-from typing import Sequence, Tuple
+from typing import NamedTuple, Sequence, Tuple
 
 
 class ProtocolError(Exception):
     """A peer sent nonsense; the message says what, the receiver counts it and re-reads."""
 
 
-class ConfigError(Exception):
-    """All that is wrong with a configuration, one line an error, in the order of the file."""
+class Entry(NamedTuple):
+    """A place in the configuration: the first line of what stands under the key, as in interfaces[1].name."""
 
-    def __init__(self, errors: Sequence[str]) -> None:
-        super().__init__("\n".join(errors))
-        self.errors: Tuple[str, ...] = tuple(errors)
+    file: str
+    line: int
+    key: str = ""
+
+    def __str__(self) -> str:
+        return "%s:%d" % (self.file, self.line)
+
+
+class Remark(NamedTuple):
+    """What is to be said about a place in the configuration."""
+
+    entry: Entry
+    message: str
+
+    def __str__(self) -> str:
+        return "%s: %s%s" % (self.entry, self.entry.key and self.entry.key + ": ", self.message)
+
+
+class ConfigError(Exception):
+    """All that is wrong with a configuration, in the order of its files."""
+
+    def __init__(self, remarks: Sequence[Remark]) -> None:
+        super().__init__("\n".join(map(str, remarks)))
+        self.remarks: Tuple[Remark, ...] = tuple(remarks)
+        self.errors: Tuple[str, ...] = tuple(map(str, remarks))

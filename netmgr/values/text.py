@@ -1,8 +1,9 @@
 """How things are said to people: one way for each."""
 
-from typing import Callable, Iterator, Sequence
+from typing import Callable, Iterator, Optional, Sequence
 
 Log = Callable[[str, str], None]        # level, line
+NEAR = 0.7
 LEVELS = ("error", "warning", "info", "debug")
 
 
@@ -14,6 +15,12 @@ def number(count: int, noun: str) -> str:
 def reason(problem: Exception) -> str:
     """An error in a few words."""
     return problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+
+
+def nearest(word: str, known: Sequence[str]) -> Optional[str]:
+    """What somebody who wrote this word may have meant, if anything is near."""
+    from difflib import get_close_matches  # loads slowly, and is needed when something is wrong
+    return next(iter(get_close_matches(word, known, n=1, cutoff=NEAR)), None)
 
 
 def printable(text: str) -> str:

@@ -4,7 +4,8 @@ from typing import Iterator, List, Optional, Tuple
 
 import pytest
 
-from netmgr.daemon import Daemon, Options, load
+from netmgr.daemon import Daemon, Options
+from netmgr.io.configuration import load
 from netmgr.io.link_source import PATIENCE, LinkSource
 from netmgr.io.log import Log
 from netmgr.io.loop import Loop

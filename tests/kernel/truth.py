@@ -34,7 +34,8 @@ def usable(interface: Mapping[str, Any]) -> Iterator[Tuple[str, int]]:
     for address in interface["addr_info"]:
         if "local" not in address or address.get("dadfailed") or (address.get("tentative") and not address.get("optimistic")):
             continue
-        if not ipaddress.ip_address(address["local"]).is_link_local:
+        found = ipaddress.ip_address(address["local"])
+        if not found.is_link_local and not found.is_loopback:
             yield address["local"], address["prefixlen"]
 
 

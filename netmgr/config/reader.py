@@ -1,0 +1,222 @@
+"""Text -> Config, or ConfigError with every mistake in it.
+
+The tables say which keys there are and what each may be; a function below each table makes the value of what was read.  A key with
+`null` counts as left out, except where null means something (nftables.include_dir, docker.nftables_zone).
+
+conf.d continues `interfaces` and `zones` in further files; one zone, or one set listed under `sets`, in two files is a mistake.
+"""
+
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple
+
+from netmgr.config import kinds, scalars
+from netmgr.config.kinds import FLAG, Fields
+from netmgr.config.schema import HOLDS, Config, Docker, InterfaceRule, Nftables, SetRule, Table, Zone, default_zone
+from netmgr.config.yaml_values import BOOLEAN, INTEGER, TEXT, Problems, Value, alternatives, compose, flag
+from netmgr.values import addresses
+from netmgr.values.errors import ConfigError, Entry
+from netmgr.values.sets import SetName
+from netmgr.values.text import LEVELS
+
+DAY, YEAR = 86_400, 31_536_000
+CONTINUED = ("interfaces", "zones")
+
+IDENTIFIER = {"type": "string", "pattern": "^%s$" % scalars.IDENTIFIER, "maxLength": scalars.LONGEST_NAME}
+ZONE_NAME = {**IDENTIFIER, "maxLength": scalars.LONGEST_ZONE}
+SET_NAME = {"type": "string", "pattern": r"^(\s*(%s)\s+%s\s+)?%s\s*$" % (
+    "|".join(scalars.FAMILIES), scalars.IDENTIFIER, scalars.IDENTIFIER)}
+TABLE_NAME = {"type": "string", "pattern": r"^\s*(%s)\s+%s\s*$" % ("|".join(scalars.FAMILIES), scalars.IDENTIFIER)}
+ABSOLUTE = {"type": "string", "pattern": "^/"}
+
+ZONE_NAMES = kinds.one_or_many("a zone name", scalars.zone_name, ZONE_NAME)
+TABLE_EXPECTED = 'a family and a table such as "inet filter"'
+EXCLUDE = kinds.one_or_many(alternatives(tuple(addresses.KINDS)), scalars.kind, {"enum": list(addresses.KINDS)})
+SOCKET_PATH = kinds.text("an absolute path", scalars.socket_path, {**ABSOLUTE, "maxLength": scalars.LONGEST_SOCKET_PATH})
+
+
+def parse(text: str, filename: str, more: Sequence[Tuple[str, str]] = ()) -> Config:
+    """The Config that the text says, with those of conf.d: (filename, text).  ConfigError has a line for every mistake."""
+    files = [_File(*each) for each in ((filename, text), *more)]
+    for file in files[1:]:
+        file.refuse_what_belongs_into(filename)
+    config = _config(files)
+    found = [remark for file in files for remark in file.problems.found()]
+    if found:
+        raise ConfigError(found)
+    return config
+
+
+class _File:
+    """One file, its keys and what is wrong with them."""
+
+    def __init__(self, filename: str, text: str) -> None:
+        top = compose(text, filename)
+        self.problems: Problems = top.problems
+        self.fields = Fields(top, "a mapping", TOP)
+
+    def refuse_what_belongs_into(self, main: str) -> None:
+        """Only what a list of files can continue may stand in several."""
+        for key in TOP:
+            if key not in CONTINUED:
+                self.fields.refuse(key, "expected only %s in this file, got what belongs into %s" % (" and ".join(CONTINUED), main))
+
+
+def _config(files: List[_File]) -> Config:
+    main = files[0].fields
+    interfaces = tuple(rule for file in files for rule in file.fields.each("interfaces"))
+    nftables = main.read("nftables", Nftables())
+    docker, docker_zones = main.read("docker", (Docker(), ()))
+    zones = _zones(files, nftables)
+    docker = docker._replace(entry=main.where("docker"))
+    named = [name for rule in interfaces for name in rule.zones] + list(zones) + list(docker_zones)
+    default = Config((), {})
+    for ignored in ("nftables_rules_path", "http_bind_addr"):
+        main.read(ignored, "")
+    return Config(
+        interfaces, {name: zones.get(name) or default_zone(name, nftables) for name in named}, nftables, docker,
+        main.read("socket_path", default.socket_path), main.read("socket_mode", default.socket_mode),
+        main.read("socket_group", default.socket_group), main.read("log_level", default.log_level))
+
+
+def _zones(files: List[_File], nftables: Nftables) -> Dict[str, Zone]:
+    """Those of all files, in the default table where they name none."""
+    zones: Dict[str, Zone] = {}
+    for file in files:
+        for zone in file.fields.each("zones"):
+            if not zone.name:
+                continue
+            if zone.name not in zones:
+                zones[zone.name] = zone if zone.tables else zone._replace(tables=(nftables.table,))
+            else:
+                file.problems.add(zone.entry,
+                                  "expected the zone in one file, got it again (it is in %s, too)" % str(zones[zone.name].entry))
+    _refuse_sets_in_two_files(files, zones.values())
+    return zones
+
+
+def _refuse_sets_in_two_files(files: List[_File], zones: Iterable[Zone]) -> None:
+    seen: Dict[SetName, Entry] = {}
+    problems = {file.problems.filename: file.problems for file in files}
+    for zone in zones:
+        for rule in zone.sets:
+            for family, table in [rule.table] if rule.table else zone.tables:
+                first = seen.setdefault(SetName(family, table, rule.name), rule.entry)
+                if first.file != rule.entry.file:
+                    problems[rule.entry.file].add(rule.entry, "expected the set in one file, got it again (it is in %s, too)" % str(first))
+
+
+INTERFACE = {
+    "name": kinds.text("an interface name or a shell pattern", scalars.interface_pattern),
+    "dhcp": FLAG,
+    "address": kinds.one_or_many("an address such as 192.0.2.1/24", scalars.expected_address),
+    "nftables_zone": ZONE_NAMES,
+}
+
+
+def _interface(fields: Fields) -> InterfaceRule:
+    return InterfaceRule(fields.required("name", ""), fields.read("dhcp", False), fields.each("address"),
+                         fields.each("nftables_zone"), fields.entry)
+
+
+SET = {
+    "holds": kinds.choice(*HOLDS),
+    "exclude": EXCLUDE,
+}
+
+
+def _set(name: Optional[Tuple[Optional[Table], str]], key: Value, value: Value) -> SetRule:
+    """`exclude` is -1 where the zone's counts."""
+    table, bare = name or (None, "")
+    if not value.is_mapping:
+        return SetRule(bare, SET["holds"].read(value) or "", -1, table, key.entry)
+    fields = Fields(value, "a mapping", SET)
+    return SetRule(bare, fields.required("holds", ""), _mask(fields, -1), table, key.entry)
+
+
+ZONE = {
+    "table": kinds.one_or_many(TABLE_EXPECTED, scalars.table, TABLE_NAME),
+    "exclude": EXCLUDE,
+    "exclusive": FLAG,
+    "convention": FLAG,
+    "sets": kinds.mapping("a mapping from sets to what they hold", "a set name", scalars.set_name, _set, SET_NAME,
+                          {"anyOf": [SET["holds"].schema, kinds.of_table(SET, ("holds",))]}),
+}
+
+
+def _zone(name: Optional[str], key: Value, value: Value) -> Zone:
+    fields = Fields(value, "a mapping", ZONE)
+    default = Zone("", ())
+    exclude = _mask(fields, default.exclude)
+    sets = tuple(rule._replace(exclude=exclude) if rule.exclude < 0 else rule for rule in fields.each("sets"))
+    return Zone(name or "", tuple(dict.fromkeys(fields.each("table"))), exclude, fields.read("exclusive", default.exclusive),
+                fields.read("convention", default.convention), sets, key.entry)
+
+
+def _mask(fields: Fields, default: int) -> int:
+    """The kinds to exclude as bits."""
+    return sum(set(fields.each("exclude"))) if fields.given("exclude") else default
+
+
+NFTABLES = {
+    "table": kinds.text(TABLE_EXPECTED, scalars.table, TABLE_NAME),
+    "create": FLAG,
+    "on_stop": kinds.choice("keep", "remove"),
+    "include_dir": kinds.text("an absolute path", scalars.path, ABSOLUTE),
+    "audit_interval": kinds.number("0, or seconds from 0.1 to %d" % YEAR, 0.1, YEAR, or_zero=True),
+    "watch": kinds.choice("events", "poll"),
+    "poll_interval": kinds.number("seconds from 0.01 to %d" % DAY, 0.01, DAY),
+}
+
+
+def _nftables(fields: Fields) -> Nftables:
+    default = Nftables()
+    return Nftables(
+        fields.read("table", default.table), fields.read("create", default.create), fields.read("on_stop", default.on_stop),
+        fields.or_null("include_dir", default.include_dir), fields.read("audit_interval", default.audit_interval),
+        fields.read("watch", default.watch), fields.read("poll_interval", default.poll_interval))
+
+
+def _enabled(text: str) -> str:
+    return text if text == "auto" else str(flag(text)).lower()
+
+
+def _network(pattern: Optional[str], _key: Value, value: Value) -> Tuple[Tuple[str, str], ...]:
+    return tuple((pattern or "", zone) for zone in ZONE_NAMES.read(value))
+
+
+DOCKER = {
+    "enabled": kinds.text("auto, true or false", _enabled, {"enum": ["auto", True, False]}, (TEXT, BOOLEAN)),
+    "socket": SOCKET_PATH,
+    "nftables_zone": kinds.text("a zone name or null", scalars.zone_name, ZONE_NAME),
+    "label": kinds.text("the name of a label", scalars.word),
+    "networks": kinds.mapping("a mapping from networks to zones", "the name of a network or a shell pattern", scalars.pattern, _network,
+                              {"minLength": 1}, ZONE_NAMES.schema),
+    "require_healthy": FLAG,
+    "grace": kinds.number("seconds from 0 to %d" % YEAR, 0, YEAR),
+}
+
+
+def _docker(fields: Fields) -> Tuple[Docker, Tuple[str, ...]]:
+    """With the zones that it names."""
+    default = Docker()
+    docker = Docker(
+        fields.read("enabled", default.enabled), fields.read("socket", default.socket),
+        fields.or_null("nftables_zone", default.zone), fields.read("label", default.label),
+        tuple(pair for pairs in fields.each("networks") for pair in pairs),
+        fields.read("require_healthy", default.require_healthy), fields.read("grace", default.grace))
+    own = (docker.zone,) if docker.zone is not None and fields.given("nftables_zone") else ()
+    return docker, own + tuple(zone for _pattern, zone in docker.networks)
+
+
+TOP = {
+    "interfaces": kinds.list_of("a list of interfaces", kinds.section("a mapping with a name", INTERFACE, _interface, ("name",))),
+    "zones": kinds.mapping("a mapping of zones", "a zone name", scalars.zone_name, _zone, ZONE_NAME,
+                           {"anyOf": [kinds.of_table(ZONE), {"type": "null"}]}),
+    "nftables": kinds.section("a mapping", NFTABLES, _nftables),
+    "docker": kinds.section("a mapping", DOCKER, _docker, hint="to leave containers alone: docker: {enabled: false}"),
+    "socket_path": SOCKET_PATH,
+    "socket_mode": kinds.text('an octal mode such as "0660"', scalars.mode, {"type": ["string", "integer"]}, (TEXT, INTEGER)),
+    "socket_group": kinds.text("the name of a group", scalars.word),
+    "log_level": kinds.choice(*LEVELS),
+    "nftables_rules_path": kinds.text("text", str),
+    "http_bind_addr": kinds.text("text", str),
+}
