@@ -178,17 +178,16 @@ def _demo(options: Options) -> int:
 
 
 def _status(options: Options) -> int:
-    import json
-
-    from netmgr.show import commands
+    from netmgr.show.answers_json import read_status
+    from netmgr.show.tables import status_text
+    from netmgr.values.errors import ProtocolError
     answer = _ask(options, "status json")
     try:
-        status = json.loads(answer)
-        text = commands.status_text(status)
-    except (ValueError, KeyError, TypeError):
+        status = read_status(answer)
+    except ProtocolError:
         raise CommandError(FAILED, "netmgr: the answer is not netmgr's: " + printable(answer[:80])) from None
-    _show(answer if "--json" in options else text)
-    return DONE if status["state"] == "ready" else FAILED
+    _show(answer if "--json" in options else status_text(status))
+    return DONE if status.state == "ready" else FAILED
 
 
 def _sets(options: Options) -> int:

@@ -9,7 +9,7 @@ import gc
 import os
 import signal
 import time
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, NamedTuple, Optional, Sequence
+from typing import TYPE_CHECKING, Iterable, List, NamedTuple, Optional, Sequence
 
 from netmgr import __version__
 from netmgr.config.schema import Config, same_engine
@@ -26,6 +26,7 @@ from netmgr.io.ruleset import Ruleset
 from netmgr.model.inventory import Inventory
 from netmgr.model.model import Model
 from netmgr.show import commands
+from netmgr.show.answers import SetContents, Status
 from netmgr.show.status import Sources, everything, set_contents, summary
 from netmgr.sync.include_files import Files, Includes
 from netmgr.sync.reconciler import Reconciler
@@ -102,12 +103,12 @@ class Daemon:
 
     # -- what the control socket asks for
 
-    def status(self) -> Dict[str, Any]:
-        """The value of `status json`."""
+    def status(self) -> Status:
+        """The state of everything."""
         return everything(self._model, self._sources(), os.getpid(), self._loop.now() - self._started, self._options.config_path)
 
-    def sets(self) -> Dict[str, Any]:
-        """The value of `sets json`."""
+    def sets(self) -> Sequence[SetContents]:
+        """Every set with its elements."""
         return set_contents(self._model)
 
     def reload(self) -> str:

@@ -5,16 +5,20 @@ import socket
 import subprocess
 import tempfile
 import time
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 from netmgr.io.control import ControlServer, Listener, listen
 from netmgr.io.loop import Loop
+from netmgr.show.answers import SetContents, Status
 from netmgr.show.commands import answering
 from netmgr.values.text import Log
 
 
 class Bench:
-    """Loop, server and clients.  The service's answers are attributes; `asked` is what the server asked of it."""
+    """Loop, server and clients.  The service's answers are attributes; `asked` is what the server asked of it.
+
+    `instead` is what it answers to every line, whatever netmgr would.
+    """
 
     def __init__(self, mode: int = 0o660, group: Optional[str] = None, listener: Optional[Listener] = None) -> None:
         self.directory = tempfile.TemporaryDirectory(prefix="netmgr-control-")
@@ -22,12 +26,15 @@ class Bench:
         self.path = os.path.join(self.directory.name, "control")
         self.asked: List[str] = []
         self.logged: List[Tuple[str, str]] = []
-        self.status_value: Dict[str, Any] = {"state": "ready"}
+        self.status_value = Status(state="ready")
         self.reload_answer = "OK: nothing had to change"
         self.loop = Loop()
         self.clients: List[socket.socket] = []
         log: Log = lambda *line: self.logged.append(line)       # noqa: E731
-        self.server = ControlServer(self.loop, listener or listen(self.path, mode, group), answering(self, log), log)
+        self.instead = ""
+        answer = answering(self, log)
+        listener = listener or listen(self.path, mode, group)
+        self.server = ControlServer(self.loop, listener, lambda *asked: self.instead or answer(*asked), log)
 
     def close(self) -> None:
         for client in self.clients:
@@ -37,13 +44,13 @@ class Bench:
         self.loop.close()
         self.directory.cleanup()
 
-    def status(self) -> Dict[str, Any]:
+    def status(self) -> Status:
         self.asked.append("status")
         return self.status_value
 
-    def sets(self) -> Dict[str, Any]:
+    def sets(self) -> Sequence[SetContents]:
         self.asked.append("sets")
-        return {"sets": []}
+        return []
 
     def reload(self) -> str:
         self.asked.append("reload")

@@ -12,6 +12,8 @@ import pytest
 
 from netmgr import __version__, cli, paths
 from netmgr.paths import Place, place, socket_path
+from netmgr.show.answers_json import read_status
+from netmgr.values.text import printable
 from tests.control_bench import Bench
 from tests.test_commands import STATUS, STATUS_TEXT
 from tests.waiting import eventually
@@ -109,11 +111,11 @@ def test_commands_that_a_daemon_answers(bench: Bench) -> None:
 
 
 def test_status_tells_by_its_status(bench: Bench) -> None:
-    bench.status_value = STATUS
+    bench.status_value = read_status(json.dumps(STATUS))
     assert result(ask(bench, "status")) == (1, STATUS_TEXT, "")
     process = ask(bench, "status", "--json")
     assert (process.returncode, json.loads(process.stdout)) == (1, STATUS)
-    bench.status_value = {**STATUS, "state": "ready"}
+    bench.status_value = bench.status_value._replace(state="ready")
     assert result(ask(bench, "status")) == (0, STATUS_TEXT.replace("degraded", "ready"), "")
     assert ask(bench, "status", "--json").returncode == 0
 
@@ -124,10 +126,23 @@ def test_an_error_is_an_error(bench: Bench) -> None:
 
 
 def test_an_answer_that_is_not_ours(bench: Bench) -> None:
-    bench.status_value = {"state": "\x1b[2J"}
-    process = ask(bench, "status")
-    assert (process.returncode, process.stdout) == (1, "")
-    assert process.stderr.startswith("netmgr: the answer is not netmgr's: ")
+    for answer in ("\x1b[2J\n", '["ready"]\n', '{"state": "ready"\n', "[" * 100_000 + "\n"):
+        bench.instead = answer
+        process = ask(bench, "status")
+        assert (process.returncode, process.stdout) == (1, "")
+        assert process.stderr == "netmgr: the answer is not netmgr's: %s\n" % printable(answer[:80])
+
+
+def test_a_daemon_of_another_version(bench: Bench) -> None:
+    """What an older one leaves out is missing, what only a newer one knows is passed over."""
+    bench.instead = '{"schema": 7, "state": "ready", "sets": [{"name": "wan_ips", "since": "x", "state": "synced"}], "problems": [{}]}\n'
+    status = ask(bench, "status")
+    assert (status.returncode, status.stderr) == (0, "")
+    assert status.stdout.splitlines()[0] == "netmgr ?: ready, up 0 s, pid ?, ?"
+    assert status.stdout.splitlines()[3].split() == ["?", "?", "wan_ips", "-", "synced", "0", "0"]
+    assert result(ask(bench, "status", "--json")) == (0, bench.instead, "")
+    bench.instead = "{}\n"
+    assert result(ask(bench, "status")) == (1, "netmgr ?: ?, up 0 s, pid ?, ?\n", "")
 
 
 @pytest.mark.parametrize("command", CLIENTS)
@@ -148,13 +163,13 @@ def test_a_socket_that_nobody_serves(tmp_path: Path) -> None:
 
 
 def test_a_name_that_the_terminal_cannot_show(bench: Bench) -> None:
-    bench.status_value = json.loads(json.dumps(STATUS).replace("web-1", "grün"))
+    bench.status_value = read_status(json.dumps(STATUS).replace("web-1", "grün"))
     assert "\ngr\\xfcn  " in ask(bench, "status", PYTHONIOENCODING="ascii").stdout
     assert "\ngrün  " in ask(bench, "status", PYTHONIOENCODING="utf-8").stdout
 
 
 def test_a_reader_that_leaves(bench: Bench) -> None:
-    bench.status_value = {**STATUS, "interfaces": STATUS["interfaces"] * 2000, "state": "ready"}
+    bench.status_value = read_status(json.dumps({**STATUS, "interfaces": STATUS["interfaces"] * 2000, "state": "ready"}))
     command = 'set -o pipefail; %s -m netmgr status --socket %s | head -1; echo "$?"' % (sys.executable, bench.path)
     assert result(bench.run(["bash", "-c", command])) == (0, STATUS_TEXT.splitlines()[0].replace("degraded", "ready") + "\n0\n", "")
 

@@ -2,13 +2,16 @@
 
 import json
 import random
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence
 
 import pytest
 
 from netmgr import __version__
-from netmgr.show import commands
-from netmgr.show.commands import answer, sets_text, status_text
+from netmgr.show import commands, tables
+from netmgr.show.answers import SetContents, Status
+from netmgr.show.answers_json import read_sets, read_status
+from netmgr.show.commands import answer
+from netmgr.show.tables import sets_text
 from netmgr.values.errors import ProtocolError
 from netmgr.values.text import printable
 from netmgr.wire.lines import LINE_LIMIT, LineBuffer
@@ -79,17 +82,21 @@ inet filter lan_ips: synced, 0 own, 1 foreign
 """
 
 
+def status_text(status: Dict[str, Any]) -> str:
+    return tables.status_text(read_status(json.dumps(status)))
+
+
 class Recorder:
     """Notes what was asked of it."""
 
     def __init__(self) -> None:
         self.done: List[str] = []
 
-    def status(self) -> Dict[str, Any]:
-        return STATUS
+    def status(self) -> Status:
+        return read_status(json.dumps(STATUS))
 
-    def sets(self) -> Dict[str, Any]:
-        return SETS
+    def sets(self) -> Sequence[SetContents]:
+        return read_sets(json.dumps(SETS))
 
     def reload(self) -> str:
         self.done.append("reload")
@@ -191,7 +198,7 @@ def test_status_for_people() -> None:
 
 def test_sets_for_people() -> None:
     assert answer("sets", Recorder(), False) == SETS_TEXT
-    assert sets_text({"sets": []}) == "no sets\n"
+    assert sets_text([]) == "no sets\n"
 
 
 def test_a_status_with_nothing_in_it() -> None:
@@ -240,9 +247,9 @@ def test_names_cannot_control_a_terminal() -> None:
     hostile = json.dumps(STATUS)
     for name, escape in (("eth0", "\\u001b]0;x\\u0007"), ("web-1", "a\\nb"), ("it is a map", "\\u009b31m")):
         hostile = hostile.replace(name, escape)
-    text = status_text(json.loads(hostile))
+    text = tables.status_text(read_status(hostile))
     assert len(text.splitlines()) == len(STATUS_TEXT.splitlines())
     assert all(line.isprintable() for line in text.split("\n"))
     assert "\\x1b]0;x\\x07" in text
-    contents = json.loads(json.dumps(SETS).replace("192.0.2.9", "\\u001b[1m").replace("lan_ips", "\\u000a"))
+    contents = read_sets(json.dumps(SETS).replace("192.0.2.9", "\\u001b[1m").replace("lan_ips", "\\u000a"))
     assert all(line.isprintable() for line in sets_text(contents).split("\n"))

@@ -1,6 +1,5 @@
 """The control socket with real clients: order, limits, floods, clients that misbehave, who may do what."""
 
-import json
 import os
 import random
 import resource
@@ -16,6 +15,8 @@ import pytest
 from netmgr.io import control
 from netmgr.io.control import CLIENT_LIMIT, ask
 from netmgr.io.peer import Peer, peer_of
+from netmgr.show.answers import Status
+from netmgr.show.answers_json import read_status, status_json
 from tests import other_users
 from tests.control_bench import Bench
 from tests.other_users import FOREIGN_GID, FOREIGN_UID
@@ -53,11 +54,11 @@ def waiting(bench: Bench) -> List[int]:
 
 
 def test_lines_are_answered_in_order_and_the_end_is_the_end(bench: Bench) -> None:
-    bench.status_value = {"state": "ready", "value": "x" * 500000}
+    bench.status_value = Status(config="x" * 500000)
     reply = bench.converse(b"ping\nstatus json\r\n\nnonsense\nversion\nPING")
     first, status, unknown, version, last = reply.decode().splitlines()
     assert (first, last) == ("PONG", "PONG")
-    assert json.loads(status) == bench.status_value
+    assert read_status(status) == bench.status_value
     assert unknown.startswith('ERROR: unknown command "nonsense"')
     assert version.startswith("netmgr ")
     bench.until(lambda: not clients(bench))
@@ -130,8 +131,8 @@ def test_a_flood_gets_one_answer_a_turn(bench: Bench) -> None:
 
 
 def test_one_answer_at_most_waits_for_a_client_that_does_not_read(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench.status_value = {"value": "x" * 3000000}
-    size = len(json.dumps(bench.status_value)) + 1
+    bench.status_value = Status(config="x" * 3000000)
+    size = len(status_json(bench.status_value)) + 1
     silent = bench.connect(b"status json\n" * 1000)
     bench.until(lambda: bench.asked)
     for _turn in range(50):
@@ -145,17 +146,17 @@ def test_one_answer_at_most_waits_for_a_client_that_does_not_read(bench: Bench, 
 
 
 def test_a_client_that_reads_late_gets_all(bench: Bench) -> None:
-    bench.status_value = {"value": "x" * 3000000}
+    bench.status_value = Status(config="x" * 3000000)
     client = bench.connect(b"status json\nping\n")
     client.shutdown(socket.SHUT_WR)
     bench.until(lambda: waiting(bench) != [0])
     reply = bench.read(client)
-    assert json.loads(reply[:-5]) == bench.status_value
+    assert read_status(reply[:-5].decode()) == bench.status_value
     assert reply[-5:] == b"PONG\n"
 
 
 def test_clients_that_leave_at_once(bench: Bench) -> None:
-    bench.status_value = {"value": "x" * 1000000}
+    bench.status_value = Status(config="x" * 1000000)
     for data in (b"", b"ping", b"status json\n", b"status json\n" * 100):
         for linger in (False, True):
             client = bench.connect(data)
@@ -181,7 +182,7 @@ def test_one_client_too_many(bench: Bench) -> None:
 
 def test_idle_clients_go_and_busy_ones_stay(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "IDLE_SECONDS", 0.2)
-    bench.status_value = {"value": "x" * 3000000}
+    bench.status_value = Status(config="x" * 3000000)
     idle, trickling, silent, busy = bench.connect(), bench.connect(), bench.connect(b"status json\n"), bench.connect()
     bench.until(lambda: clients(bench) == 4)
 
@@ -217,7 +218,7 @@ def test_out_of_descriptors(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> No
 @needs_socat
 def test_socat(bench: Bench) -> None:
     address = "UNIX-CONNECT:" + bench.path
-    assert bench.run(["socat", "-", address], "status json\n").stdout == '{"state": "ready"}\n'
+    assert bench.run(["socat", "-", address], "status json\n").stdout == status_json(bench.status_value) + "\n"
     assert bench.run(["socat", "-", address], "ping").stdout == "PONG\n"
     assert bench.run(["socat", "-", address], "ping\nreload\n").stdout == "PONG\nOK: nothing had to change\n"
     endless = bench.run(["sh", "-c", "yes | tr -d '\\n' | socat - " + address])
@@ -306,8 +307,8 @@ def test_privileges() -> None:
 
 def test_ask(bench: Bench) -> None:
     script = "import sys\nfrom netmgr.io.control import ask\nsys.stdout.write(ask(sys.argv[1], sys.argv[2], 20))"
-    bench.status_value = {"value": "x" * 3000000}
-    for line, answer in (("ping", "PONG\n"), ("status json", json.dumps(bench.status_value) + "\n")):
+    bench.status_value = Status(config="x" * 3000000)
+    for line, answer in (("ping", "PONG\n"), ("status json", status_json(bench.status_value) + "\n")):
         assert bench.run([sys.executable, "-c", script, bench.path, line]).stdout == answer
     for _number in range(CLIENT_LIMIT):
         bench.connect()

@@ -5,8 +5,9 @@ from typing import Any, Dict, List
 
 import pytest
 
-from netmgr.show.commands import sets_text, status_text
+from netmgr.show.answers_json import read_sets, read_status, sets_json, status_json
 from netmgr.show.status import Sources, everything, set_contents, summary
+from netmgr.show.tables import sets_text, status_text
 from netmgr.sync.repairs import Repair
 from netmgr.values.addresses import IFA_F_DEPRECATED, IFA_F_PERMANENT, IFA_F_SECONDARY, IFA_F_TENTATIVE
 from netmgr.values.events import RulesetChanged
@@ -25,9 +26,10 @@ docker: {enabled: false}
 
 
 def status(bench: Bench, sources: Sources = QUIET) -> Dict[str, Any]:
-    value = everything(bench.model, sources, 1, 12.34, "/etc/netmgr/config.yaml")
-    assert status_text(value).startswith("netmgr 0.1.0: %s" % value["state"])
-    assert json.loads(json.dumps(value)) == value
+    answer = everything(bench.model, sources, 1, 12.34, "/etc/netmgr/config.yaml")
+    assert status_text(answer).startswith("netmgr 0.1.0: %s" % answer.state)
+    assert read_status(status_json(answer)) == answer
+    value: Dict[str, Any] = json.loads(status_json(answer))
     return value
 
 
@@ -173,7 +175,9 @@ def test_every_set_with_its_elements() -> None:
     bench.make("wan_ifs")
     bench.happen(seen("192.0.2.1/24"), seen("192.0.2.7/24"))
     bench.settle()
-    value = set_contents(bench.model)
+    answer = set_contents(bench.model)
+    assert read_sets(sets_json(answer)) == answer
+    value = json.loads(sets_json(answer))
     contents = {row["name"]: (row["wanted"], row["present"], row["foreign_elements"], row["foreign"]) for row in value["sets"]}
     assert contents == {"wan_ips": (["192.0.2.1", "192.0.2.7"], ["192.0.2.1"], ["192.0.2.7"], 1), "wan_ifs": (["eth0"], ["eth0"], [], 0)}
-    assert "192.0.2.7" in sets_text(value)
+    assert "192.0.2.7" in sets_text(answer)

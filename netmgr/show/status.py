@@ -1,13 +1,14 @@
-"""The state of everything as one value: the dict that `status json` and `sets json` show, and that people see as text."""
+"""The state of everything as one value, and every set with its elements."""
 
 from fnmatch import fnmatchcase
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import AbstractSet, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from netmgr import __version__
 from netmgr.config.schema import InterfaceRule
 from netmgr.model.inventory import Link
 from netmgr.model.managed_set import MISSING, ManagedSet
 from netmgr.model.model import Model
+from netmgr.show.answers import Address, Container, Elements, Endpoint, Interface, LastRepair, SetContents, SetStatus, Source, Status
 from netmgr.sync.repairs import Repair
 from netmgr.values import addresses, sets
 from netmgr.values.addresses import local, prefixlen
@@ -36,15 +37,14 @@ class Sources(NamedTuple):
     docker_error: Optional[str]
 
 
-def everything(model: Model, sources: Sources, pid: int, uptime: float, config_path: str) -> Dict[str, Any]:
-    """All of it, in the shape of `status json`."""
-    return {
-        "version": __version__, "state": state(model, sources), "pid": pid, "uptime_seconds": round(uptime, 1), "config": config_path,
-        "interfaces": list(_interfaces(model)),
-        "containers": list(_containers(model)),
-        "sets": [_set(model, managed) for managed in shown(model)],
-        "sources": _sources(sources),
-    }
+def everything(model: Model, sources: Sources, pid: int, uptime: float, config_path: str) -> Status:
+    """All of it."""
+    return Status(
+        __version__, state(model, sources), pid, round(uptime, 1), config_path,
+        interfaces=tuple(_interfaces(model)),
+        containers=tuple(_containers(model)),
+        sets=tuple(map(_set, shown(model))),
+        sources=_sources(sources))
 
 
 def state(model: Model, sources: Sources) -> str:
@@ -72,9 +72,9 @@ def summary(model: Model) -> str:
     return ", ".join(parts)
 
 
-def set_contents(model: Model) -> Dict[str, Any]:
-    """Every set with its elements, in the shape of `sets json`."""
-    return {"sets": [{**_set(model, managed), **_elements(model, managed)} for managed in shown(model)]}
+def set_contents(model: Model) -> Sequence[SetContents]:
+    """Every set with its elements."""
+    return [SetContents(_set(managed), _elements(model, managed)) for managed in shown(model)]
 
 
 def broken_expectations(rule: InterfaceRule, held: Dict[bytes, int]) -> Iterator[str]:
@@ -104,7 +104,7 @@ def _all_missing(model: Model, names: Iterable[SetName]) -> bool:
     return all(model.sets[name].seen.info is None for name in names)
 
 
-def _interfaces(model: Model) -> Iterator[Dict[str, Any]]:
+def _interfaces(model: Model) -> Iterator[Interface]:
     present = sorted(model.inventory.links.items())
     for index, link in present:
         if any(fnmatchcase(link.name, rule.pattern) for rule in model.config.interfaces):
@@ -115,17 +115,14 @@ def _interfaces(model: Model) -> Iterator[Dict[str, Any]]:
             yield _interface(model, None, Link(name, False))
 
 
-def _interface(model: Model, index: Optional[int], link: Link) -> Dict[str, Any]:
+def _interface(model: Model, index: Optional[int], link: Link) -> Interface:
     held = {} if index is None else model.inventory.addresses.get(index, {})
     rules = [rule for rule in model.config.interfaces if fnmatchcase(link.name, rule.pattern)]
     zones = model.policy.zones_of_interface(link.name)
     expectations = dict.fromkeys(each for rule in rules for each in broken_expectations(rule, held))
     excluded = {width: _excluded(model, zones, width) for width in (4, 16)}
-    return {
-        "name": link.name, "index": index, "up": link.up, "zones": list(zones),
-        "addresses": [_address(key, flags, excluded[len(key) >> 1]) for key, flags in sorted(held.items(), key=_four_before_six)],
-        "expectations": list(expectations),
-    }
+    shown_addresses = (_address(key, flags, excluded[len(key) >> 1]) for key, flags in sorted(held.items(), key=_four_before_six))
+    return Interface(link.name, index, link.up, zones, tuple(shown_addresses), tuple(expectations))
 
 
 def _four_before_six(item: Tuple[bytes, int]) -> Tuple[int, bytes]:
@@ -141,55 +138,53 @@ def _excluded(model: Model, zones: Tuple[str, ...], width: int) -> List[int]:
     return fitting or missing or [exclude for exclude, _form in feeds] or [addresses.UNUSABLE]
 
 
-def _address(key: bytes, flags: int, excluded: List[int]) -> Dict[str, Any]:
+def _address(key: bytes, flags: int, excluded: List[int]) -> Address:
     mask = addresses.kinds(local(key), flags)
-    return {"address": "%s/%d" % (addresses.text(local(key)), prefixlen(key)),
-            "flags": flag_names(local(key), flags),
-            "counts": any(not mask & each for each in excluded)}
+    text = "%s/%d" % (addresses.text(local(key)), prefixlen(key))
+    return Address(text, flag_names(local(key), flags), any(not mask & each for each in excluded))
 
 
-def flag_names(local: bytes, flags: int) -> List[str]:
+def flag_names(local: bytes, flags: int) -> Tuple[str, ...]:
     """IFA_FLAGS as ip-address(8) names them, with `dynamic` for what is not permanent."""
     names = [name for bit, name in FLAG_NAMES if flags & bit]
     if flags & addresses.IFA_F_SECONDARY:
         names.append("temporary" if len(local) == 16 else "secondary")
-    return names if flags & addresses.IFA_F_PERMANENT else ["dynamic", *names]
+    return tuple(names) if flags & addresses.IFA_F_PERMANENT else ("dynamic", *names)
 
 
-def _containers(model: Model) -> Iterator[Dict[str, Any]]:
+def _containers(model: Model) -> Iterator[Container]:
     for container in sorted(model.inventory.containers.values(), key=lambda each: (each.name, each.id)):
-        yield {"id": container.id, "name": container.name, "zones": list(model.policy.zones_of_container(container)),
-               "addresses": [{"network": each.network, "address": addresses.text(each.address)} for each in container.endpoints]}
+        endpoints = (Endpoint(each.network, addresses.text(each.address)) for each in container.endpoints)
+        yield Container(container.id, container.name, model.policy.zones_of_container(container), tuple(endpoints))
 
 
-def _set(model: Model, managed: ManagedSet) -> Dict[str, Any]:
-    info = managed.seen.info
-    return {
-        "family": managed.name.family, "table": managed.name.table, "name": managed.name.name,
-        "type": None if info is None else info.type,
-        "zone": ", ".join(dict.fromkeys(feed.zone for feed in managed.role.feeds)),
-        "holds": ", ".join(dict.fromkeys(feed.holds for feed in managed.role.feeds)),
-        "state": managed.state.word,
-        "elements": len(managed.held.ours), "foreign": len(managed.held.foreign), "error": managed.error,
-    }
+def _set(managed: ManagedSet) -> SetStatus:
+    info, feeds = managed.seen.info, managed.role.feeds
+    return SetStatus(
+        *managed.name,
+        type=None if info is None else info.type,
+        zone=", ".join(dict.fromkeys(feed.zone for feed in feeds)),
+        holds=", ".join(dict.fromkeys(feed.holds for feed in feeds)),
+        state=managed.state.word, elements=len(managed.held.ours), foreign=len(managed.held.foreign), error=managed.error)
 
 
-def _elements(model: Model, managed: ManagedSet) -> Dict[str, List[str]]:
+def _elements(model: Model, managed: ManagedSet) -> Elements:
     form = managed.seen.form
     if form is None:
-        return {"wanted": [], "present": [], "foreign_elements": []}
-    plain = {"wanted": model.wanted(managed), "present": managed.held.ours, "foreign_elements": managed.held.foreign}
-    return {key: [each.strip('"') for each in nft_text.element_texts(form, elements)] for key, elements in plain.items()}
+        return Elements()
+
+    def texts(elements: AbstractSet[bytes]) -> Tuple[str, ...]:
+        return tuple(each.strip('"') for each in nft_text.element_texts(form, elements))
+    return Elements(texts(model.wanted(managed)), texts(managed.held.ours), texts(managed.held.foreign))
 
 
-def _sources(sources: Sources) -> Dict[str, Any]:
+def _sources(sources: Sources) -> Dict[str, Source]:
     repair = sources.last_repair
     by = repair.by[0] if repair is not None and len(repair.by) == 1 else None
-    last = None if repair is None else {
-        "pid": by.pid if by else None, "process": by.process if by else None,
-        "time": repair.time, "sets": [str(each) for each in repair.sets]}
+    pid, process = (by.pid, by.process) if by else (None, None)
+    last = None if repair is None else LastRepair(pid, process, repair.time, tuple(map(str, repair.sets)))
     return {
-        "netlink": {"state": sources.netlink_state, "overruns": sources.overruns, "resyncs": sources.resyncs},
-        "nftables": {"state": "ok", "repairs": sources.repairs, "last_repair": last},
-        "docker": {"state": sources.docker_state, "error": sources.docker_error},
+        "netlink": Source(sources.netlink_state, {"overruns": sources.overruns, "resyncs": sources.resyncs}),
+        "nftables": Source("ok", {"repairs": sources.repairs, "last_repair": last}),
+        "docker": Source(sources.docker_state, {"error": sources.docker_error}),
     }

@@ -1,0 +1,107 @@
+"""What `status` and `sets` answer, as values; answers_json.py and tables.py say them to programs and to people.
+
+The fields and their order are those of the JSON (netmgr(8)).  Each has a default, for a client may meet a daemon of another version,
+which leaves it out.
+"""
+
+from typing import Mapping, NamedTuple, Optional, Tuple, Union
+
+UNKNOWN = "?"
+
+
+class Address(NamedTuple):
+    """An address of an interface, with its prefix length and its flags as ip-address(8) names them."""
+
+    address: str = UNKNOWN
+    flags: Tuple[str, ...] = ()
+    counts: bool = True
+
+
+class Interface(NamedTuple):
+    """An interface that the configuration speaks of; without an index there is none of that name."""
+
+    name: str = UNKNOWN
+    index: Optional[int] = None     # type: ignore[assignment]      # a tuple has a method of this name, which nobody calls here
+    up: bool = False
+    zones: Tuple[str, ...] = ()
+    addresses: Tuple[Address, ...] = ()
+    expectations: Tuple[str, ...] = ()
+
+
+class Endpoint(NamedTuple):
+    """An address of a container in one of its networks."""
+
+    network: str = UNKNOWN
+    address: str = UNKNOWN
+
+
+class Container(NamedTuple):
+    """A running container."""
+
+    id: str = UNKNOWN
+    name: str = UNKNOWN
+    zones: Tuple[str, ...] = ()
+    addresses: Tuple[Endpoint, ...] = ()
+
+
+class SetStatus(NamedTuple):
+    """A set; `elements` counts netmgr's own, `foreign` the others."""
+
+    family: str = UNKNOWN
+    table: str = UNKNOWN
+    name: str = UNKNOWN
+    type: Optional[str] = None
+    zone: str = ""
+    holds: str = ""
+    state: str = UNKNOWN
+    elements: int = 0
+    foreign: int = 0
+    error: Optional[str] = None
+
+
+class Elements(NamedTuple):
+    """What should be in a set, what of netmgr's is, and what is that is not netmgr's, in nft's notation."""
+
+    wanted: Tuple[str, ...] = ()
+    present: Tuple[str, ...] = ()
+    foreign_elements: Tuple[str, ...] = ()
+
+
+class SetContents(NamedTuple):
+    """A set with its elements."""
+
+    set: SetStatus
+    elements: Elements
+
+
+class LastRepair(NamedTuple):
+    """The last foreign damage that was mended; without a pid it is not known whose."""
+
+    pid: Optional[int] = None
+    process: Optional[str] = None
+    time: str = UNKNOWN
+    sets: Tuple[str, ...] = ()
+
+
+Fact = Union[None, bool, int, float, str, LastRepair]
+
+
+class Source(NamedTuple):
+    """Where something is known from; the facts that it tells beside its state are its own."""
+
+    state: str = UNKNOWN
+    facts: Mapping[str, Fact] = {}
+
+
+class Status(NamedTuple):
+    """The state of everything."""
+
+    version: str = UNKNOWN
+    state: str = UNKNOWN
+    pid: Optional[int] = None
+    uptime_seconds: float = 0.0
+    config: str = UNKNOWN
+    interfaces: Tuple[Interface, ...] = ()
+    containers: Tuple[Container, ...] = ()
+    sets: Tuple[SetStatus, ...] = ()
+    sources: Mapping[str, Source] = {}

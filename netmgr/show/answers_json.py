@@ -1,0 +1,127 @@
+"""Answers as JSON, and JSON as answers.
+
+Reading takes what it knows: a field that is missing or makes no sense has its default, one that is not known is passed over, for a
+newer or an older netmgr may have written it.
+"""
+
+import json
+from typing import Any, Callable, Dict, Mapping, Sequence, Type, TypeVar, Union, get_args, get_origin
+
+from netmgr.show.answers import UNKNOWN, Elements, Fact, LastRepair, SetContents, SetStatus, Source, Status
+from netmgr.values.errors import ProtocolError
+
+Answer = TypeVar("Answer")
+Fitter = Callable[[object, object], object]     # value, default
+
+_NUMBER_LONGEST = 1 << 64
+
+
+def status_json(status: Status) -> str:
+    """`status json`, one line."""
+    return _line(status)
+
+
+def sets_json(contents: Sequence[SetContents]) -> str:
+    """`sets json`, one line."""
+    return _line({"sets": [{**plain(each.set), **plain(each.elements)} for each in contents]})
+
+
+def plain(value: Any) -> Any:
+    """An answer as objects, lists and scalars.  The elements of one list are of one kind."""
+    if isinstance(value, Source):
+        return {"state": value.state, **plain(value.facts)}
+    if hasattr(value, "_fields"):
+        return {name: plain(each) for name, each in zip(value._fields, value)}
+    if isinstance(value, Mapping):
+        return {name: plain(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(each) for each in value] if value and isinstance(value[0], (tuple, dict)) else list(value)
+    return value
+
+
+def read_status(text: str) -> Status:
+    """The status that a daemon of any version has told.  ProtocolError if it is no JSON object."""
+    return reader(Status)(_object(text))
+
+
+def read_sets(text: str) -> Sequence[SetContents]:
+    """The sets that a daemon of any version has told.  ProtocolError if it is no JSON object."""
+    rows, status, elements = _object(text).get("sets"), reader(SetStatus), reader(Elements)
+    return [SetContents(status(row), elements(row)) for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def reader(kind: Type[Answer]) -> Callable[[Mapping[str, object]], Answer]:
+    """What makes an answer of this kind of an object that should be one."""
+    defaults: Dict[str, object] = kind._field_defaults      # type: ignore[attr-defined]
+    fields = [(name, _fitter(hint), defaults[name]) for name, hint in kind.__annotations__.items()]
+    return lambda value: kind(*(fitting(value.get(name), default) for name, fitting, default in fields))
+
+
+def _fitter(hint: Any) -> Fitter:
+    """What gives a value back if it is what the annotation says, else the default."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if hint in _SCALARS:
+        fits = _SCALARS[hint]
+        return lambda value, default: value if fits(value) else default
+    if origin is Union:
+        return _fitter(inner[0])
+    if origin is tuple:
+        each_of = _fitter(inner[0])
+        return lambda value, default: _all_that_fit(each_of, value) if isinstance(value, list) else default
+    if hint is Source:
+        return lambda value, default: _source(value) if isinstance(value, dict) else default
+    if origin is not None:
+        of_name = _fitter(inner[1])
+        return lambda value, default: _named(of_name, value) if isinstance(value, dict) else default
+    read = reader(hint)
+    return lambda value, default: read(value) if isinstance(value, dict) else default
+
+
+def _all_that_fit(fitter: Fitter, values: Sequence[object]) -> "tuple[object, ...]":
+    found = (fitter(each, None) for each in values)
+    return tuple(each for each in found if each is not None)
+
+
+def _named(fitter: Fitter, values: Mapping[str, object]) -> Mapping[str, object]:
+    found = {name: fitter(each, None) for name, each in values.items()}
+    return {name: each for name, each in found.items() if each is not None}
+
+
+def _source(value: Mapping[str, object]) -> Source:
+    """Whatever facts it has."""
+    state = value.get("state")
+    return Source(state if isinstance(state, str) else UNKNOWN, {name: _fact(each) for name, each in value.items() if name != "state"})
+
+
+def _fact(value: object) -> Fact:
+    """A scalar, or the one object that is known; None for anything else."""
+    if isinstance(value, dict):
+        return reader(LastRepair)(value) if "sets" in value else None
+    return value if isinstance(value, (bool, str)) or _is_number(value) else None        # type: ignore[return-value]
+
+
+def _is_number(value: object) -> bool:
+    """Of a size that can be shown and reckoned with; no NaN."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -_NUMBER_LONGEST < value < _NUMBER_LONGEST
+
+
+_SCALARS: Dict[Any, Callable[[object], bool]] = {
+    str: lambda value: isinstance(value, str),
+    bool: lambda value: isinstance(value, bool),
+    int: lambda value: isinstance(value, int) and _is_number(value),
+    float: _is_number,
+}
+
+
+def _object(text: str) -> Mapping[str, object]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ProtocolError("no JSON") from None
+    if not isinstance(value, dict):
+        raise ProtocolError("no JSON object")
+    return value
+
+
+def _line(value: Any) -> str:
+    return json.dumps(plain(value))

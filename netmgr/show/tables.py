@@ -1,0 +1,107 @@
+"""Answers for people: tables in text.
+
+Names come from the kernel, from the container engine and from clients, so whatever is not printable is escaped before it can reach a
+terminal.
+"""
+
+from typing import Iterable, List, Sequence, Tuple
+
+from netmgr.show.answers import UNKNOWN, Address, Container, Fact, Interface, LastRepair, SetContents, SetStatus, Source, Status
+from netmgr.values.text import aligned, printable
+
+Row = Tuple[str, ...]
+
+
+def status_text(status: Status) -> str:
+    """`status` for people."""
+    head = (status.version, status.state, _duration(status.uptime_seconds), UNKNOWN if status.pid is None else status.pid, status.config)
+    lines = [printable("netmgr %s: %s, up %s, pid %s, %s" % head)]
+    lines += _section(("INTERFACE", "STATE", "ZONES", "ADDRESS", "FLAGS"), map(_interface_rows, status.interfaces))
+    lines += _section(("INTERFACE", "NOT AS EXPECTED"), map(_expectation_rows, status.interfaces))
+    lines += _section(("CONTAINER", "ID", "ZONES", "NETWORK", "ADDRESS"), map(_container_rows, status.containers))
+    lines += _section(("SET", "TYPE", "ZONE", "HOLDS", "STATE", "ELEMENTS", "FOREIGN", "ERROR"), map(_set_rows, status.sets))
+    lines += _section(("SOURCE", "STATE", "DETAILS"), map(_source_rows, status.sources.items()))
+    return "\n".join(lines) + "\n"
+
+
+def sets_text(contents: Sequence[SetContents]) -> str:
+    """`sets` for people: a paragraph for each set, a line for each element."""
+    return "\n".join("\n".join(_set_paragraph(each)) + "\n" for each in contents) or "no sets\n"
+
+
+def _section(header: Row, groups: Iterable[Sequence[Row]]) -> List[str]:
+    """A table under a blank line, without the columns that have nothing to show; nothing at all when there are no rows."""
+    rows = [tuple(map(printable, row)) for group in groups for row in group]
+    columns = [column for column in zip(header, *rows) if any(column[1:])]
+    return ["", *aligned(list(zip(*columns)))] if columns else []
+
+
+def _interface_rows(interface: Interface) -> List[Row]:
+    addresses = [(address.address, _flags(address)) for address in interface.addresses] or [("", "")]
+    state = "absent" if interface.index is None else "up" if interface.up else "down"
+    first = (interface.name, state, ", ".join(interface.zones) or "-")
+    return [(*(("", "", "") if number else first), *address) for number, address in enumerate(addresses)]
+
+
+def _flags(address: Address) -> str:
+    return ", ".join(address.flags) + ("" if address.counts else " (does not count)")
+
+
+def _expectation_rows(interface: Interface) -> List[Row]:
+    return [(interface.name, expectation) for expectation in interface.expectations]
+
+
+def _container_rows(container: Container) -> List[Row]:
+    addresses = [(address.network, address.address) for address in container.addresses] or [("", "")]
+    first = (container.name, container.id[:12], ", ".join(container.zones) or "-")
+    return [(*(("", "", "") if number else first), *address) for number, address in enumerate(addresses)]
+
+
+def _set_rows(entry: SetStatus) -> List[Row]:
+    return [(_set_name(entry), entry.type or "-", entry.zone, entry.holds, entry.state,
+             str(entry.elements), str(entry.foreign), entry.error or "")]
+
+
+def _set_name(entry: SetStatus) -> str:
+    return "%s %s %s" % (entry.family, entry.table, entry.name)
+
+
+def _source_rows(source: Tuple[str, Source]) -> List[Row]:
+    name, (state, facts) = source
+    return [(name, state, ", ".join(_source_detail(key, value) for key, value in facts.items() if value is not None))]
+
+
+def _source_detail(key: str, value: Fact) -> str:
+    if isinstance(value, LastRepair):
+        who = "an unknown process" if value.pid is None else "%s (pid %s)" % (value.process or UNKNOWN, value.pid)
+        return "last repair %s after %s changed %s" % (value.time, who, "; ".join(value.sets))
+    return str(value) if key == "error" else "%s %s" % (key, value)
+
+
+def _set_paragraph(contents: SetContents) -> List[str]:
+    entry, elements = contents
+    wanted, present, foreign = map(frozenset, elements)
+    rows = []
+    for element in dict.fromkeys([*elements.wanted, *elements.present, *elements.foreign_elements]):
+        note = _element_note(element in wanted, element in present, element in foreign, entry.state)
+        rows.append((printable(element), note))
+    title = "%s: %s, %d own, %d foreign" % (_set_name(entry), entry.state, entry.elements, entry.foreign)
+    return [printable(title + (": " + entry.error if entry.error else "")), *("  " + line for line in aligned(rows))]
+
+
+def _element_note(wanted: bool, present: bool, foreign: bool, state: str) -> str:
+    if foreign:
+        return "foreign, wanted too" if wanted else "foreign"
+    if wanted and not present:
+        return "wanted, within a foreign range" if state == "synced" else "wanted, missing"
+    return "" if wanted else "no longer wanted"
+
+
+def _duration(seconds: float) -> str:
+    """The two largest units that matter: 3 d 4 h, 5 min 12 s, 7 s."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    parts = [(days, "d"), (hour, "h"), (minute, "min"), (second, "s")]
+    largest = next((place for place, (count, _unit) in enumerate(parts) if count), 3)
+    return " ".join("%d %s" % part for part in parts[largest:largest + 2])
