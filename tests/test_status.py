@@ -1,12 +1,12 @@
 """The value of `status json` and `sets json`: the shape that the manual promises, and what is in it."""
 
 import json
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import pytest
 
 from netmgr.show.answers_json import read_sets, read_status, sets_json, status_json
-from netmgr.show.status import Sources, everything, set_contents, summary
+from netmgr.show.status import SourcesStatus, SourceStatus, everything, set_contents, summary
 from netmgr.show.tables import sets_text, status_text
 from netmgr.sync.repairs import Repair
 from netmgr.values.addresses import IFA_F_DEPRECATED, IFA_F_PERMANENT, IFA_F_SECONDARY, IFA_F_TENTATIVE
@@ -14,7 +14,13 @@ from netmgr.values.events import RulesetChanged
 from netmgr.values.sets import IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL
 from tests.workbench import WAN_AND_LAN, Bench, container, named, seen
 
-QUIET = Sources("ok", 0, 1, 0, None, "disabled", None)
+
+def told(netlink: str = "ok", docker: str = "disabled", error: Optional[str] = None) -> SourcesStatus:
+    return SourcesStatus([SourceStatus("netlink", netlink, None, {"overruns": 0, "resyncs": 1}), SourceStatus("nftables", "ok", None, {}),
+                          SourceStatus("docker", docker, error, {})], 0, None)
+
+
+QUIET = told()
 EXPECTING = """
 interfaces:
   - {name: eth0, dhcp: true, nftables_zone: wan}
@@ -25,7 +31,7 @@ docker: {enabled: false}
 """
 
 
-def status(bench: Bench, sources: Sources = QUIET) -> Dict[str, Any]:
+def status(bench: Bench, sources: SourcesStatus = QUIET) -> Dict[str, Any]:
     answer = everything(bench.model, sources, 1, 12.34, "/etc/netmgr/config.yaml")
     assert status_text(answer).startswith("netmgr 0.1.0: %s" % answer.state)
     assert read_status(status_json(answer)) == answer
@@ -161,11 +167,11 @@ def test_what_is_wrong_makes_it_degraded() -> None:
 
 
 @pytest.mark.parametrize(("sources", "state"), [
-    (QUIET, "ready"), (QUIET._replace(docker_state="ok"), "ready"), (QUIET._replace(docker_state="connecting"), "degraded"),
-    (QUIET._replace(docker_state="error", docker_error="permission denied"), "degraded"),
-    (QUIET._replace(netlink_state="error"), "degraded"),
+    (QUIET, "ready"), (told(docker="ok"), "ready"), (told(docker="connecting"), "degraded"),
+    (told(docker="error", error="permission denied"), "degraded"),
+    (told(netlink="error"), "degraded"),
 ])
-def test_sources_count_too(sources: Sources, state: str) -> None:
+def test_sources_count_too(sources: SourcesStatus, state: str) -> None:
     assert status(Bench(), sources)["state"] == state
 
 

@@ -94,11 +94,6 @@ class Config(NamedTuple):
     log_level: str = "info"
 
 
-def same_engine(one: Docker, other: Docker) -> bool:
-    """Whether they say the same, wherever they stand."""
-    return one._replace(entry=None) == other._replace(entry=None)
-
-
 def default_zone(name: str, nftables: Nftables) -> Zone:
     """A zone about which nothing is configured.  ValueError when sets cannot be named after it."""
     return Zone(scalars.zone_name(name), (nftables.table,))

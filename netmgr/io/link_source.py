@@ -6,19 +6,24 @@ from netmgr.io.loop import Deadline, Loop
 from netmgr.io.rtnetlink import EventSocket, RequestSocket, Snapshot
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import Event
+from netmgr.values.text import Log
 
 RETRY_WHILE_CHANGING, RETRY_AFTER_ERROR = 0.05, 1.0
 PATIENCE = 20           # snapshots in vain, then it is told
 
 
 class LinkSource:
-    """Calls seen(events) and replaced(snapshot) on the loop.  `state` is connecting, ok or error; the counters are for the status."""
+    """Calls seen(events), which may want a snapshot (True), and replaced(snapshot) on the loop.  Making one may fail: OSError.
 
-    def __init__(self, loop: Loop, seen: Callable[[Iterable[Event]], None], replaced: Callable[[Snapshot], None],
-                 log: Callable[[str, str], None]) -> None:
+    `pending` while nothing may be concluded: events are still queued, or some were lost (before the first snapshot: all), so that
+    what is known was never true at one time.
+    """
+
+    def __init__(self, loop: Loop, seen: Callable[[Iterable[Event]], bool], replaced: Callable[[Snapshot], None], log: Log) -> None:
         self.state = "connecting"
-        self.overruns = 0
-        self.resyncs = 0
+        self.error: Optional[str] = None
+        self.pending = True
+        self.counters = {"overruns": 0, "resyncs": 0}
         self._loop = loop
         self._seen = seen
         self._replaced = replaced
@@ -29,33 +34,23 @@ class LinkSource:
         self._lost = self._snapshot_due = True
         self._retry: Optional[Deadline] = None
         self._in_vain = 0
-        loop.watch(self._events.fileno(), self._drain)
+
+    def start(self) -> None:
+        """Read what there is, and what happens from now on."""
+        self._loop.watch(self._events.fileno(), self._drain)
+        self.refresh()
 
     def refresh(self) -> None:
-        """Have everything read again by the next settle()."""
+        """Read all events that are queued, however many, and then everything: an answer is due that must reflect them."""
         self._snapshot_due = True
-
-    def catch_up(self) -> None:
-        """Read all events that are queued, however many: an answer is due that must reflect them."""
         self._drain(0)
         while self._more:
             self._drain(0)
 
-    def settle(self) -> bool:
-        """Take the snapshot that is due, if any.
-
-        False while nothing may be concluded: events are still queued, or some were lost (before the first snapshot: all), so that
-        what is known was never true at one time.
-        """
-        if self._more:
-            return False
-        if self._snapshot_due:
-            self._snapshot_due = False
-            self._take_snapshot()
-        return not self._lost
-
-    def close(self) -> None:
+    def stop(self) -> None:
         """Give the sockets back."""
+        if self._retry is not None:
+            self._retry.cancel()
         self._loop.unwatch(self._events.fileno())
         self._events.close()
         self._requests.close()
@@ -64,11 +59,20 @@ class LinkSource:
         drained = self._events.drain()
         self._more = drained.more
         if drained.lost:
-            self.overruns += 1
-            self._lost = self._snapshot_due = True
-            self.state = "connecting"
+            self.counters["overruns"] += 1
+            self._lost = True
+            self.state, self.error = "connecting", drained.lost
             self._log("warning", "netlink: %s; reading everything again" % drained.lost)
-        self._seen(drained.events)
+        if self._seen(drained.events) or drained.lost:
+            self._snapshot_due = True
+        self._advance()
+
+    def _advance(self) -> None:
+        """Take the snapshot that is due, if any, but never before the queue is empty."""
+        if self._snapshot_due and not self._more:
+            self._snapshot_due = False
+            self._take_snapshot()
+        self.pending = self._more or self._lost
 
     def _take_snapshot(self) -> None:
         begin = self._loop.now()
@@ -77,7 +81,7 @@ class LinkSource:
         except (OSError, ProtocolError) as problem:
             if self.state != "error":
                 self._log("error", "netlink: links and addresses cannot be read: %s" % problem)
-            self.state = "error"
+            self.state, self.error = "error", str(problem)
             self._again_in(RETRY_AFTER_ERROR)
             return
         if not snapshot.consistent:
@@ -86,11 +90,15 @@ class LinkSource:
                 self._log("warning", "netlink: links and addresses change too fast to be read; until then the sets stay as they are")
             self._again_in(max(RETRY_WHILE_CHANGING, self._loop.now() - begin))
             return
-        self.state, self._lost, self._in_vain = "ok", False, 0
-        self.resyncs += 1
+        self.state, self.error, self._lost, self._in_vain = "ok", None, False, 0
+        self.counters["resyncs"] += 1
         self._replaced(snapshot)
 
     def _again_in(self, delay: float) -> None:
         if self._retry is not None:
             self._retry.cancel()
-        self._retry = self._loop.call_later(delay, self.refresh)
+        self._retry = self._loop.call_later(delay, self._again)
+
+    def _again(self) -> None:
+        self._snapshot_due = True
+        self._advance()

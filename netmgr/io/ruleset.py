@@ -6,72 +6,66 @@ While we commit very many elements ourselves, nobody need be told, so we leave t
 in the generation, which each commit raises by one.
 """
 
-from typing import Callable, Optional, Sequence, Union
+from typing import Callable, Dict, Optional, Sequence, Union
 
 from netmgr.config.schema import Nftables
 from netmgr.io.loop import Deadline, Loop
 from netmgr.io.nft import Nft, Watch
 from netmgr.values.errors import ProtocolError
-from netmgr.values.events import RulesetChanged
+from netmgr.values.events import Suspect
 from netmgr.values.outcomes import Outcome, Reading
 from netmgr.values.sets import Change, ChangeElements, SetInfo, SetName
 
 MANY = 1000
 
-Changed = Callable[[Sequence[Optional[RulesetChanged]]], None]
+Changed = Callable[[Sequence[Suspect]], None]
 
 
 class Ruleset:
-    """Calls changed(by) for what others commit from watch() to close(); None among them is one of whom it is not known who."""
+    """The door to nf_tables for the one who commits.  `watcher` is the source that is told of his commits, too, or none."""
 
-    def __init__(self, loop: Loop, nft: Nft, changed: Changed) -> None:
-        self._loop = loop
-        self._nft = nft
-        self._changed = changed
-        self._eye: Optional[Union[RulesetEvents, RulesetPoll]] = None
-
-    def watch(self, settings: Nftables) -> None:
-        """Begin to watch, the way that the configuration wants."""
-        if settings.watch == "events":
-            self._eye = RulesetEvents(self._loop, self._nft, self._changed)
-        else:
-            self._eye = RulesetPoll(self._loop, self._nft, self._changed, settings.poll_interval)
-
-    def close(self) -> None:
-        """Stop watching."""
-        if self._eye is not None:
-            self._eye.close()
-            self._eye = None
+    def __init__(self, nft: Nft) -> None:
+        self.nft = nft
+        self.watcher: Optional[Watcher] = None
 
     def generation(self) -> int:
         """As Nft.generation()."""
-        return self._nft.generation()
+        return self.nft.generation()
 
     def inspect(self, name: SetName) -> Optional[SetInfo]:
         """As Nft.inspect()."""
-        return self._nft.inspect(name)
+        return self.nft.inspect(name)
 
     def read(self, info: SetInfo) -> Reading:
         """As Nft.read()."""
-        return self._nft.read(info)
+        return self.nft.read(info)
 
     def commit(self, changes: Sequence[Change], generation: int = 0) -> Outcome:
         """As Nft.commit()."""
-        return self._nft.commit(changes, generation) if self._eye is None else self._eye.commit(changes, generation)
+        return self.nft.commit(changes, generation) if self.watcher is None else self.watcher.commit(changes, generation)
 
 
 class RulesetEvents:
-    """Told by the kernel, except of our own commits."""
+    """Calls changed(by) for what others commit, as told by the kernel; None among them is one of whom it is not known who."""
 
-    def __init__(self, loop: Loop, nft: Nft, changed: Changed) -> None:
-        self._loop = loop
-        self._nft = nft
-        self._changed = changed
-        self._watch = Watch(nft.portid)
-        loop.watch(self._watch.fileno(), self._drain)
+    def __init__(self, loop: Loop, ruleset: Ruleset, changed: Changed, doubt: Callable[[], None]) -> None:
+        self.state = "ok"
+        self.error: Optional[str] = None
+        self.pending = False
+        self.counters: Dict[str, int] = {}
+        self.refresh = doubt
+        self._loop, self._ruleset, self._nft, self._changed = loop, ruleset, ruleset.nft, changed
+        self._watch = Watch(self._nft.portid)
 
-    def close(self) -> None:
-        """Stop watching."""
+    def start(self) -> None:
+        """Begin to tell."""
+        self._ruleset.watcher = self
+        self._loop.watch(self._watch.fileno(), self._drain)
+
+    def stop(self) -> None:
+        """Give the socket back."""
+        if self._ruleset.watcher is self:
+            self._ruleset.watcher = None
         self._loop.unwatch(self._watch.fileno())
         self._watch.close()
 
@@ -98,17 +92,28 @@ class RulesetEvents:
 class RulesetPoll:
     """Asks for the generation every `interval` seconds, and after each commit of our own."""
 
-    def __init__(self, loop: Loop, nft: Nft, changed: Changed, interval: float) -> None:
-        self._loop = loop
-        self._nft = nft
-        self._changed = changed
+    def __init__(self, loop: Loop, ruleset: Ruleset, changed: Changed, doubt: Callable[[], None], interval: float) -> None:
+        self.state = "ok"
+        self.error: Optional[str] = None
+        self.pending = False
+        self.counters: Dict[str, int] = {}
+        self.refresh = doubt
+        self._loop, self._ruleset, self._nft, self._changed = loop, ruleset, ruleset.nft, changed
         self._interval = interval
-        self._generation = nft.generation()
-        self._deadline: Deadline = loop.call_later(interval, self._poll)
+        self._generation = self._nft.generation()
+        self._deadline: Optional[Deadline] = None
 
-    def close(self) -> None:
-        """Stop polling."""
-        self._deadline.cancel()
+    def start(self) -> None:
+        """Begin to ask, and to tell."""
+        self._ruleset.watcher = self
+        self._deadline = self._loop.call_later(self._interval, self._poll)
+
+    def stop(self) -> None:
+        """Stop asking."""
+        if self._ruleset.watcher is self:
+            self._ruleset.watcher = None
+        if self._deadline is not None:
+            self._deadline.cancel()
 
     def commit(self, changes: Sequence[Change], generation: int = 0) -> Outcome:
         """As Nft.commit()."""
@@ -128,3 +133,13 @@ class RulesetPoll:
             return
         if self._generation != expected & 0xFFFFFFFF:
             self._changed([None])
+
+
+Watcher = Union[RulesetEvents, RulesetPoll]
+
+
+def watcher(loop: Loop, ruleset: Ruleset, settings: Nftables, changed: Changed, doubt: Callable[[], None]) -> Watcher:
+    """The source of what others commit, in the way that the configuration wants; its refresh() is doubt()."""
+    if settings.watch == "events":
+        return RulesetEvents(loop, ruleset, changed, doubt)
+    return RulesetPoll(loop, ruleset, changed, doubt, settings.poll_interval)

@@ -1,7 +1,7 @@
 """The state of everything as one value, and every set with its elements."""
 
 from fnmatch import fnmatchcase
-from typing import AbstractSet, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import AbstractSet, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from netmgr import __version__
 from netmgr.config.schema import InterfaceRule
@@ -25,19 +25,24 @@ FLAG_NAMES = (
 )
 
 
-class Sources(NamedTuple):
-    """What feeds the model, as counted by the daemon."""
+class SourceStatus(NamedTuple):
+    """A source as it is now; `counters` are what it has counted, by name."""
 
-    netlink_state: str
-    overruns: int
-    resyncs: int
+    name: str
+    state: str
+    error: Optional[str]
+    counters: Mapping[str, int]
+
+
+class SourcesStatus(NamedTuple):
+    """What feeds the model, and what the ruleset took to be kept right."""
+
+    sources: Sequence[SourceStatus]
     repairs: int
     last_repair: Optional[Repair]
-    docker_state: str
-    docker_error: Optional[str]
 
 
-def everything(model: Model, sources: Sources, pid: int, uptime: float, config_path: str) -> Status:
+def everything(model: Model, sources: SourcesStatus, pid: int, uptime: float, config_path: str) -> Status:
     """All of it."""
     return Status(
         __version__, state(model, sources), pid, round(uptime, 1), config_path,
@@ -47,9 +52,9 @@ def everything(model: Model, sources: Sources, pid: int, uptime: float, config_p
         sources=_sources(sources))
 
 
-def state(model: Model, sources: Sources) -> str:
+def state(model: Model, sources: SourcesStatus) -> str:
     """ready when every set that exists is synced and every enabled source is ok, else degraded."""
-    healthy = all(each in ("ok", "disabled") for each in (sources.netlink_state, sources.docker_state))
+    healthy = all(source.state in ("ok", "disabled") for source in sources.sources)
     return "ready" if healthy and all(managed.error is None or managed.role.retiring for managed in model.sets.values()) else "degraded"
 
 
@@ -178,13 +183,14 @@ def _elements(model: Model, managed: ManagedSet) -> Elements:
     return Elements(texts(model.wanted(managed)), texts(managed.held.ours), texts(managed.held.foreign))
 
 
-def _sources(sources: Sources) -> Dict[str, Source]:
-    repair = sources.last_repair
+def _sources(told: SourcesStatus) -> Dict[str, Source]:
+    repair = told.last_repair
     by = repair.by[0] if repair is not None and len(repair.by) == 1 else None
     pid, process = (by.pid, by.process) if by else (None, None)
     last = None if repair is None else LastRepair(pid, process, repair.time, tuple(map(str, repair.sets)))
-    return {
-        "netlink": Source(sources.netlink_state, {"overruns": sources.overruns, "resyncs": sources.resyncs}),
-        "nftables": Source("ok", {"repairs": sources.repairs, "last_repair": last}),
-        "docker": Source(sources.docker_state, {"error": sources.docker_error}),
-    }
+    rows: Dict[str, Source] = {}
+    for name, state, error, counters in told.sources:
+        repairs = {"repairs": told.repairs, "last_repair": last} if name == "nftables" else {}
+        trouble = {"error": error} if error is not None or not (counters or repairs) else {}
+        rows[name] = Source(state, {**counters, **repairs, **trouble})
+    return rows

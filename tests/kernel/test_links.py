@@ -1,15 +1,15 @@
 """The source of links and addresses, when the first snapshot does not come at once."""
 
+import signal
 from typing import Iterator, List, Optional, Tuple
 
 import pytest
 
-from netmgr.daemon import Daemon, Options
+from netmgr.daemon import Daemon, Options, edge
 from netmgr.io.configuration import load
 from netmgr.io.link_source import PATIENCE, LinkSource
 from netmgr.io.log import Log
 from netmgr.io.loop import Loop
-from netmgr.io.nft import Nft
 from netmgr.io.rtnetlink import RequestSocket, Snapshot
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import LinkSeen
@@ -21,8 +21,11 @@ from tests.waiting import eventually
 @pytest.fixture
 def loop() -> Iterator[Loop]:
     made = Loop()
+    handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     yield made
     made.close()
+    for signum, handler in handlers.items():
+        signal.signal(signum, handler)
 
 
 @pytest.mark.parametrize(("problem", "state"), [(None, "connecting"), (OSError(16, "busy"), "error"), (ProtocolError("odd"), "error")])
@@ -42,18 +45,20 @@ def test_nothing_is_concluded_before_the_first_snapshot(
 
     monkeypatch.setattr(RequestSocket, "snapshot", first_time_in_vain)
     with lab.inside():
-        source = LinkSource(loop, lambda events: None, replaced.append, lambda level, line: log.append((level, line)))
-    assert (source.settle(), source.settle(), replaced) == (False, False, [])
+        source = LinkSource(loop, lambda events: False, replaced.append, lambda level, line: log.append((level, line)))
+        assert (source.state, source.pending) == ("connecting", True)
+        source.start()
+    assert (source.pending, replaced) == (True, [])
     assert (source.state, [level for level, _line in log]) == (state, [] if problem is None else ["error"])
 
     def settled() -> bool:
         loop.turn(0.1)
-        return source.settle()
+        return not source.pending
 
     eventually(settled)
-    assert (source.state, source.resyncs, len(replaced)) == ("ok", 1, 1)
+    assert (source.state, source.counters, len(replaced)) == ("ok", {"overruns": 0, "resyncs": 1}, 1)
     assert {link.name for link in replaced[0].links if isinstance(link, LinkSeen)} == {"lo", "eth0"}
-    source.close()
+    source.stop()
 
 
 def test_a_daemon_that_can_conclude_nothing_says_so(lab: Lab, loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +67,8 @@ def test_a_daemon_that_can_conclude_nothing_says_so(lab: Lab, loop: Loop, monkey
     monkeypatch.setattr(RequestSocket, "snapshot", lambda requests: Snapshot([], {}, False))
     with lab.inside():
         options = Options(str(path), str(lab.directory / "sock"), None, False, "")
-        daemon = Daemon(loop, options, load(str(path)), Log("error", False), Nft())
+        daemon = Daemon(loop, options, load(str(path)), log := Log("error", False), edge(loop, log))
+        daemon.start()
     unsettled = "links and addresses cannot be read just now, the sets follow as soon as they can"
     with lab.inside():
         assert daemon.resync() == "ERROR: not resynced: " + unsettled
@@ -76,15 +82,14 @@ def test_a_daemon_that_can_conclude_nothing_says_so(lab: Lab, loop: Loop, monkey
 def test_that_snapshots_fail_for_long_is_told_once(lab: Lab, loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
     snapshot, log = RequestSocket.snapshot, []
     with lab.inside():
-        source = LinkSource(loop, lambda events: None, lambda snapshot: None, lambda *line: log.append(line))
-    for _ in range(2):
-        monkeypatch.setattr(RequestSocket, "snapshot", lambda requests: Snapshot([], {}, False))
-        for _ in range(3 * PATIENCE):
+        source = LinkSource(loop, lambda events: False, lambda snapshot: None, lambda *line: log.append(line))
+        for _ in range(2):
+            monkeypatch.setattr(RequestSocket, "snapshot", lambda requests: Snapshot([], {}, False))
+            source.start()
+            for _ in range(3 * PATIENCE):
+                source.refresh()
+            monkeypatch.setattr(RequestSocket, "snapshot", snapshot)
             source.refresh()
-            assert not source.settle()
-        monkeypatch.setattr(RequestSocket, "snapshot", snapshot)
-        source.refresh()
-        assert source.settle() and source.state == "ok"
-        source._lost = True
+            assert not source.pending and source.state == "ok"
     assert [line[:9] for _level, line in log] == ["netlink: "] * 2
-    source.close()
+    source.stop()

@@ -7,7 +7,7 @@ import pytest
 from netmgr.config.schema import Nftables
 from netmgr.io.loop import Loop
 from netmgr.io.nft import Nft
-from netmgr.io.ruleset import MANY, Ruleset
+from netmgr.io.ruleset import MANY, Ruleset, watcher
 from netmgr.values.events import RulesetChanged
 from netmgr.values.outcomes import STALE, Outcome
 from netmgr.values.sets import Change
@@ -46,8 +46,9 @@ class Scene:
         with lab.inside():
             self.nft = Busy()
             self.nft.lab = lab
-            self.ruleset = Ruleset(self.loop, self.nft, self.heard.extend)
-            self.ruleset.watch(settings(how))
+            self.ruleset = Ruleset(self.nft)
+            self.watcher = watcher(self.loop, self.ruleset, settings(how), self.heard.extend, lambda: None)
+            self.watcher.start()
         self.loop.turn(0.2)
 
     def commits(self, changes: Sequence[Change]) -> List[Optional[RulesetChanged]]:
@@ -66,7 +67,7 @@ def settings(how: str) -> Nftables:
 def scene(lab: Lab, how: str) -> Iterator[Scene]:
     made = Scene(lab, how)
     yield made
-    made.ruleset.close()
+    made.watcher.stop()
     made.nft.close()
     made.loop.close()
 

@@ -1,0 +1,160 @@
+"""The keeper of the sets: what the sources tell goes in, and once per wake-up the sets follow.
+
+Handlers of descriptors only change tables.  Before the loop sleeps, settle() looks at what they brought together and reconciles
+once.  It does so only when every vital source has told all that it has to tell: events that are older than a snapshot may contradict
+it for a moment, and sets must never follow such a moment.
+"""
+
+import time
+from typing import Callable, Iterable, List, Optional, Protocol, Sequence
+
+from netmgr.config.schema import Config
+from netmgr.io.include_files import IncludeFiles
+from netmgr.io.loop import Deadline, Loop
+from netmgr.io.rtnetlink import Snapshot
+from netmgr.io.systemd import Manager
+from netmgr.model.inventory import Inventory
+from netmgr.model.model import Model
+from netmgr.sync.include_files import Includes
+from netmgr.sync.reconciler import Kernel, Reconciler
+from netmgr.sync.repairs import Guard
+from netmgr.values.events import ContainerSeen, Event
+from netmgr.values.sets import Change
+from netmgr.values.text import Log
+
+
+class Teller(Protocol):
+    """What is seen of a source here."""
+
+    pending: bool
+
+
+class Keeper:
+    """Owns the inventory, and what follows from it under one configuration: the model, the repairs, the include files.
+
+    `ready` is called once, when the sets are right for the first time.
+    """
+
+    def __init__(self, loop: Loop, kernel: Kernel, manager: Manager, config: Config, dry_run: bool, ready: Callable[[], None],
+                 log: Log) -> None:
+        self._loop, self._kernel, self._manager, self._dry_run, self._log = loop, kernel, manager, dry_run, log
+        self._ready: Optional[Callable[[], None]] = ready
+        self._vital: Sequence[Teller] = ()
+        self._others: Sequence[Teller] = ()
+        self._inventory = Inventory()
+        self._wake: Optional[Deadline] = None
+        self._audit_due: Optional[Deadline] = None
+        self._follow(config)
+        self.repairs = Guard(self._reconciler(), loop.now, _utc, log)
+
+    # -- what the sources tell
+
+    def events(self, events: Iterable[Event]) -> bool:
+        """Links and addresses that come and go; True: that is not all, a snapshot is due."""
+        for event in events:
+            self.model.apply(self._inventory.apply(event))
+        return self._inventory.unsure
+
+    def snapshot(self, snapshot: Snapshot) -> None:
+        """All links and addresses."""
+        self._inventory.replace_interfaces(snapshot.links, snapshot.addresses)
+        self.model.recount()
+
+    def containers(self, containers: Sequence[ContainerSeen]) -> None:
+        """All containers."""
+        self.model.apply(self._inventory.replace_containers(containers))
+
+    def doubt(self) -> None:
+        """Sets and include files may be anything: look at all of them."""
+        self.repairs.doubt()
+        self._files.doubt(self.model)
+
+    # -- the one place where sets change
+
+    def settle(self) -> Optional[List[Change]]:
+        """What was committed; None: that must wait until the vital sources have told."""
+        for source in self._vital:
+            if source.pending:
+                return None
+        if self.model.hold and not any(source.pending for source in self._others):
+            self.model.release_held()
+        changes = self.repairs.settle()
+        self._finish()
+        if self._ready is not None:
+            ready, self._ready = self._ready, None
+            ready()
+        return changes
+
+    # -- beginnings and ends
+
+    def listen(self, vital: Sequence[Teller], others: Sequence[Teller]) -> None:
+        """From now on these are the sources; while others than the vital ones have not told, what nothing claims is spared."""
+        self._vital, self._others = vital, others
+        self.model.hold = any(source.pending for source in others)
+
+    def adopt(self, config: Config) -> None:
+        """Go on with whole new objects, made of this configuration; the inventory stays."""
+        before, sets, files = self.config, self.model.sets, self._files
+        self._follow(config)
+        self.repairs.adopt(self._reconciler())
+        self.model.retire(sets)
+        moved = before.nftables.include_dir != config.nftables.include_dir
+        files.remove([name for name in sets if moved or self.model.sets[name].role.retiring])
+
+    def stop(self) -> None:
+        """Leave the sets as `on_stop` says."""
+        if self.config.nftables.on_stop == "remove":
+            names = list(self.model.sets)
+            self.model.retire_all()
+            self.repairs.settle()
+            self._files.remove(names)
+        else:
+            self._files.write(self.model, at_once=True)
+
+    # -- inner parts
+
+    def _follow(self, config: Config) -> None:
+        self.config = config
+        self.model = Model(config, self._inventory)
+        directory = None if self._dry_run else config.nftables.include_dir
+        self._files = Includes(None if directory is None else IncludeFiles(directory), self._loop.now, self._log)
+        self._plan_audit()
+
+    def _reconciler(self) -> Reconciler:
+        return Reconciler(self._kernel, self.model, self._log, self._dry_run)
+
+    def _plan_audit(self) -> None:
+        if self._audit_due is not None:
+            self._audit_due.cancel()
+        interval = self.config.nftables.audit_interval
+        self._audit_due = self._loop.call_later(interval, self._audit) if interval else None
+
+    def _audit(self) -> None:
+        if not any(source.pending for source in self._vital):
+            self.repairs.audit()
+            self._files.doubt(self.model)
+            self._finish()
+        self._plan_audit()
+
+    def _finish(self) -> None:
+        """What follows the sets follows; for what is due later the loop wakes up."""
+        self._files.write(self.model)
+        if self._ready is None:
+            self._manager.look()
+        times = self.repairs.deadline(), self._files.deadline(self.model), self._manager.deadline()
+        self._wake_at(min((each for each in times if each is not None), default=None))
+
+    def _wake_at(self, when: Optional[float]) -> None:
+        if self._wake is not None:
+            if self._wake.when == when:
+                return
+            self._wake.cancel()
+        self._wake = None if when is None else self._loop.call_at(when, self._woken)
+
+    def _woken(self) -> None:
+        """No more than that: before the loop sleeps again, it settles."""
+        self._wake = None
+
+
+def _utc() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

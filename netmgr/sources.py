@@ -1,0 +1,145 @@
+"""The sources: links and addresses, the ruleset, containers.  Everybody else sees a list of them, and no name.
+
+A source is described by a recipe.  Making one opens what it needs, so all that can fail fails there, and nobody notices; start() only
+begins.  When the configuration changes, sources whose settings are the same go on, the others are made anew before the old ones end.
+Another kind of source is another recipe.
+"""
+
+from typing import Callable, Dict, List, NamedTuple, Optional, Protocol, Sequence
+
+from netmgr.config.schema import Config, Docker
+from netmgr.io.link_source import LinkSource
+from netmgr.io.loop import Loop
+from netmgr.io.ruleset import Ruleset, watcher
+from netmgr.keeper import Keeper
+from netmgr.values.errors import ProtocolError
+from netmgr.values.text import Log
+
+
+class Source(Protocol):
+    """What tells about a part of the world, through callbacks that it was made with, from start() to stop().
+
+    `state` is ok, connecting, error or disabled; `error` says why.  `pending`: what it has told is not the whole yet.
+    """
+
+    state: str
+    error: Optional[str]
+    pending: bool
+    counters: Dict[str, int]
+
+    def start(self) -> None:
+        """Begin to tell."""
+
+    def refresh(self) -> None:
+        """Read everything again."""
+
+    def stop(self) -> None:
+        """Let go of everything, also of what was never started."""
+
+
+class Recipe(NamedTuple):
+    """How to make a source: OSError or ProtocolError when that cannot be.
+
+    `vital`: while it is pending nothing may be concluded.  While another is, only what nothing claims is spared.
+    """
+
+    name: str
+    settings: object
+    make: Callable[[], Source]
+    vital: bool = False
+
+
+class Running(NamedTuple):
+    """A source and where it comes from."""
+
+    recipe: Recipe
+    source: Source
+
+
+class Sources:
+    """Those that run, by their names."""
+
+    def __init__(self) -> None:
+        self.running: Dict[str, Running] = {}
+
+    def prepare(self, recipes: Sequence[Recipe]) -> Dict[str, Running]:
+        """What is to run by these recipes, for swap(); nothing has changed yet, and nothing has when this fails."""
+        following: Dict[str, Running] = {}
+        try:
+            for recipe in recipes:
+                known = self.running.get(recipe.name)
+                same = known is not None and known.recipe.settings == recipe.settings
+                following[recipe.name] = known if known is not None and same else Running(recipe, recipe.make())
+        except (OSError, ProtocolError):
+            self._stop(following, self.running)
+            raise
+        return following
+
+    def swap(self, following: Dict[str, Running]) -> None:
+        """Let these run and no others; those that ran before read everything again."""
+        before, self.running = self.running, following
+        self._stop(before, following)
+        for name, each in following.items():
+            if before.get(name) is each:
+                each.source.refresh()
+            else:
+                each.source.start()
+
+    def refresh(self) -> None:
+        """Let all of them read everything again."""
+        for each in self.running.values():
+            each.source.refresh()
+
+    def stop(self) -> None:
+        """Let none run any more."""
+        self.swap({})
+
+    def those(self, vital: bool) -> List[Source]:
+        """The vital ones or the others."""
+        return [each.source for each in self.running.values() if each.recipe.vital == vital]
+
+    @staticmethod
+    def _stop(some: Dict[str, Running], but: Dict[str, Running]) -> None:
+        for name, each in some.items():
+            if but.get(name) is not each:
+                each.source.stop()
+
+
+class Nobody:
+    """The source that tells once that there is nothing."""
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self.state = "disabled"
+        self.error: Optional[str] = None
+        self.pending = False
+        self.counters: Dict[str, int] = {}
+        self._tell = tell
+
+    def start(self) -> None:
+        """Say so."""
+        self._tell()
+
+    def refresh(self) -> None:
+        """It is as it was."""
+
+    def stop(self) -> None:
+        """There is nothing to let go of."""
+
+
+def recipes(config: Config, loop: Loop, ruleset: Ruleset, keeper: Keeper, log: Log) -> List[Recipe]:
+    """The sources of netmgr under this configuration, in the order in which they begin."""
+    nftables, docker = config.nftables, config.docker
+    return [
+        Recipe("netlink", None, lambda: LinkSource(loop, keeper.events, keeper.snapshot, log), vital=True),
+        Recipe("nftables", (nftables.watch, nftables.poll_interval),
+               lambda: watcher(loop, ruleset, nftables, keeper.repairs.changed, keeper.doubt)),
+        Recipe("docker", docker._replace(entry=None), lambda: _engine(docker, loop, keeper, log)),
+    ]
+
+
+def _engine(settings: Docker, loop: Loop, keeper: Keeper, log: Log) -> Source:
+    """What it takes to follow an engine is loaded only where one is followed."""
+    if settings.enabled == "false":
+        return Nobody(lambda: keeper.containers(()))
+    from netmgr.io.docker_source import DockerSource
+    return DockerSource(loop, settings, keeper.containers, log)
