@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from functools import partial
-from typing import List, Optional
+from typing import List, Optional, Sequence, Tuple
 
 from netmgr import demo_stage as stage
 from netmgr.demo_steps import CONFIG, INCLUDING, PREPARATION, RULESET, STEPS, Step
@@ -43,15 +43,23 @@ def main(step: bool = False, pace: Optional[int] = None) -> int:
     if missing:
         print("netmgr demo needs %s: apt install %s" % (", ".join(missing), " ".join(packages[tool] for tool in missing)), file=sys.stderr)
         return 1
-    unshare = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
-    trial = subprocess.run([*unshare, "true"], capture_output=True, text=True, check=False)
-    if trial.returncode:
-        print(FORBIDDEN % (trial.stderr.strip(), " ".join(_this_program())), file=sys.stderr)
+    unshare, complaint = _way_in()
+    if complaint:
+        print(FORBIDDEN % (complaint, " ".join(_this_program())), file=sys.stderr)
         return 1
     source = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     environment = {**os.environ, INSIDE: "1", "PYTHONPATH": os.pathsep.join([source, *filter(None, [os.environ.get("PYTHONPATH")])])}
     options = ["--step"] * step + (["--pace", str(pace)] if pace is not None else [])
     return subprocess.run([*unshare, sys.executable, "-m", "netmgr", "demo", *options], env=environment, check=False).returncode
+
+
+def _way_in() -> Tuple[Sequence[str], str]:
+    """How to come into a network namespace that one may use, or why that cannot be.  In a container, root may lack the rights, too."""
+    for unshare in (["unshare", "--net"], ["unshare", "--map-root-user", "--net"]):
+        trial = subprocess.run([*unshare, "ip", "link", "set", "lo", "up"], capture_output=True, text=True, check=False)
+        if trial.returncode == 0:
+            return unshare, ""
+    return (), trial.stderr.strip()
 
 
 def _this_program() -> List[str]:

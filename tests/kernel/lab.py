@@ -33,11 +33,15 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def why_not() -> Optional[str]:
     """Why no Lab can be made here; None when it can."""
+    missing = next(("%s is not installed" % program for program in ("ip", "nft") if shutil.which(program) is None), None)
+    if missing:
+        return missing
     try:
-        os.close(_new_namespace())
-    except OSError as error:
-        return "network namespaces need root, or `unshare -rn` as `make test` does it (%s)" % error.strerror
-    return next(("%s is not installed" % program for program in ("ip", "nft") if shutil.which(program) is None), None)
+        with Lab() as lab:
+            lab.run("nft list ruleset")
+    except (OSError, AssertionError) as error:
+        return "no network namespace can be made and used here: %s" % error
+    return None
 
 
 def forces_buffers() -> bool:
