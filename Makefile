@@ -4,7 +4,7 @@ ARGS =
 BUILT_FROM := $(wildcard setup.py pyproject.toml csrc/*.py csrc/*.c csrc/*.h .ci/setup)
 PEERS := $(patsubst benchmarks/peers/%.c,benchmarks/.peers/%,$(wildcard benchmarks/peers/*.c))
 
-.PHONY: demo test lint test-pythons test-kernels test-system wheel deb bench bench-quick clean
+.PHONY: demo test lint schema test-pythons test-kernels test-system wheel deb bench bench-quick clean
 
 demo: .venv/ready
 	.venv/bin/netmgr demo
@@ -15,6 +15,9 @@ test: .venv/ready
 lint: .venv/ready
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+
+schema: .venv/ready
+	.venv/bin/python -c 'from netmgr.config import json_schema; print(json_schema.text(), end="")' > pkg-files/schema/netmgr.schema.json
 
 test-pythons: .venv/ready
 	.ci/pythons $(ARGS)

@@ -23,6 +23,8 @@ class Kind(NamedTuple):
 
 Table = Mapping[str, Kind]
 
+WORD = {"type": "string", "pattern": "^[^ ]+$"}
+
 
 class Fields:
     """What a mapping says under the keys of its table."""
@@ -78,7 +80,7 @@ class Fields:
 
 def text(expected: str, convert: Callable[[str], Any], schema: Optional[Schema] = None, tags: Sequence[str] = (TEXT,)) -> Kind:
     """A scalar that converts."""
-    return Kind(expected, lambda value: value.scalar(expected, convert, tags), schema or {"type": "string", "minLength": 1})
+    return Kind(expected, lambda value: value.scalar(expected, convert, tags), schema or WORD)
 
 
 def choice(*options: str) -> Kind:
@@ -99,7 +101,7 @@ FLAG = Kind("true or false", Value.flag, {"type": "boolean"})
 
 def one_or_many(expected: str, convert: Callable[[str], Any], schema: Optional[Schema] = None) -> Kind:
     """A scalar, or a list of such scalars."""
-    item = schema or {"type": "string", "minLength": 1}
+    item = schema or WORD
     return Kind(expected, lambda value: value.one_or_many(expected, convert), {"anyOf": [item, {"type": "array", "items": item}]})
 
 
@@ -125,6 +127,11 @@ def section(expected: str, table: Table, make: Callable[[Fields], Any], required
 
 def of_table(table: Table, required: Sequence[str] = ()) -> Schema:
     """The JSON schema of a mapping; where a key may be left out, null says the same."""
-    properties = {key: kind.schema if key in required else {"anyOf": [kind.schema, {"type": "null"}]} for key, kind in table.items()}
+    properties = {key: _property(kind, key in required) for key, kind in table.items()}
     schema: Schema = {"type": "object", "additionalProperties": False, "properties": properties}
     return {**schema, "required": list(required)} if required else schema
+
+
+def _property(kind: Kind, required: bool) -> Schema:
+    schema = kind.schema if required else {"anyOf": [kind.schema, {"type": "null"}]}
+    return {"description": kind.expected, **schema}

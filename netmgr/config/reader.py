@@ -26,6 +26,7 @@ SET_NAME = {"type": "string", "pattern": r"^(\s*(%s)\s+%s\s+)?%s\s*$" % (
     "|".join(scalars.FAMILIES), scalars.IDENTIFIER, scalars.IDENTIFIER)}
 TABLE_NAME = {"type": "string", "pattern": r"^\s*(%s)\s+%s\s*$" % ("|".join(scalars.FAMILIES), scalars.IDENTIFIER)}
 ABSOLUTE = {"type": "string", "pattern": "^/"}
+MODE = {"anyOf": [{"type": "string", "pattern": "^(0o?)?[0-7]{1,3}$"}, {"type": "integer"}]}
 
 ZONE_NAMES = kinds.one_or_many("a zone name", scalars.zone_name, ZONE_NAME)
 TABLE_EXPECTED = 'a family and a table such as "inet filter"'
@@ -105,9 +106,10 @@ def _refuse_sets_in_two_files(files: List[_File], zones: Iterable[Zone]) -> None
 
 
 INTERFACE = {
-    "name": kinds.text("an interface name or a shell pattern", scalars.interface_pattern),
+    "name": kinds.text("an interface name or a shell pattern", scalars.interface_pattern, {"type": "string", "pattern": r"^[^\s/:]+$"}),
     "dhcp": FLAG,
-    "address": kinds.one_or_many("an address such as 192.0.2.1/24", scalars.expected_address),
+    "address": kinds.one_or_many("an address such as 192.0.2.1/24", scalars.expected_address,
+                                 {"type": "string", "pattern": "^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$"}),
     "nftables_zone": ZONE_NAMES,
 }
 
@@ -184,7 +186,7 @@ def _network(pattern: Optional[str], _key: Value, value: Value) -> Tuple[Tuple[s
 
 
 DOCKER = {
-    "enabled": kinds.text("auto, true or false", _enabled, {"enum": ["auto", True, False]}, (TEXT, BOOLEAN)),
+    "enabled": kinds.text("auto, true or false", _enabled, {"enum": ["auto", True, False, "true", "false"]}, (TEXT, BOOLEAN)),
     "socket": SOCKET_PATH,
     "nftables_zone": kinds.text("a zone name or null", scalars.zone_name, ZONE_NAME),
     "label": kinds.text("the name of a label", scalars.word),
@@ -214,9 +216,9 @@ TOP = {
     "nftables": kinds.section("a mapping", NFTABLES, _nftables),
     "docker": kinds.section("a mapping", DOCKER, _docker, hint="to leave containers alone: docker: {enabled: false}"),
     "socket_path": SOCKET_PATH,
-    "socket_mode": kinds.text('an octal mode such as "0660"', scalars.mode, {"type": ["string", "integer"]}, (TEXT, INTEGER)),
+    "socket_mode": kinds.text('an octal mode such as "0660"', scalars.mode, MODE, (TEXT, INTEGER)),
     "socket_group": kinds.text("the name of a group", scalars.word),
     "log_level": kinds.choice(*LEVELS),
-    "nftables_rules_path": kinds.text("text", str),
-    "http_bind_addr": kinds.text("text", str),
+    "nftables_rules_path": kinds.text("text", str, {"type": "string"}),
+    "http_bind_addr": kinds.text("text", str, {"type": "string"}),
 }
