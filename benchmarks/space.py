@@ -18,6 +18,7 @@ from benchmarks.common import NETMGR
 from tests.kernel.lab import Lab
 
 SET = ("inet", "filter", "wan_ips")
+NETWORKS_SET = ("inet", "filter", "wan_nets")
 PROBE = "probe0"
 CONFIGURATION = """\
 interfaces:
@@ -65,7 +66,10 @@ class Space(Lab):
 
     def filled(self) -> int:
         """How many elements the set has."""
-        listed = self.run("nft -j list set inet filter wan_ips")
+        return self._count("wan_ips")
+
+    def _count(self, name: str) -> int:
+        listed = self.run("nft -j list set inet filter " + name)
         return sum(len(item["set"].get("elem", ())) for item in json.loads(listed)["nftables"] if "set" in item)
 
     def index(self, interface: str) -> int:
@@ -112,6 +116,38 @@ class Space(Lab):
         for number in range(self.address_count):
             address = "10.%d.%d.%d" % (number >> 16, number >> 8 & 255, number & 255)
             yield "addr add %s/32 dev bench%d\n" % (address, number * self.interface_count // self.address_count)
+
+
+class Networks(Space):
+    """The same with networks: 10.0.0.0/30, 10.0.0.8/30 and so on, none of which touches another, and wan_nets, a set of ranges, for them.
+
+    `flags` go behind `flags interval;`.  `foreign` are others' ranges, in nft's words, that are in the set.
+    """
+
+    def __init__(self, interfaces: int, networks: int, flags: str = "", foreign: Sequence[str] = ()) -> None:
+        super().__init__(interfaces, networks)
+        self.foreign = "add element inet filter wan_nets { %s };" % ", ".join(foreign) if foreign else ""
+        try:
+            self.nft("delete set inet filter wan_ips; add set inet filter wan_nets { type ipv4_addr; flags interval; %s }; %s"
+                     % (flags, self.foreign))
+        except BaseException:
+            self.close()
+            raise
+
+    def flush(self) -> float:
+        """Empty the set, but for what is others'; seconds."""
+        start = time.perf_counter()
+        self.nft("flush set inet filter wan_nets; " + self.foreign)
+        return time.perf_counter() - start
+
+    def filled(self) -> int:
+        """How many ranges the set has."""
+        return self._count("wan_nets")
+
+    def _addresses(self) -> Iterator[str]:
+        for number in range(self.address_count):
+            address = "10.%d.%d.%d" % (number >> 13, number >> 5 & 255, (number & 31) * 8 + 1)
+            yield "addr add %s/30 dev bench%d noprefixroute\n" % (address, number * self.interface_count // self.address_count)
 
 
 class Netmgr:

@@ -99,32 +99,68 @@ static inline void begin(struct transaction *transaction)
 	nftnl_batch_update(transaction->batch);
 }
 
-/* Adds (NFT_MSG_NEWSETELEM) or deletes (NFT_MSG_DELSETELEM) these keys, with netmgr's comment. */
-static inline void put_elements(struct transaction *transaction, int type, const uint32_t *keys, size_t count)
+static inline void put_element(struct nftnl_set *set, uint32_t key, int type, uint32_t flags)
 {
 	static const char comment[] = "\0\7netmgr";
+	struct nftnl_set_elem *element = nftnl_set_elem_alloc();
+
+	nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY, &key, sizeof(key));
+	if (flags != 0)
+		nftnl_set_elem_set_u32(element, NFTNL_SET_ELEM_FLAGS, flags);
+	else if (type == NFT_MSG_NEWSETELEM)
+		nftnl_set_elem_set(element, NFTNL_SET_ELEM_USERDATA, comment, sizeof(comment));
+	nftnl_set_elem_add(set, element);
+}
+
+static inline struct nftnl_set *set_of(const struct transaction *transaction)
+{
 	struct nftnl_set *set = nftnl_set_alloc();
-	struct nftnl_set_elems_iter *iterator;
-	struct nftnl_set_elem *element;
-	int more;
-	size_t i;
 
 	nftnl_set_set_str(set, NFTNL_SET_TABLE, transaction->table);
 	nftnl_set_set_str(set, NFTNL_SET_NAME, transaction->set);
-	for (i = 0; i < count; i++) {
-		element = nftnl_set_elem_alloc();
-		nftnl_set_elem_set(element, NFTNL_SET_ELEM_KEY, &keys[i], sizeof(keys[i]));
-		if (type == NFT_MSG_NEWSETELEM)
-			nftnl_set_elem_set(element, NFTNL_SET_ELEM_USERDATA, comment, sizeof(comment));
-		nftnl_set_elem_add(set, element);
-	}
-	iterator = nftnl_set_elems_iter_create(set);
+	return set;
+}
+
+static inline void put_set(struct transaction *transaction, int type, struct nftnl_set *set)
+{
+	struct nftnl_set_elems_iter *iterator = nftnl_set_elems_iter_create(set);
+	int more;
+
 	do {
 		more = nftnl_set_elems_nlmsg_build_payload_iter(next_message(transaction, type, NLM_F_CREATE), iterator);
 		nftnl_batch_update(transaction->batch);
 	} while (more > 0);
 	nftnl_set_elems_iter_destroy(iterator);
 	nftnl_set_free(set);
+}
+
+/* Adds (NFT_MSG_NEWSETELEM) or deletes (NFT_MSG_DELSETELEM) these keys, with netmgr's comment. */
+static inline void put_elements(struct transaction *transaction, int type, const uint32_t *keys, size_t count)
+{
+	struct nftnl_set *set = set_of(transaction);
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		put_element(set, keys[i], type, 0);
+	put_set(transaction, type, set);
+}
+
+/* First and last key of a range, in the host's byte order. */
+struct range {
+	uint32_t first, last;
+};
+
+/* The same with ranges, none of which reaches the highest key. */
+static inline void put_ranges(struct transaction *transaction, int type, const struct range *ranges, size_t count)
+{
+	struct nftnl_set *set = set_of(transaction);
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		put_element(set, htonl(ranges[i].first), type, 0);
+		put_element(set, htonl(ranges[i].last + 1), type, NFT_SET_ELEM_INTERVAL_END);
+	}
+	put_set(transaction, type, set);
 }
 
 /* Sends; returns the seconds that the kernel took.  Ends the program when the kernel refuses. */
@@ -170,8 +206,8 @@ static inline uint32_t local_address(const struct nlmsghdr *message)
 	return 0;
 }
 
-/* Writes a request to add (RTM_NEWADDR) or delete (RTM_DELADDR) ADDRESS/32; returns its length. */
-static inline size_t put_address(void *buffer, int type, int index, uint32_t address)
+/* Writes a request to add (RTM_NEWADDR) or delete (RTM_DELADDR) ADDRESS/LENGTH, without a route to it; returns its length. */
+static inline size_t put_address(void *buffer, int type, int index, uint32_t address, int length)
 {
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
 	struct ifaddrmsg *body = mnl_nlmsg_put_extra_header(message, sizeof(*body));
@@ -179,8 +215,10 @@ static inline size_t put_address(void *buffer, int type, int index, uint32_t add
 	message->nlmsg_type = type;
 	message->nlmsg_flags = NLM_F_REQUEST | (type == RTM_NEWADDR ? NLM_F_CREATE : 0);
 	body->ifa_family = AF_INET;
-	body->ifa_prefixlen = 32;
+	body->ifa_prefixlen = length;
 	body->ifa_index = index;
 	mnl_attr_put_u32(message, IFA_LOCAL, address);
+	if (length < 32)
+		mnl_attr_put_u32(message, IFA_FLAGS, IFA_F_NOPREFIXROUTE);
 	return message->nlmsg_len;
 }

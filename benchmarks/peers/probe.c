@@ -1,9 +1,9 @@
 /*
  * How long it takes from a change of an address to the transaction that follows it.
  *
- *     probe INTERFACE ADDRESS TIMES PAUSE
+ *     probe INTERFACE ADDRESS TIMES PAUSE [LENGTH]
  *
- * Adds and removes ADDRESS/32 in turns, TIMES in all, PAUSE microseconds apart, and after each waits for the next transaction
+ * Adds and removes ADDRESS/LENGTH (32) in turns, TIMES in all, PAUSE microseconds apart, and after each waits for the next transaction
  * of anybody.  Prints the microseconds of each, from before the request is sent to after the notification is received.
  */
 #include "common.h"
@@ -30,11 +30,12 @@ int main(int count, char **arguments)
 	double start;
 	size_t size;
 
-	if (count != 5 || index == 0 || inet_pton(AF_INET, arguments[2], &address) != 1)
+	if (count < 5 || index == 0 || inet_pton(AF_INET, arguments[2], &address) != 1)
 		fail("arguments");
 	for (i = 0; i < atoi(arguments[3]); i++) {
 		usleep(atoi(arguments[4]));
-		size = put_address(buffer, i % 2 ? RTM_DELADDR : RTM_NEWADDR, index, address);
+		size = put_address(buffer, i % 2 ? RTM_DELADDR : RTM_NEWADDR, index, address,
+				   count > 5 ? atoi(arguments[5]) : 32);
 		start = now();
 		if (mnl_socket_sendto(requests, buffer, size) < 0)
 			fail("rtnetlink");

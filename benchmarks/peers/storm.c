@@ -23,7 +23,7 @@ static void flush(void)
 
 static void change(int type, int index, uint32_t number)
 {
-	filled += put_address(buffer + filled, type, index, htonl(0xac100000 + number));
+	filled += put_address(buffer + filled, type, index, htonl(0xac100000 + number), 32);
 	if (++pieces == PIECE)
 		flush();
 }
