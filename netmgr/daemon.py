@@ -84,7 +84,7 @@ class Daemon:
         told = [SourceStatus(name, each.source.state, each.source.error, each.source.counters)
                 for name, each in self._sources.running.items()]
         repairs = self._keeper.repairs
-        return everything(self._keeper.model, SourcesStatus(told, repairs.repairs, repairs.last_repair), os.getpid(),
+        return everything(self._keeper.model, SourcesStatus(told, repairs.made, repairs.last_repair), os.getpid(),
                           self._loop.now() - self._begun, self._options.config_path)
 
     def sets(self) -> Sequence[SetContents]:
@@ -132,7 +132,7 @@ class Daemon:
             return "ERROR: %s" % problem
         before = self._keeper.config
         self._set_level(config)
-        self._keeper.adopt(config)
+        self._keeper.switch(config)
         if _socket_of(before) != _socket_of(config):
             self._log("warning", "reload: the control socket stays as it is until a restart")
         self._swap(following)

@@ -17,7 +17,7 @@ from netmgr.model.inventory import Inventory
 from netmgr.model.model import Model
 from netmgr.sync.include_files import Includes
 from netmgr.sync.reconciler import Kernel, Reconciler
-from netmgr.sync.repairs import Guard
+from netmgr.sync.repairs import Repairs
 from netmgr.values.events import ContainerSeen, Event
 from netmgr.values.sets import Change
 from netmgr.values.text import Log
@@ -44,8 +44,8 @@ class Keeper:
         self._inventory = Inventory()
         self._wake: Optional[Deadline] = None
         self._audit_due: Optional[Deadline] = None
-        self._follow(config)
-        self.repairs = Guard(self._reconciler(), loop.now, _utc, log)
+        self._make(config)
+        self.repairs = Repairs(self._reconciler(), loop.now, _utc, log)
 
     # -- what the sources tell
 
@@ -92,11 +92,11 @@ class Keeper:
         self._vital, self._others = vital, others
         self.model.hold = any(source.pending for source in others)
 
-    def adopt(self, config: Config) -> None:
+    def switch(self, config: Config) -> None:
         """Go on with whole new objects, made of this configuration; the inventory stays."""
         before, sets, files = self.config, self.model.sets, self._files
-        self._follow(config)
-        self.repairs.adopt(self._reconciler())
+        self._make(config)
+        self.repairs.switch(self._reconciler())
         self.model.retire(sets)
         moved = before.nftables.include_dir != config.nftables.include_dir
         files.remove([name for name in sets if moved or self.model.sets[name].role.retiring])
@@ -113,7 +113,7 @@ class Keeper:
 
     # -- inner parts
 
-    def _follow(self, config: Config) -> None:
+    def _make(self, config: Config) -> None:
         self.config = config
         self.model = Model(config, self._inventory)
         directory = None if self._dry_run else config.nftables.include_dir

@@ -1,11 +1,11 @@
-"""When the guard looks, what it counts as a repair, and how it behaves in a fight; on a clock of the test's own."""
+"""When sets are looked at, what counts as a repair, and how a fight goes; on a clock of the test's own."""
 
 import errno
 from typing import List, Optional
 
 import pytest
 
-from netmgr.sync.repairs import Guard
+from netmgr.sync.repairs import Repairs
 from netmgr.values.events import RulesetChanged
 from netmgr.values.sets import NFT_SET_TIMEOUT, Change
 from tests.workbench import WAN, Bench, key, named, seen
@@ -14,7 +14,7 @@ NFT = RulesetChanged(7, 4610, 4610, "nft")
 
 
 class Watch:
-    """A bench under guard, with 192.0.2.1 in wan_ips."""
+    """A bench whose repairs are counted, with 192.0.2.1 in wan_ips."""
 
     def __init__(self, elements: str = "192.0.2.1", flags: int = 0, foreign: str = "", text: str = WAN) -> None:
         self.now, self.cost = 1000.0, 0.0
@@ -22,16 +22,16 @@ class Watch:
         self.bench.make("wan_ips", flags=flags, foreign=foreign)
         for address in elements.split():
             self.bench.happen(seen(address + "/24"))
-        self.guard = Guard(self.bench.reconciler, self.clock, lambda: "2026-01-31T12:03:11Z", lambda *line: self.bench.log.append(line))
-        self.guard.settle()
+        self.repairs = Repairs(self.bench.reconciler, self.clock, lambda: "2026-01-31T12:03:11Z", lambda *line: self.bench.log.append(line))
+        self.repairs.settle()
 
     def clock(self) -> float:
         self.now += self.cost
         return self.now
 
     def settle(self, *by: Optional[RulesetChanged]) -> List[Change]:
-        self.guard.changed(by or [NFT])
-        return self.guard.settle()
+        self.repairs.changed(by or [NFT])
+        return self.repairs.settle()
 
     def damage(self, *elements: str) -> None:
         for each in elements or ("192.0.2.1",):
@@ -61,7 +61,7 @@ def test_nothing_is_read_without_a_reason() -> None:
     watch = Watch()
     reads = len(watch.bench.kernel.reads)
     watch.damage()
-    assert watch.guard.settle() == [] and watch.guard.deadline() is None
+    assert watch.repairs.settle() == [] and watch.repairs.deadline() is None
     assert len(watch.bench.kernel.reads) == reads
 
 
@@ -70,8 +70,8 @@ def test_a_repair_is_counted_and_put_down_to_who_made_it_necessary() -> None:
     watch.damage()
     assert watch.settle()
     assert watch.bench.ours("wan_ips") == "192.0.2.1"
-    repair = watch.guard.last_repair
-    assert watch.guard.repairs == 1 and repair is not None
+    repair = watch.repairs.last_repair
+    assert watch.repairs.made == 1 and repair is not None
     assert (*repair.by, repair.time, repair.sets) == (NFT, "2026-01-31T12:03:11Z", (named("wan_ips"),))
     assert watch.warnings() == ["repaired inet filter wan_ips, which nft (pid 4610) had changed"]
 
@@ -79,7 +79,7 @@ def test_a_repair_is_counted_and_put_down_to_who_made_it_necessary() -> None:
 def test_unknown_culprits_and_foreign_work_elsewhere() -> None:
     watch = Watch()
     watch.intrude("203.0.113.9")
-    assert watch.settle() == [] and watch.guard.repairs == 0
+    assert watch.settle() == [] and watch.repairs.made == 0
     assert watch.bench.managed("wan_ips").held.foreign == {key("203.0.113.9")}
     watch.damage()
     assert watch.settle(None)
@@ -96,7 +96,7 @@ def test_whoever_committed_something_since_the_last_look_may_have_done_it() -> N
             ([None, NFT], "nft (pid 4610) or another program"),
             (others, "docker (pid 5000) or docker (pid 5001) or docker (pid 5002) or another program")):
         watch.damage()
-        watch.guard.changed(by[:1])
+        watch.repairs.changed(by[:1])
         assert watch.settle(*by)
         assert watch.warnings()[-1] == "repaired inet filter wan_ips, which %s had changed" % who
 
@@ -111,9 +111,9 @@ def test_suspects_are_remembered_until_a_thorough_look() -> None:
 def test_a_set_that_was_replaced_is_a_repair_and_a_new_one_is_not() -> None:
     watch = Watch()
     watch.bench.make("wan_ips")
-    assert watch.settle() and watch.guard.repairs == 1
+    assert watch.settle() and watch.repairs.made == 1
     watch.bench.make("wan_ifs")
-    assert watch.settle() and watch.guard.repairs == 1
+    assert watch.settle() and watch.repairs.made == 1
 
 
 def test_looks_rest_in_proportion_to_what_they_take() -> None:
@@ -122,37 +122,37 @@ def test_looks_rest_in_proportion_to_what_they_take() -> None:
     assert watch.settle() == []
     watch.damage()
     assert watch.settle() == [], "too early"
-    due = watch.guard.deadline()
+    due = watch.repairs.deadline()
     assert due is not None and watch.now < due <= watch.now + 1.0
     watch.now = due
-    assert watch.guard.settle()
+    assert watch.repairs.settle()
     watch.damage()
-    watch.guard.doubt()
-    assert watch.guard.settle(), "a resync waits for nothing"
+    watch.repairs.doubt()
+    assert watch.repairs.settle(), "a resync waits for nothing"
 
 
 def test_a_quick_look_that_sees_nothing_is_followed_by_a_thorough_one() -> None:
     watch = overlooked()
-    due = watch.guard.deadline()
+    due = watch.repairs.deadline()
     assert due is not None
     watch.now = due
-    assert watch.guard.settle()
+    assert watch.repairs.settle()
     assert (watch.bench.ours("wan_ips"), watch.bench.foreign("wan_ips")) == ("192.0.2.1", "203.0.113.9")
 
 
 def test_what_comes_into_an_exclusive_set_is_damage_but_not_what_was_there_before() -> None:
     watch = Watch(foreign="203.0.113.9", text=WAN + "zones: {wan: {exclusive: true}}")
-    assert watch.bench.foreign("wan_ips") == "" and watch.guard.repairs == 0
+    assert watch.bench.foreign("wan_ips") == "" and watch.repairs.made == 0
     for _ in range(30):
         watch.intrude("203.0.113.10")
         watch.now += 0.005
         watch.settle()
-    assert 15 < watch.guard.repairs < 30, "slowed down"
+    assert 15 < watch.repairs.made < 30, "slowed down"
     assert watch.warnings()[0] == "repaired inet filter wan_ips, which nft (pid 4610) had changed"
     assert "keep undoing" in watch.warnings()[-1]
     watch.bench.make("wan_ips", ours="192.0.2.1", foreign="203.0.113.11")
-    before, watch.now = watch.guard.repairs, watch.now + 10.0
-    assert watch.settle() and watch.guard.repairs == before
+    before, watch.now = watch.repairs.made, watch.now + 10.0
+    assert watch.settle() and watch.repairs.made == before
 
 
 def test_a_fight_is_logged_once_and_slowed_down() -> None:
@@ -167,10 +167,10 @@ def test_a_fight_is_logged_once_and_slowed_down() -> None:
     fights = [line for line in watch.warnings() if "keep undoing" in line]
     assert len(fights) == 1 and "nft (pid 4610)" in fights[0]
     assert len(watch.warnings()) <= 22
-    due = watch.guard.deadline()
+    due = watch.repairs.deadline()
     assert due is not None and due <= watch.now + 1.0
     watch.now = due
-    watch.guard.settle()
+    watch.repairs.settle()
     assert watch.bench.ours("wan_ips") == "192.0.2.1"
 
 
@@ -180,9 +180,9 @@ def test_a_fight_keeps_the_log_quiet_and_its_end_ends_that() -> None:
     def fight() -> None:
         for _ in range(40):
             watch.damage()
-            watch.guard.changed([NFT])
-            watch.now = watch.guard.deadline() or watch.now
-            watch.guard.settle()
+            watch.repairs.changed([NFT])
+            watch.now = watch.repairs.deadline() or watch.now
+            watch.repairs.settle()
 
     fight()
     watch.bench.log.clear()
@@ -190,7 +190,7 @@ def test_a_fight_keeps_the_log_quiet_and_its_end_ends_that() -> None:
     assert {level for level, _line in watch.bench.log} == {"debug"}
     watch.now += 10.0
     watch.bench.happen(seen("192.0.2.2/24"))
-    watch.guard.settle()
+    watch.repairs.settle()
     assert watch.bench.log[-1] == ("info", "inet filter wan_ips: added 192.0.2.2")
 
 
@@ -199,8 +199,8 @@ def test_an_audit_mends_what_no_event_told(elements: str, lines: int) -> None:
     watch = Watch()
     if elements:
         watch.damage(elements)
-    changes = watch.guard.audit()
-    assert bool(changes) == bool(elements) and watch.guard.repairs == 0
+    changes = watch.repairs.audit()
+    assert bool(changes) == bool(elements) and watch.repairs.made == 0
     assert len([line for line in watch.warnings() if "drift of 1 element" in line]) == lines
 
 
@@ -209,15 +209,15 @@ def test_what_is_wanted_and_there_only_as_a_foreign_element_that_expires_is_look
     theirs = watch.bench.kernel.sets[named("wan_ips")]
     theirs.elements[key("192.0.2.1")] = False
     theirs.expiring.add(key("192.0.2.1"))
-    assert watch.settle() == [] and watch.guard.deadline() is None, "nobody wants it"
+    assert watch.settle() == [] and watch.repairs.deadline() is None, "nobody wants it"
     watch.bench.happen(seen("192.0.2.1/24"))
-    assert watch.guard.settle() == []
-    due = watch.guard.deadline()
+    assert watch.repairs.settle() == []
+    due = watch.repairs.deadline()
     assert due is not None and due <= watch.now + 1.0
     del theirs.elements[key("192.0.2.1")]
     watch.now = due
-    assert watch.guard.settle()
-    assert watch.bench.ours("wan_ips") == "192.0.2.1" and watch.guard.deadline() is None
+    assert watch.repairs.settle()
+    assert watch.bench.ours("wan_ips") == "192.0.2.1" and watch.repairs.deadline() is None
 
 
 def test_a_retry_that_falls_due_while_others_are_dealt_with_is_not_forgotten() -> None:
@@ -225,23 +225,23 @@ def test_a_retry_that_falls_due_while_others_are_dealt_with_is_not_forgotten() -
     watch.bench.kernel.refuses[named("wan_ips")] = (errno.EPERM, "not permitted")
     watch.bench.happen(seen("192.0.2.2/24"))
     watch.cost = 1.2
-    watch.guard.settle()
+    watch.repairs.settle()
     watch.now += 10
-    assert watch.guard.deadline() is not None
+    assert watch.repairs.deadline() is not None
     watch.bench.kernel.refuses.clear()
-    watch.guard.settle()
-    assert watch.bench.ours("wan_ips") == "192.0.2.1 192.0.2.2" and watch.guard.deadline() is None
+    watch.repairs.settle()
+    assert watch.bench.ours("wan_ips") == "192.0.2.1 192.0.2.2" and watch.repairs.deadline() is None
 
 
 def test_on_demand_a_set_that_was_set_aside_is_tried_again_at_once() -> None:
     watch = Watch()
     watch.bench.kernel.refuses[named("wan_ips")] = (errno.EBUSY, "in use and constant")
     watch.bench.happen(seen("192.0.2.2/24"))
-    watch.guard.settle()
+    watch.repairs.settle()
     watch.bench.kernel.refuses.clear()
-    assert watch.guard.settle() == []
-    watch.guard.doubt()
-    watch.guard.settle()
+    assert watch.repairs.settle() == []
+    watch.repairs.doubt()
+    watch.repairs.settle()
     assert watch.bench.ours("wan_ips") == "192.0.2.1 192.0.2.2" and watch.bench.managed("wan_ips").error is None
 
 
@@ -249,8 +249,8 @@ def test_a_full_set_with_timeouts_is_looked_at_every_second() -> None:
     watch = Watch(flags=NFT_SET_TIMEOUT)
     held = watch.bench.make("wan_ips", flags=NFT_SET_TIMEOUT, size=1, foreign="203.0.113.9")
     watch.settle()
-    assert watch.bench.managed("wan_ips").wrong.full and watch.guard.deadline() == watch.now + 1
+    assert watch.bench.managed("wan_ips").wrong.full and watch.repairs.deadline() == watch.now + 1
     held.elements.clear()
     watch.now += 1
-    watch.guard.settle()
-    assert watch.bench.ours("wan_ips") == "192.0.2.1" and watch.guard.deadline() is None
+    watch.repairs.settle()
+    assert watch.bench.ours("wan_ips") == "192.0.2.1" and watch.repairs.deadline() is None

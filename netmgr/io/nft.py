@@ -103,14 +103,14 @@ class Nft:
             return STALE
         trouble = nft_answers.faults(parts, seq, answers)
         if trouble:
-            return Outcome(False, not overrun, tuple(self._settled(fault) for fault in trouble))
+            return Outcome(False, not overrun, tuple(self._cleared(fault) for fault in trouble))
         if any(number == following for number, _ack in answers):
             return Outcome(True, True, ())
         known = not overrun and not self._acknowledges and self._answers()
         return Outcome(known, known, ())
 
-    def _settled(self, fault: Fault) -> Fault:
-        missing = nft_answers.unsettled(fault) and fault.set is not None and self.inspect(fault.set) is None
+    def _cleared(self, fault: Fault) -> Fault:
+        missing = nft_answers.unclear(fault) and fault.set is not None and self.inspect(fault.set) is None
         return nft_answers.gone(fault) if missing else fault
 
     def _answers(self) -> bool:

@@ -29,12 +29,12 @@ class Repair(NamedTuple):
     sets: Tuple[SetName, ...]
 
 
-class Guard:
+class Repairs:
     """Decides, looks, reconciles, counts.  `clock` is monotonic seconds, `utc` the time of day for people."""
 
     def __init__(self, reconciler: Reconciler, clock: Callable[[], float], utc: Callable[[], str], log: Log) -> None:
         self.reconciler = reconciler
-        self.repairs = 0
+        self.made = 0
         self.last_repair: Optional[Repair] = None
         self._clock = clock
         self._utc = utc
@@ -48,7 +48,7 @@ class Guard:
         self._thorough = Pace(THOROUGH_REST)
         self._damper = Damper()
 
-    def adopt(self, reconciler: Reconciler) -> None:
+    def switch(self, reconciler: Reconciler) -> None:
         """Go on with another model; the accounts stay."""
         self.reconciler = reconciler
 
@@ -129,7 +129,7 @@ class Guard:
 
     def _account(self, repaired: List[SetName]) -> None:
         now = self._clock()
-        self.repairs += 1
+        self.made += 1
         self.last_repair = Repair(tuple(self._suspects), self._utc(), tuple(repaired))
         before = self._damper.fighting(now)
         self._damper.repaired(now)

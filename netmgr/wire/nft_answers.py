@@ -55,7 +55,7 @@ def stale(seq: int, answers: Sequence[Tuple[int, Ack]]) -> bool:
     return any(number == seq and ack.errno == errno.ERESTART for number, ack in answers)
 
 
-def unsettled(fault: Fault) -> bool:
+def unclear(fault: Fault) -> bool:
     """Whether the set may be gone: kernels up to 6.1 do not always say what it is that they did not find."""
     return fault.set is not None and fault.errno == errno.ENOENT and fault.position is None and not fault.gone
 
