@@ -205,7 +205,7 @@ def _as_json(answer: str) -> str:
 
 def _ask(options: Options, line: str) -> str:
     """The daemon's answer to one line.  CommandError when there is none, or when it is an error."""
-    from netmgr.io.control import ask
+    from netmgr.io.client import ask
     path = options.get("--socket") or socket_path(place(options.get("--config"), os.environ))
     try:
         answer = ask(path, line, ANSWER_SECONDS)

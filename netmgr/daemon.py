@@ -91,25 +91,25 @@ class Daemon:
         """Every set with its elements."""
         return set_contents(self._keeper.model)
 
-    def reload(self) -> str:
+    def reload(self, reply: commands.Reply) -> None:
         """Swap in the configuration file as it is now; on any error nothing changes."""
         self._manager.news("RELOADING=1", "MONOTONIC_USEC=%d" % systemd.monotonic_usec())
         answer = self._reload()
         for line in answer.split("\n"):
             self._log("info" if answer.startswith("OK") else "warning", "reload: %s" % line)
         self._manager.news("READY=1")
-        return answer
+        reply(answer)
 
-    def resync(self) -> str:
+    def resync(self, reply: commands.Reply) -> None:
         """Read everything anew and reconcile."""
         self._sources.refresh()
         changes = self._keeper.settle()
-        return "ERROR: not resynced: %s" % UNSETTLED if changes is None else "OK: resynced: %s" % _counted(changes)
+        reply("ERROR: not resynced: %s" % UNSETTLED if changes is None else "OK: resynced: %s" % _counted(changes))
 
-    def shutdown(self) -> str:
+    def shutdown(self, reply: commands.Reply) -> None:
         """Stop after this turn of the loop, when the answer is out."""
         self._loop.call_later(0, self._loop.stop)
-        return "OK: stopping"
+        reply("OK: stopping")
 
     # -- inner parts
 
@@ -148,7 +148,7 @@ class Daemon:
         self._log.level = self._options.log_level or config.log_level
 
     def _hang_up(self) -> None:
-        self.reload()
+        self.reload(lambda _answer: None)
 
     def _ready(self) -> None:
         """What is there now stays: from here on the garbage collector looks at newer things only."""

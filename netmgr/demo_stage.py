@@ -8,7 +8,7 @@ import subprocess
 import time
 from typing import Any, Callable, Dict, FrozenSet, List, Optional
 
-from netmgr.io.control import ask
+from netmgr.io.client import ask
 
 PATIENCE = 8.0
 DOCKER_SOCKET = "/var/run/docker.sock"

@@ -10,7 +10,7 @@ from typing import Any, Callable, List, Optional, Sequence, Tuple
 from netmgr.io.control import ControlServer, Listener, listen
 from netmgr.io.loop import Loop
 from netmgr.show.answers import SetContents, Status
-from netmgr.show.commands import answering
+from netmgr.show.commands import Reply, answering
 from netmgr.values.text import Log
 
 
@@ -28,13 +28,16 @@ class Bench:
         self.logged: List[Tuple[str, str]] = []
         self.status_value = Status(state="ready")
         self.reload_answer = "OK: nothing had to change"
+        self.pending: Optional[List[Reply]] = None
         self.loop = Loop()
         self.clients: List[socket.socket] = []
         log: Log = lambda *line: self.logged.append(line)       # noqa: E731
         self.instead = ""
         answer = answering(self, log)
         listener = listener or listen(self.path, mode, group)
-        self.server = ControlServer(self.loop, listener, lambda *asked: self.instead or answer(*asked), log)
+        self.server = ControlServer(
+            self.loop, listener,
+            lambda line, peer, privileged, reply: reply(self.instead) if self.instead else answer(line, peer, privileged, reply), log)
 
     def close(self) -> None:
         for client in self.clients:
@@ -52,18 +55,22 @@ class Bench:
         self.asked.append("sets")
         return []
 
-    def reload(self) -> str:
+    def reload(self, reply: Reply) -> None:
         self.asked.append("reload")
-        return self.reload_answer
+        reply(self.reload_answer)
 
-    def resync(self) -> str:
+    def resync(self, reply: Reply) -> None:
+        """Answered at once or, when `pending` is a list, by pending.pop()(text)."""
         self.asked.append("resync")
-        return "OK: nothing had to change"
+        if self.pending is None:
+            reply("OK: nothing had to change")
+        else:
+            self.pending.append(reply)
 
-    def shutdown(self) -> str:
+    def shutdown(self, reply: Reply) -> None:
         self.asked.append("shutdown")
         self.loop.stop()
-        return "OK: stopping"
+        reply("OK: stopping")
 
     def until(self, condition: Callable[[], Any], seconds: float = 30) -> Any:
         """Turn the loop until condition() is true."""

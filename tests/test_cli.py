@@ -241,7 +241,7 @@ def test_a_client_imports_little(tmp_path: Path) -> None:
     process = subprocess.run([sys.executable, "-X", "importtime", *NETMGR[1:], "ping", "--socket", str(tmp_path / "none")],
                              stderr=subprocess.PIPE, text=True, check=False)
     imported = {line.rsplit("|", 1)[-1].strip() for line in process.stderr.splitlines()}
-    assert "netmgr.io.control" in imported
+    assert "netmgr.io.client" in imported
     assert not imported & {"argparse", "logging", "yaml", "netmgr.daemon", "netmgr.config.schema", "dataclasses"}
 
 

@@ -10,7 +10,7 @@ from netmgr import __version__
 from netmgr.show import commands, tables
 from netmgr.show.answers import SetContents, Status
 from netmgr.show.answers_json import read_sets, read_status
-from netmgr.show.commands import answer
+from netmgr.show.commands import Reply
 from netmgr.show.tables import sets_text
 from netmgr.values.errors import ProtocolError
 from netmgr.values.text import printable
@@ -98,17 +98,24 @@ class Recorder:
     def sets(self) -> Sequence[SetContents]:
         return read_sets(json.dumps(SETS))
 
-    def reload(self) -> str:
+    def reload(self, reply: Reply) -> None:
         self.done.append("reload")
-        return "OK: 2 elements added"
+        reply("OK: 2 elements added")
 
-    def resync(self) -> str:
+    def resync(self, reply: Reply) -> None:
         self.done.append("resync")
-        return "OK: nothing had to change"
+        reply("OK: nothing had to change")
 
-    def shutdown(self) -> str:
+    def shutdown(self, reply: Reply) -> None:
         self.done.append("shutdown")
-        return "OK: stopping"
+        reply("OK: stopping")
+
+
+def answer(line: str, service: Recorder, privileged: bool) -> str:
+    replies: List[str] = []
+    commands.answer(line, service, privileged, replies.append)
+    (reply,) = replies
+    return reply
 
 
 def lines_of(buffer: LineBuffer) -> List[str]:

@@ -6,17 +6,16 @@ import resource
 import select
 import shutil
 import socket
-import sys
-from pathlib import Path
 from typing import Iterator, List
 
 import pytest
 
 from netmgr.io import control
-from netmgr.io.control import CLIENT_LIMIT, ask
-from netmgr.io.peer import Peer, peer_of
+from netmgr.io.control import CLIENT_LIMIT, KEPT_FOR_TRUSTED, USER_SHARE
+from netmgr.io.peer import OVERFLOW_ID, Peer, peer_of
 from netmgr.show.answers import Status
 from netmgr.show.answers_json import read_status, status_json
+from netmgr.show.commands import Reply
 from tests import other_users
 from tests.control_bench import Bench
 from tests.other_users import FOREIGN_GID, FOREIGN_UID
@@ -180,6 +179,65 @@ def test_one_client_too_many(bench: Bench) -> None:
     assert bench.converse(b"ping\n") == b"PONG\n"
 
 
+def test_places_are_kept_for_root_and_the_own_user_and_each_other_has_a_share(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    users = iter([1000] * (USER_SHARE + 1) + list(range(2000, 2100)))
+    monkeypatch.setattr(control, "peer_of", lambda _connection: Peer(1, next(users), (7,)))
+    for _number in range(USER_SHARE):
+        bench.connect()
+    bench.until(lambda: clients(bench) == USER_SHARE)
+    assert bench.read(bench.connect()) == b"ERROR: this user has 32 clients already, try later\n"
+    for _number in range(CLIENT_LIMIT - KEPT_FOR_TRUSTED - USER_SHARE):
+        bench.connect()
+    bench.until(lambda: clients(bench) == CLIENT_LIMIT - KEPT_FOR_TRUSTED)
+    assert bench.read(bench.connect()) == b"ERROR: there are 56 clients already, try later\n"
+    monkeypatch.setattr(control, "peer_of", peer_of)
+    for _number in range(KEPT_FOR_TRUSTED):
+        bench.connect()
+    bench.until(lambda: clients(bench) == CLIENT_LIMIT)
+    assert bench.read(bench.connect()) == b"ERROR: there are 64 clients already, try later\n"
+
+
+def test_a_crowd_gets_its_answers_between_the_turns_of_the_loop(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer takes longer than the time for answers, so between any two of them other things happen."""
+    monkeypatch.setattr(control, "ANSWERING_SECONDS", 0)
+    crowd = [bench.connect(b"status json\n") for _number in range(50)]
+    bench.until(lambda: bench.asked)
+    while len(bench.asked) < 50:
+        before = len(bench.asked)
+        bench.loop.turn(0)
+        assert len(bench.asked) == before + 1
+    for client in crowd:
+        client.shutdown(socket.SHUT_WR)
+        assert b'"state": "ready"' in bench.read(client)
+
+
+def test_an_answer_may_come_later(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "IDLE_SECONDS", 0.05)
+    pending: List[Reply] = []
+    bench.pending = pending
+    patient, leaving = bench.connect(b"resync\nping\n"), bench.connect(b"resync\n")
+    bench.until(lambda: len(pending) == 2)
+    leaving.close()
+    idle = bench.connect()
+    assert bench.read(idle) == b""
+    assert clients(bench) == 2, "who waits for an answer is not idle"
+    pending.pop(0)("OK: resynced")
+    assert bench.read(patient, 18) == b"OK: resynced\nPONG\n"
+    pending.pop()("OK: too late")
+    bench.until(lambda: not clients(bench))
+
+
+def test_a_client_that_was_closed_gets_no_answer(bench: Bench) -> None:
+    pending: List[Reply] = []
+    bench.pending = pending
+    bench.connect(b"resync\n")
+    bench.until(lambda: pending)
+    for client in list(bench.server._clients.values()):
+        client.close()
+    pending.pop()("OK: too late")
+    assert bench.converse(b"ping\n") == b"PONG\n"
+
+
 def test_idle_clients_go_and_busy_ones_stay(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "IDLE_SECONDS", 0.2)
     bench.status_value = Status(config="x" * 3000000)
@@ -245,9 +303,9 @@ def test_close_ends_all(bench: Bench) -> None:
 
 
 def test_a_service_that_closes_the_server_while_answering(bench: Bench) -> None:
-    def reload() -> str:
+    def reload(reply: Reply) -> None:
         bench.server.close()
-        return "OK: gone"
+        reply("OK: gone")
     bench.reload = reload  # type: ignore[method-assign]
     assert bench.converse(b"reload\nping\n") == b""
     assert bench.loop._selector.get_map() is not None
@@ -305,45 +363,8 @@ def test_privileges() -> None:
     assert not stranger.privileged(None)
 
 
-def test_ask(bench: Bench) -> None:
-    script = "import sys\nfrom netmgr.io.control import ask\nsys.stdout.write(ask(sys.argv[1], sys.argv[2], 20))"
-    bench.status_value = Status(config="x" * 3000000)
-    for line, answer in (("ping", "PONG\n"), ("status json", status_json(bench.status_value) + "\n")):
-        assert bench.run([sys.executable, "-c", script, bench.path, line]).stdout == answer
-    for _number in range(CLIENT_LIMIT):
-        bench.connect()
-    bench.until(lambda: clients(bench) == CLIENT_LIMIT)
-    assert bench.run([sys.executable, "-c", script, bench.path, "ping"]).stdout.startswith("ERROR: there are 64 clients")
-
-
-def test_nobody_to_ask(tmp_path: Path) -> None:
-    path = str(tmp_path / "socket")
-    with pytest.raises(FileNotFoundError):
-        ask(path, "ping", 5)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.bind(path)
-        with pytest.raises(ConnectionRefusedError):
-            ask(path, "ping", 5)
-        listener.listen(0)
-        with pytest.raises(TimeoutError, match=r"no answer within 0\.05 seconds"):
-            ask(path, "ping", 0.05)
-        with pytest.raises(TimeoutError):
-            ask(path, "the queue is full", 0.05)
-
-
-@pytest.mark.parametrize("reset", [False, True])
-def test_a_daemon_that_dies_while_asked(tmp_path: Path, reset: bool) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.bind(str(tmp_path / "socket"))
-        listener.listen()
-        child = os.fork()
-        if child == 0:
-            connection, _address = listener.accept()
-            if not reset:
-                connection.recv(100, socket.MSG_WAITALL)
-            os._exit(0)
-        try:
-            with pytest.raises(ConnectionError):
-                ask(str(tmp_path / "socket"), "ping", 20)
-        finally:
-            os.waitpid(child, 0)
+def test_who_is_not_mapped_has_no_privileges(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: OVERFLOW_ID)
+    unmapped = Peer(1, OVERFLOW_ID, (OVERFLOW_ID,))
+    assert not unmapped.privileged(OVERFLOW_ID) and not unmapped.trusted
+    assert Peer(1, OVERFLOW_ID, (OVERFLOW_ID, 8)).privileged(8)

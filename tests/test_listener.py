@@ -61,17 +61,37 @@ def test_a_group_by_name(path: Path) -> None:
 def test_nobody_can_connect_before_all_is_set(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: List[str] = []
 
-    def chmod(name: str, mode: int) -> None:
+    def chown(name: str, _uid: int, gid: int) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as early, pytest.raises(ConnectionRefusedError):
-            early.connect(name)
-        seen.append(oct(stat.S_IMODE(os.stat(name).st_mode)))
-    previous = os.umask(0)
-    monkeypatch.setattr(os, "chmod", chmod)
+            early.connect(str(path))
+        seen.append("%s %d" % (oct(stat.S_IMODE(os.stat(name).st_mode)), gid))
+    previous = os.umask(0o077)
+    monkeypatch.setattr(os, "chown", chown)
     try:
-        listen(str(path), 0o666, None).close()
+        listen(str(path), 0o666, "0").close()
+        assert os.umask(0o077) == 0o077
     finally:
         os.umask(previous)
-    assert seen == ["0o600"]
+    assert seen == ["0o666 0"]
+
+
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_what_is_put_in_between_gets_neither_mode_nor_group(path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    victim = path.parent / "precious"
+    victim.write_text("")
+    before, changed = victim.stat(), []
+    monkeypatch.setattr(os, "chown", lambda *arguments: changed.append(arguments))
+    bind = socket.socket.bind
+
+    def bind_and_swap(made: socket.socket, name: str) -> None:
+        bind(made, name)
+        path.unlink()
+        (os.symlink if kind == "link" else os.link)(victim, path)
+    monkeypatch.setattr(socket.socket, "bind", bind_and_swap)
+    with pytest.raises(OSError, match=r"cannot make the socket .*: something else was put in its place"):
+        listen(str(path), 0o666, str(os.getegid()))
+    after = victim.stat()
+    assert (after.st_mode, after.st_gid) == (before.st_mode, before.st_gid) and changed == []
 
 
 def test_a_stale_socket_is_replaced(path: Path) -> None:

@@ -1,44 +1,53 @@
 """The control socket: the listener's clients and their limits; the other end of it for the command line.
 
-A client is read only when all its earlier lines are answered and all answers are gone, and it gets one answer a turn of the
-loop.  So what waits for a client that does not read is one answer, a flood of commands shares the loop with everything else, and
-answers keep the order of the lines.  A client that still has lines to be answered waits for its socket to be writable, which
-brings it back next turn.
+A client is read only when all its earlier lines are answered and all answers are gone.  Those that wait for an answer stand in a queue,
+and after each turn of the loop some of it is answered, until a little time is over: so what waits for a client that does not read is one
+answer, neither a flood of commands nor a crowd of clients holds up the rest of the loop longer than one answer takes, and
+answers keep the order of the lines.
 
-A client is idle when for IDLE_SECONDS it has neither completed a line nor taken a byte.  One deadline serves all clients; without
-any it is not renewed.  When a connection is closed on a client that is still sending, what it has sent is read and dropped first:
-the kernel would otherwise answer its next read with a reset.
+Places are limited, and nobody can take them all: some are kept for root and the daemon's own user, and each other user has a share.
+
+A client is idle when for IDLE_SECONDS it has neither completed a line nor taken a byte; while it waits for its answer it is not.  One
+deadline serves all clients; without any it is not renewed.  When a connection is closed on a client that is still sending, what it has
+sent is read and dropped first: the kernel would otherwise answer its next read with a reset.
 """
 
 import socket
+from collections import deque
 from functools import partial
-from typing import Callable, Dict, Optional
+from typing import Callable, Deque, Dict, Optional
 
 from netmgr.io.listener import Listener, adopt, listen
 from netmgr.io.loop import READ, WRITE, Deadline, Loop
 from netmgr.io.peer import Peer, peer_of
 from netmgr.values.errors import ProtocolError
+from netmgr.values.text import Log
 from netmgr.wire.lines import LineBuffer
 
-__all__ = ["ControlServer", "Listener", "adopt", "ask", "listen"]
+__all__ = ["ControlServer", "Listener", "adopt", "listen"]
 
-CLIENT_LIMIT = 64
+CLIENT_LIMIT, KEPT_FOR_TRUSTED, USER_SHARE = 64, 8, 32
+ACCEPTED_AT_ONCE = 16
+ANSWERING_SECONDS = 0.002
 IDLE_SECONDS = 30.0
 ACCEPT_PAUSE = 1.0
 CHUNK = 4096
 
-Answer = Callable[[str, Peer, bool], str]       # line, whose, whether they may change something -> text
+Reply = Callable[[str], None]
+Answer = Callable[[str, Peer, bool, Reply], None]       # line, whose, whether they may change something, called once with the text
 
 
 class ControlServer:
     """Serves the listener's clients on the loop until close(), which closes the listener too."""
 
-    def __init__(self, loop: Loop, listener: Listener, answer: Answer, log: Callable[[str, str], None]) -> None:
+    def __init__(self, loop: Loop, listener: Listener, answer: Answer, log: Log) -> None:
         self._loop = loop
         self._listener = listener
         self._answer = answer
         self._log = log
         self._clients: Dict[int, _Client] = {}
+        self._asking: Deque[_Client] = deque()
+        self._serving: Optional[Deadline] = None
         self._idle: Optional[Deadline] = None
         self._pause: Optional[Deadline] = None
         self._troubled = False
@@ -47,7 +56,7 @@ class ControlServer:
     def close(self) -> None:
         """Close every connection and the listener."""
         self._loop.unwatch(self._listener.socket.fileno())
-        for deadline in (self._idle, self._pause):
+        for deadline in (self._serving, self._idle, self._pause):
             if deadline is not None:
                 deadline.cancel()
         for client in list(self._clients.values()):
@@ -55,19 +64,18 @@ class ControlServer:
         self._listener.close()
 
     def _accept(self, _events: int) -> None:
-        try:
-            connection, _address = self._listener.socket.accept()
-        except (BlockingIOError, ConnectionAbortedError):
-            return
-        except OSError as error:
-            self._rest(error)
-            return
-        self._troubled = False
-        connection.setblocking(False)
-        if len(self._clients) >= CLIENT_LIMIT:
-            _turn_away(connection)
-        else:
-            self._admit(connection)
+        for _connection in range(ACCEPTED_AT_ONCE):
+            connection = None
+            try:
+                connection, _address = self._listener.socket.accept()
+                self._admit(connection)
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if connection is not None:
+                    connection.close()
+                self._rest(error)
+                return
 
     def _rest(self, error: OSError) -> None:
         """Out of descriptors or memory: the connection stays in the queue, and the loop must not spin on it."""
@@ -81,33 +89,66 @@ class ControlServer:
         self._loop.watch(self._listener.socket.fileno(), self._accept)
 
     def _admit(self, connection: socket.socket) -> None:
+        self._troubled = False
+        connection.setblocking(False)
+        peer = peer_of(connection)
+        refusal = self._refusal(peer)
+        if refusal:
+            _turn_away(connection, refusal)
+            return
         fd = connection.fileno()
-        self._clients[fd] = _Client(self._loop, connection, partial(self._reply, peer_of(connection)), partial(self._clients.pop, fd))
+        self._clients[fd] = _Client(self._loop, connection, peer, self._queue, partial(self._clients.pop, fd))
         if self._idle is None:
             self._idle = self._loop.call_later(IDLE_SECONDS, self._drop_idle)
 
-    def _reply(self, peer: Peer, line: str) -> str:
-        return self._answer(line, peer, peer.privileged(self._listener.group))
+    def _refusal(self, peer: Peer) -> str:
+        """Why there is no place for one more client of this user; "" when there is one."""
+        if len(self._clients) >= CLIENT_LIMIT - (0 if peer.trusted else KEPT_FOR_TRUSTED):
+            return "there are %d clients already" % len(self._clients)
+        if not peer.trusted and sum(client.peer.uid == peer.uid for client in self._clients.values()) >= USER_SHARE:
+            return "this user has %d clients already" % USER_SHARE
+        return ""
+
+    def _queue(self, client: "_Client") -> None:
+        self._asking.append(client)
+        if self._serving is None:
+            self._serving = self._loop.call_later(0, self._serve)
+
+    def _serve(self) -> None:
+        """Answer whose turn it is; the others after the next turn of the loop."""
+        self._serving = None
+        end = self._loop.now() + ANSWERING_SECONDS
+        while self._asking:
+            client = self._asking.popleft()
+            if client.line is not None:
+                privileged = client.peer.privileged(self._listener.group)
+                self._answer(client.line, client.peer, privileged, client.answered)
+            if self._asking and self._loop.now() >= end:
+                self._serving = self._loop.call_later(0, self._serve)
+                return
 
     def _drop_idle(self) -> None:
         now = self._loop.now()
         for client in list(self._clients.values()):
-            if client.active + IDLE_SECONDS <= now:
+            if client.line is None and client.active + IDLE_SECONDS <= now:
                 client.close()
         self._idle = None
         if self._clients:
-            oldest = min(client.active for client in self._clients.values())
+            oldest = min(now if client.line is not None else client.active for client in self._clients.values())
             self._idle = self._loop.call_at(oldest + IDLE_SECONDS, self._drop_idle)
 
 
 class _Client:
-    """One connection.  `active` is when it last completed a line or took bytes."""
+    """One connection.  `line` is what it has asked and is not answered yet, `active` when it last completed a line or took bytes."""
 
-    def __init__(self, loop: Loop, connection: socket.socket, reply: Callable[[str], str], gone: Callable[[], object]) -> None:
+    def __init__(self, loop: Loop, connection: socket.socket, peer: Peer, asks: Callable[["_Client"], None],
+                 gone: Callable[[], object]) -> None:
+        self.peer = peer
+        self.line: Optional[str] = None
         self.active = loop.now()
         self._loop = loop
         self._connection = connection
-        self._reply = reply
+        self._asks = asks
         self._gone = gone
         self._lines = LineBuffer()
         self._output = bytearray()
@@ -118,35 +159,50 @@ class _Client:
         """End the connection; closing it again is harmless."""
         if self._connection.fileno() < 0:
             return
+        self.line = None
         self._loop.unwatch(self._connection.fileno())
         _discard_input(self._connection)
         self._connection.close()
         self._gone()
 
+    def answered(self, text: str) -> None:
+        """The answer to `line`."""
+        if self.line is not None:
+            self.line = None
+            self._output += text.encode("utf-8", "backslashreplace")
+            self._turn(WRITE)
+
     def _turn(self, _events: int) -> None:
-        if not self._output:
-            self._answer_next()
+        try:
+            self._step()
+        except OSError:
+            self.close()
+
+    def _step(self) -> None:
         if self._output:
             self._send()
-        more = bool(self._output) or self._lines.waiting()
-        if self._ended and not more:
+        else:
+            self._next_line()
+        if self.line is not None:
+            self._loop.unwatch(self._connection.fileno())
+        elif self._ended and not self._output and not self._lines.waiting():
             self.close()
         elif self._connection.fileno() >= 0:
-            self._loop.watch(self._connection.fileno(), self._turn, WRITE if more else READ)
+            self._loop.watch(self._connection.fileno(), self._turn, WRITE if self._output or self._lines.waiting() else READ)
 
-    def _answer_next(self) -> None:
+    def _next_line(self) -> None:
         try:
             if not self._lines.waiting():
                 self._receive()
-            line = self._lines.line()
+            self.line = self._lines.line()
         except ProtocolError as error:
             self._output += b"ERROR: %s\n" % str(error).encode()
             self._lines = LineBuffer()
             self._ended = True
             return
-        if line is not None:
+        if self.line is not None:
             self.active = self._loop.now()
-            self._output += self._reply(line).encode("utf-8", "backslashreplace")
+            self._asks(self)
 
     def _receive(self) -> None:
         try:
@@ -163,16 +219,13 @@ class _Client:
             sent = self._connection.send(self._output)
         except BlockingIOError:
             return
-        except OSError:
-            self.close()
-            return
         del self._output[:sent]
         self.active = self._loop.now()
 
 
-def _turn_away(connection: socket.socket) -> None:
+def _turn_away(connection: socket.socket, refusal: str) -> None:
     try:
-        connection.send(b"ERROR: there are %d clients already, try later\n" % CLIENT_LIMIT)
+        connection.send(b"ERROR: %s, try later\n" % refusal.encode())
     except OSError:
         pass
     _discard_input(connection)
@@ -186,42 +239,3 @@ def _discard_input(connection: socket.socket) -> None:
                 return
     except OSError:
         pass
-
-
-def ask(path: str, line: str, timeout: float) -> str:
-    """Send one line to the daemon at `path` and read its answer to the end.
-
-    FileNotFoundError or ConnectionError when none is there or it goes without an answer, TimeoutError when it accepts no connection
-    or sends nothing for `timeout` seconds, and any other OSError of connect().
-    """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(timeout)
-        try:
-            connection.connect(path)
-            _send_line(connection, line)
-            answer = _read_to_end(connection)
-        except (BlockingIOError, socket.timeout):
-            raise TimeoutError("no answer within %g seconds" % timeout) from None
-    if not answer:
-        raise ConnectionError("the connection ended without an answer")
-    return answer.decode("utf-8", "backslashreplace")
-
-
-def _send_line(connection: socket.socket, line: str) -> None:
-    """A daemon that is full says so and closes, maybe before it was asked: what it said counts."""
-    try:
-        connection.sendall(line.encode() + b"\n")
-        connection.shutdown(socket.SHUT_WR)
-    except (BrokenPipeError, ConnectionResetError):
-        pass
-
-
-def _read_to_end(connection: socket.socket) -> bytes:
-    received = bytearray()
-    try:
-        for chunk in iter(lambda: connection.recv(65536), b""):
-            received += chunk
-    except ConnectionResetError:
-        if not received:
-            raise
-    return bytes(received)

@@ -5,9 +5,11 @@ connect().  Looking, removing and binding are three steps; a lock file beside th
 daemons that start at once from doing them in turns.  The lock file is removed while it is locked, so whoever has locked one that is
 no longer there under its name begins again.
 
-Nobody can connect before the socket has its mode and group: it is created with mode 0600, and listens only when all is set.
+Nobody can connect before the socket has its mode and group: it is created with its mode, and listens only when all is set.  The group
+is given to the very object that was looked at, by its descriptor: what somebody puts under the name meanwhile gets nothing.
 """
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -31,9 +33,13 @@ class Listener(NamedTuple):
     file: Optional[Tuple[str, int, int]]
 
     def close(self) -> None:
-        """Stop listening; remove the file if it was made here and nobody else has put another in its place."""
+        """Stop listening; remove the file if it was made here and nobody else has put another in its place.
+
+        A file that cannot be removed is a stale socket, which the next daemon replaces.
+        """
         if self.file is not None and _identity(self.file[0]) == self.file[1:]:
-            os.unlink(self.file[0])
+            with contextlib.suppress(OSError):
+                os.unlink(self.file[0])
         self.socket.close()
 
 
@@ -131,17 +137,37 @@ def _bind(path: str, mode: int, gid: int) -> Listener:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     bound = False
     try:
-        os.fchmod(listener.fileno(), 0o600)
-        listener.bind(path)
+        _bind_with_mode(listener, path, mode)
         bound = True
-        os.chown(path, -1, gid)
-        os.chmod(path, mode)
+        status = _give(path, gid)
         listener.listen(BACKLOG)
         listener.setblocking(False)
-        status = os.stat(path)
         return Listener(listener, status.st_gid, (path, status.st_dev, status.st_ino))
     except OSError as error:
         if bound:
             os.unlink(path)
         listener.close()
         raise OSError("cannot make the socket %s: %s" % (path, error.strerror or error)) from None
+
+
+def _bind_with_mode(listener: socket.socket, path: str, mode: int) -> None:
+    """The file gets the mode of the socket's descriptor, less the umask."""
+    os.fchmod(listener.fileno(), mode)
+    before = os.umask(0)
+    try:
+        listener.bind(path)
+    finally:
+        os.umask(before)
+
+
+def _give(path: str, gid: int) -> os.stat_result:
+    """Put the socket into this group (-1: as it is), and into no other place what is no socket; its status."""
+    opened = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISSOCK(os.fstat(opened).st_mode):
+            raise OSError("something else was put in its place")
+        if gid >= 0:
+            os.chown("/proc/self/fd/%d" % opened, -1, gid)
+        return os.fstat(opened)
+    finally:
+        os.close(opened)

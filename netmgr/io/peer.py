@@ -1,6 +1,9 @@
 """Who is at the other end of a Unix socket, as the kernel noted it when the peer connected.
 
 What became of that process since, and whether another has its number now, makes no difference.
+
+A user or group that this user namespace does not map is told as the number 65534, as everybody's is who is not mapped.  So that number
+proves nothing, also where somebody really has it.
 """
 
 import errno
@@ -12,6 +15,7 @@ from typing import NamedTuple, Optional, Tuple
 SO_PEERGROUPS = 59
 NGROUPS_MAX = 65536
 GETSOCKOPT_LIMIT = 1024
+OVERFLOW_ID = 65534
 
 _UCRED = struct.Struct("iII")
 
@@ -26,9 +30,14 @@ class Peer(NamedTuple):
     def __str__(self) -> str:
         return "pid %d, uid %d" % (self.pid, self.uid)
 
+    @property
+    def trusted(self) -> bool:
+        """Whether it is root or the daemon's own user."""
+        return self.uid != OVERFLOW_ID and self.uid in (0, os.geteuid())
+
     def privileged(self, group: Optional[int]) -> bool:
         """Whether it may give every command: root, the daemon's own user, a member of the group."""
-        return self.uid in (0, os.geteuid()) or group in self.groups
+        return self.trusted or (group != OVERFLOW_ID and group in self.groups)
 
 
 def peer_of(connection: socket.socket) -> Peer:

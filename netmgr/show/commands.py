@@ -16,10 +16,13 @@ from netmgr.values.text import Log, aligned, printable
 _ECHO_LIMIT = 80
 
 
+Reply = Callable[[str], None]
+
+
 class Service(Protocol):
     """What the commands act on.
 
-    reload, resync and shutdown return one line, "OK: …" or "ERROR: …", after they have taken effect.
+    reload, resync and shutdown reply once with "OK: …" or "ERROR: …", as soon as they have taken effect.
     """
 
     def status(self) -> Status:
@@ -28,13 +31,13 @@ class Service(Protocol):
     def sets(self) -> Sequence[SetContents]:
         """Every set with its elements."""
 
-    def reload(self) -> str:
+    def reload(self, reply: Reply) -> None:
         """Read the configuration again."""
 
-    def resync(self) -> str:
+    def resync(self, reply: Reply) -> None:
         """Read everything again and reconcile."""
 
-    def shutdown(self) -> str:
+    def shutdown(self, reply: Reply) -> None:
         """Begin a clean stop."""
 
 
@@ -44,7 +47,7 @@ class Command(NamedTuple):
     name: str
     summary: str
     changes: bool
-    run: Callable[[Service], str]
+    run: Callable[[Service, Reply], None]
 
 
 def _status_text(service: Service) -> str:
@@ -68,16 +71,16 @@ def _sets_json(service: Service) -> str:
 
 
 COMMANDS = (
-    Command("ping", "answers PONG", False, lambda service: "PONG"),
-    Command("status", "interfaces, containers, sets and sources, for people", False, _status_text),
-    Command("status json", "the same as one line of JSON", False, _status_json),
-    Command("sets", "every set with its elements", False, _sets_text),
-    Command("sets json", "the same as one line of JSON", False, _sets_json),
-    Command("reload", "read the configuration again", True, lambda service: service.reload()),
-    Command("resync", "read links, addresses, sets and containers again", True, lambda service: service.resync()),
-    Command("shutdown", "stop cleanly", True, lambda service: service.shutdown()),
-    Command("version", "name and version", False, lambda service: "netmgr " + __version__),
-    Command("help", "this list", False, lambda service: help_text()),
+    Command("ping", "answers PONG", False, lambda _service, reply: reply("PONG")),
+    Command("status", "interfaces, containers, sets and sources, for people", False, lambda service, reply: reply(_status_text(service))),
+    Command("status json", "the same as one line of JSON", False, lambda service, reply: reply(_status_json(service))),
+    Command("sets", "every set with its elements", False, lambda service, reply: reply(_sets_text(service))),
+    Command("sets json", "the same as one line of JSON", False, lambda service, reply: reply(_sets_json(service))),
+    Command("reload", "read the configuration again", True, lambda service, reply: service.reload(reply)),
+    Command("resync", "read links, addresses, sets and containers again", True, lambda service, reply: service.resync(reply)),
+    Command("shutdown", "stop cleanly", True, lambda service, reply: service.shutdown(reply)),
+    Command("version", "name and version", False, lambda _service, reply: reply("netmgr " + __version__)),
+    Command("help", "this list", False, lambda _service, reply: reply(help_text())),
 )
 
 
@@ -87,25 +90,24 @@ def command(line: str) -> Optional[Command]:
     return next((known for known in COMMANDS if known.name == name), None)
 
 
-def answer(line: str, service: Service, privileged: bool) -> str:
-    """The reply to one line, newline-terminated; "" to a blank line."""
-    if not line.strip():
-        return ""
+def answer(line: str, service: Service, privileged: bool, reply: Reply) -> None:
+    """Reply to one line with a newline-terminated text; to a blank line with ""."""
     known = command(line)
-    if known is None:
-        return 'ERROR: unknown command "%s", try help\n' % _echo(line)
-    if known.changes and not privileged:
-        return "ERROR: %s is only for root, the daemon's own user and members of the socket's group\n" % known.name
-    return known.run(service).rstrip("\n") + "\n"
+    if known is not None and (privileged or not known.changes):
+        known.run(service, lambda text: reply(text.rstrip("\n") + "\n"))
+    elif known is not None:
+        reply("ERROR: %s is only for root, the daemon's own user and members of the socket's group\n" % known.name)
+    else:
+        reply('ERROR: unknown command "%s", try help\n' % _echo(line) if line.strip() else "")
 
 
-def answering(service: Service, log: Log) -> Callable[[str, object, bool], str]:
-    """What a control socket answers with: (line, who, privileged) -> text.  Who asks for a change is told to the log."""
-    def asked(line: str, who: object, privileged: bool) -> str:
+def answering(service: Service, log: Log) -> Callable[[str, object, bool, Reply], None]:
+    """What a control socket answers with: (line, who, privileged, reply).  Who asks for a change is told to the log."""
+    def asked(line: str, who: object, privileged: bool, reply: Reply) -> None:
         known = command(line)
         if known is not None and known.changes:
             log("info" if privileged else "debug", "%s %s by %s" % (known.name, "asked for" if privileged else "denied, asked for", who))
-        return answer(line, service, privileged)
+        answer(line, service, privileged, reply)
     return asked
 
 

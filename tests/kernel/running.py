@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, FrozenSet, Optional, Sequence, Set
 
-from netmgr.io.control import ask
+from netmgr.io.client import ask
 from tests.kernel.lab import Lab
 from tests.waiting import eventually
 

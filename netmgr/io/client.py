@@ -1,0 +1,84 @@
+"""The command line's end of the control socket: one line to the daemon, and its answer.
+
+Whoever listens there may not be netmgr: what it sends is bounded in size and in time.
+"""
+
+import socket
+import time
+from typing import Callable
+
+from netmgr.values.errors import ProtocolError
+
+ANSWER_LIMIT = 256 << 20
+SLOW_SECONDS = 3.0
+LONGEST = 10            # times the time that the daemon may be silent: all of its answer
+CONNECT_AGAIN = 0.05
+
+
+def ask(path: str, line: str, timeout: float, slow: Callable[[], None] = lambda: None) -> str:
+    """Send one line to the daemon at `path` and read its answer to the end; `slow` is called when that begins late.
+
+    FileNotFoundError or ConnectionError when none is there or it goes without an answer, TimeoutError when it accepts no connection
+    or sends nothing for `timeout` seconds, ProtocolError when its answer does not end, and any other OSError of connect().
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(timeout)
+        try:
+            _connect(connection, path, time.monotonic() + timeout)
+            _send_line(connection, line)
+            answer = _read_to_end(connection, timeout, slow)
+        except (BlockingIOError, socket.timeout):
+            raise TimeoutError("no answer within %g seconds" % timeout) from None
+    if not answer:
+        raise ConnectionError("the connection ended without an answer")
+    return answer.decode("utf-8", "backslashreplace")
+
+
+def _connect(connection: socket.socket, path: str, end: float) -> None:
+    """A queue of connections that is full may have room in a moment."""
+    while True:
+        try:
+            connection.connect(path)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                raise
+        time.sleep(CONNECT_AGAIN)
+
+
+def _send_line(connection: socket.socket, line: str) -> None:
+    """A daemon that is full says so and closes, maybe before it was asked: what it said counts."""
+    try:
+        connection.sendall(line.encode() + b"\n")
+        connection.shutdown(socket.SHUT_WR)
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+
+
+def _read_to_end(connection: socket.socket, timeout: float, slow: Callable[[], None]) -> bytes:
+    received = bytearray()
+    end = time.monotonic() + LONGEST * timeout
+    try:
+        received += _first(connection, timeout, slow)
+        for chunk in iter(lambda: connection.recv(65536), b""):
+            received += chunk
+            if len(received) > ANSWER_LIMIT or time.monotonic() > end:
+                raise ProtocolError("the answer does not end")
+    except ConnectionResetError:
+        if not received:
+            raise
+    return bytes(received)
+
+
+def _first(connection: socket.socket, timeout: float, slow: Callable[[], None]) -> bytes:
+    if timeout > SLOW_SECONDS:
+        connection.settimeout(SLOW_SECONDS)
+        try:
+            return connection.recv(65536)
+        except socket.timeout:
+            slow()
+        connection.settimeout(timeout - SLOW_SECONDS)
+    try:
+        return connection.recv(65536)
+    finally:
+        connection.settimeout(timeout)
