@@ -30,7 +30,7 @@ second column has the same instructions while the processor's caches still hold 
 and checks nothing, shows how little of that netmgr could still leave out."""
 STAGES = {
     "read": "events read and parsed", "counted": "who claims what is counted", "planned": "the transaction is worked out",
-    "written": "its bytes are written", "sent": "the kernel has committed it",
+    "written": "its bytes are written", "sent": "the kernel has committed it and said so",
 }
 
 

@@ -117,13 +117,12 @@ def test_a_transaction_asks_for_one_acknowledgement() -> None:
     sent = list(messages(nft_write.transaction(100, parts, 103)))
     assert [(message.type, message.seq) for message in sent] == [(16, 100), (DESTROY, 101), (ADD, 102), (17, 103)]
     assert [bool(message.flags & NLM_F_ACK) for message in sent] == [False, False, False, True]
-    assert len(nft_write.transaction(100, parts, 103)) == nft_write.size_of(parts) - nft_write.CONDITION
+    assert [bytes(message.payload) for message in sent[::3]] == [b"\0\0\0\x0a"] * 2
 
 
 def test_a_transaction_for_one_generation() -> None:
     parts = parts_of(ChangeElements(NAME, PLAIN, [], [ip(1)]))
     data = nft_write.transaction(100, parts, 102, 0x01020304)
-    assert len(data) == nft_write.size_of(parts)
     assert [message.seq for message in messages(data)] == [100, 101, 102]
     assert attributes(next(messages(data)).payload[4:]) == {1: b"\1\2\3\4"}
 
@@ -190,8 +189,9 @@ def test_the_longest_names_and_many_elements_fit() -> None:
 
 def test_transactions_are_split_only_where_they_must() -> None:
     parts = parts_of(ChangeElements(NAME, PLAIN, [ip(1)], [ip(number) for number in range(20000)]))
-    assert list(nft_write.split(parts, nft_write.size_of(parts))) == [parts]
-    pieces = list(nft_write.split(parts, nft_write.size_of(parts) - 1))
+    size = len(nft_write.transaction(100, parts, 200, 1))
+    assert list(nft_write.split(parts, size)) == [parts]
+    pieces = list(nft_write.split(parts, size - 1))
     assert [part for piece in pieces for part in piece] == parts and len(pieces) == 2
     assert pieces[0][0].operation == "delete" and pieces[0][1].operation == "add"
     assert [len(piece) for piece in nft_write.split(parts, 1)] == [1] * len(parts)

@@ -11,10 +11,10 @@ from typing import List, Optional, Sequence, Tuple
 from netmgr.io.nft_socket import Netfilter
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import RulesetChanged
-from netmgr.values.outcomes import NOTHING, STALE, Fault, Outcome, Reading
+from netmgr.values.outcomes import COMMITTED, NOTHING, STALE, Fault, Outcome, Reading
 from netmgr.values.sets import Change, Contents, SetInfo, SetName
 from netmgr.wire import nft, nft_answers, nft_read, nft_write
-from netmgr.wire.netlink import NLM_F_DUMP, NLMSG_DONE, NLMSG_ERROR, attribute, error, messages, request
+from netmgr.wire.netlink import ACCEPTED, NLM_F_DUMP, NLMSG_DONE, NLMSG_ERROR, attribute, error, messages, request
 from netmgr.wire.nft_answers import Part
 
 NFNLGRP_NFTABLES = 7
@@ -81,31 +81,36 @@ class Nft:
         that are not of their set's form; OSError and ProtocolError from a socket or kernel that is out of order.
         """
         parts = nft_write.parts_of(self._seq, changes, self._destroys)
-        outcome = Outcome(True, True, ())
         seq = self._reserve(len(parts) + 2)
-        limit = self._netfilter.room(nft_write.size_of(parts))
+        whole = nft_write.transaction(seq, parts, seq + 1 + len(parts), generation)
+        limit = self._netfilter.room(len(whole))
+        if len(whole) <= limit and parts:
+            return self._transact(whole, seq, parts)
         for done, some in enumerate(nft_write.split(parts, limit)):
-            outcome = self._transact(seq, parts, some, 0 if done else generation)
+            piece = nft_write.transaction(seq, some, seq + 1 + len(parts), 0 if done else generation)
+            outcome = self._transact(piece, seq, parts)
             if not outcome.committed:
                 return outcome._replace(known=outcome.known and done == 0)
-        return outcome
+        return COMMITTED
 
-    def _transact(self, seq: int, parts: Sequence[Part], some: Sequence[Part], generation: int) -> Outcome:
+    def _transact(self, data: bytes, seq: int, parts: Sequence[Part]) -> Outcome:
         following = seq + 1 + len(parts)
         try:
-            found, overrun = self._netfilter.exchange(nft_write.transaction(seq, some, following, generation), following)
+            found, overrun = self._netfilter.exchange(data, following)
         except OSError as problem:
             if problem.errno != errno.EMSGSIZE:
                 raise
             return nft_answers.not_sent(problem.errno)
         answers = nft_answers.acks(found, seq, following)
+        if answers == [(following, ACCEPTED)]:
+            return COMMITTED
         if nft_answers.stale(seq, answers):
             return STALE
         trouble = nft_answers.faults(parts, seq, answers)
         if trouble:
             return Outcome(False, not overrun, tuple(self._cleared(fault) for fault in trouble))
         if any(number == following for number, _ack in answers):
-            return Outcome(True, True, ())
+            return COMMITTED
         known = not overrun and not self._acknowledges and self._answers()
         return Outcome(known, known, ())
 

@@ -75,7 +75,7 @@ class Netfilter:
 
     def exchange(self, data: bytes, last: int) -> Tuple[List[Message], bool]:
         """Send, and receive all that comes of it; True: some of that was lost.  Nothing follows a message with the number `last`."""
-        self.send(data)
+        self._socket.send(data)
         found: List[Message] = []
         overrun = False
         while True:

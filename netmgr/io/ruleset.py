@@ -71,8 +71,12 @@ class RulesetEvents:
 
     def commit(self, changes: Sequence[Change], generation: int = 0) -> Outcome:
         """As Nft.commit()."""
-        if not any(isinstance(change, ChangeElements) and len(change.add) + len(change.delete) >= MANY for change in changes):
-            return self._nft.commit(changes, generation)
+        for change in changes:
+            if isinstance(change, ChangeElements) and len(change.add) + len(change.delete) >= MANY:
+                return self._commit_unwatched(changes, generation)
+        return self._nft.commit(changes, generation)
+
+    def _commit_unwatched(self, changes: Sequence[Change], generation: int) -> Outcome:
         before = self._nft.generation()
         self._watch.leave()
         try:

@@ -33,6 +33,7 @@ class Outcome(NamedTuple):
     stale: bool = False
 
 
+COMMITTED = Outcome(True, True, ())
 STALE = Outcome(False, True, (), True)
 
 

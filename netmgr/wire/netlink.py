@@ -68,6 +68,9 @@ class Ack(NamedTuple):
     offset: int
 
 
+ACCEPTED = Ack(0, "", 0)
+
+
 def messages(buffer: Buffer) -> Iterator[Message]:
     """Every message of one receive.  ProtocolError on a length that lies or on trailing bytes."""
     view = memoryview(buffer)
@@ -115,33 +118,28 @@ def error(message: Message) -> Ack:
 
     A DONE has the int and then the TLVs, and may be empty (success).
     """
-    payload = message.payload
-    if message.type == NLMSG_DONE and not payload:
-        return Ack(0, "", 0)
-    if len(payload) < _INT.size:
+    payload, done = message.payload, message.type == NLMSG_DONE
+    if done and not payload:
+        return ACCEPTED
+    if len(payload) < (_INT.size if done else _INT.size + HEADER.size):
         raise ProtocolError("netlink: an error message of %d bytes" % len(payload))
     number = max(0, -_INT.unpack_from(payload)[0])
     if number > MAX_ERRNO:
         raise ProtocolError("netlink: error %d" % number)
-    skip = _INT.size
-    if message.type == NLMSG_ERROR:
-        skip = _after_request(message)
-    if not message.flags & NLM_F_ACK_TLVS or skip >= len(payload):
-        return Ack(number, "", 0)
-    return _with_extended(number, attributes(payload[skip:]))
+    if message.flags & NLM_F_ACK_TLVS:
+        return _with_extended(number, payload[_INT.size if done else _after_request(message):])
+    return Ack(number, "", 0) if number else ACCEPTED
 
 
 def _after_request(message: Message) -> int:
-    payload = message.payload
-    if len(payload) < _INT.size + HEADER.size:
-        raise ProtocolError("netlink: an error message of %d bytes" % len(payload))
     if message.flags & NLM_F_CAPPED:
         return _INT.size + HEADER.size
-    length: int = _UINT.unpack_from(payload, _INT.size)[0]
+    length: int = _UINT.unpack_from(message.payload, _INT.size)[0]
     return _INT.size + ((max(length, HEADER.size) + 3) & ~3)
 
 
-def _with_extended(number: int, found: Dict[int, memoryview]) -> Ack:
+def _with_extended(number: int, extended: memoryview) -> Ack:
+    found = attributes(extended)
     text = bytes(found.get(NLMSGERR_ATTR_MSG, b"")).rstrip(b"\0").decode("utf-8", "replace")
     offset = found.get(NLMSGERR_ATTR_OFFS)
     if offset is not None and len(offset) != _UINT.size:

@@ -15,7 +15,8 @@ together; a range that someone has split since it was read loses its first start
 """
 
 import struct
-from typing import Iterator, List, Sequence, Tuple
+from operator import attrgetter
+from typing import Iterator, List, Sequence
 
 from netmgr._nftcodec import ffi, lib
 from netmgr.values.sets import COMMENT, IFNAME, WIDTHS, Change, ChangeElements, CreateSet, CreateTable, SetName
@@ -33,11 +34,14 @@ from netmgr.wire.nft import (
 )
 from netmgr.wire.nft_answers import ATTRIBUTES, Part
 
-CONDITION = 8           # bytes that a generation takes
+BOUNDS = 2 * ATTRIBUTES + 8         # bytes that begin and end take, with a generation
 
 _BYTEORDER_HOST, _BYTEORDER_BIG = 1, 2
 _COMMENT = COMMENT.encode()
+_BOUND = struct.Struct("=IHHII4s")          # nlmsghdr, nfgenmsg
 _FOR_NFTABLES = struct.pack(">BBH", 0, 0, NFNL_SUBSYS_NFTABLES)
+_IN_GENERATION = attribute(NFNL_BATCH_GENID, bytes(4))[:4]
+_data = attrgetter("data")
 _uncleared = ffi.new_allocator(should_clear_after_alloc=False)
 _NO_SET = SetName("inet", "netmgr-probe", "netmgr-probe")
 
@@ -53,14 +57,14 @@ def about_set(seq: int, name: SetName, message: int, flags: int) -> bytes:
 
 def transaction(seq: int, parts: Sequence[Part], following: int, generation: int = 0) -> bytes:
     """One batch of these parts; `following` is the sequence number of its END; a generation of 0 is any."""
-    condition = attribute(NFNL_BATCH_GENID, generation.to_bytes(4, "big")) if generation else b""
-    begin, end = _bound(NFNL_MSG_BATCH_BEGIN, 0, seq, condition), _bound(NFNL_MSG_BATCH_END, NLM_F_ACK, following)
-    return b"".join([begin, *[part.data for part in parts], end])
+    condition = _IN_GENERATION + generation.to_bytes(4, "big") if generation else b""
+    end = _BOUND.pack(_BOUND.size, NFNL_MSG_BATCH_END, NLM_F_REQUEST | NLM_F_ACK, following, 0, _FOR_NFTABLES)
+    return b"".join([_begin(seq, len(condition)), condition, *map(_data, parts), end])
 
 
 def probe(seq: int) -> bytes:
     """A batch without an end, which no kernel commits: is NFT_MSG_DESTROYSETELEM known?"""
-    return _bound(NFNL_MSG_BATCH_BEGIN, 0, seq) + about_set(seq + 1, _NO_SET, NFT_MSG_DESTROYSETELEM, 0)
+    return _begin(seq, 0) + about_set(seq + 1, _NO_SET, NFT_MSG_DESTROYSETELEM, 0)
 
 
 def parts_of(seq: int, changes: Sequence[Change], destroy: bool) -> List[Part]:
@@ -82,18 +86,13 @@ def parts_of(seq: int, changes: Sequence[Change], destroy: bool) -> List[Part]:
     return parts
 
 
-def size_of(parts: Sequence[Part]) -> int:
-    """How many bytes the transaction of these parts has at most."""
-    return sum(len(part.data) for part in parts) + 2 * ATTRIBUTES + CONDITION
-
-
 def split(parts: Sequence[Part], limit: int) -> Iterator[Sequence[Part]]:
     """The parts as transactions of at most `limit` bytes, or of one part; their order stays, so deletes go first."""
-    start, used = 0, size_of(())
+    start, used = 0, BOUNDS
     for index, part in enumerate(parts):
         if index > start and used + len(part.data) > limit:
             yield parts[start:index]
-            start, used = index, size_of(())
+            start, used = index, BOUNDS
         used += len(part.data)
     if start < len(parts):
         yield parts[start:]
@@ -107,10 +106,9 @@ def name_bytes(name: str) -> bytes:
     return encoded
 
 
-def _bound(kind: int, flags: int, seq: int, attributes: bytes = b"") -> bytes:
-    """A begin or an end; the res_id of its nfgenmsg names the subsystem."""
-    length = HEADER.size + len(_FOR_NFTABLES) + len(attributes)
-    return HEADER.pack(length, kind, flags | NLM_F_REQUEST, seq, 0) + _FOR_NFTABLES + attributes
+def _begin(seq: int, more: int) -> bytes:
+    """The first message, or all of it but so many bytes; the res_id of its nfgenmsg names the subsystem."""
+    return _BOUND.pack(_BOUND.size + more, NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, seq, 0, _FOR_NFTABLES)
 
 
 def _scratch() -> "ffi.CData":
@@ -141,12 +139,16 @@ def _create(scratch: "ffi.CData", seq: int, change: Change) -> Part:
 
 def _append(parts: List[Part], scratch: "ffi.CData", seq: int, change: ChangeElements, operation: str, destroy: bool) -> None:
     elements = change.add if operation == "add" else change.delete
-    name, width, first = change.set, change.form.width, 0
-    stride = width * 2 if change.form.interval else width
+    name, form, width, first = change.set, change.form, WIDTHS[change.form.type], 0
+    stride = width * 2 if form.interval else width
     if set(map(len, elements)) != {stride}:
         raise ValueError("elements of %s must have %d bytes" % (name, stride))
     family, table, own, keys = FAMILIES[name.family], name_bytes(name.table), name_bytes(name.name), b"".join(elements)
-    message, flags, how, comment = _manner(change, operation, destroy)
+    message, flags, how, comment = _MANNERS[operation, form.interval]
+    if message == NFT_MSG_DESTROYSETELEM and not destroy:
+        message = NFT_MSG_DELSETELEM
+    if form.timeout and operation == "add":
+        how |= lib.NFTCODEC_FOREVER
     while first < len(elements):
         some = keys[first * stride:(first + lib.NFTCODEC_ELEMENTS_MAX) * stride]
         taken = lib.nftcodec_elements(
@@ -155,9 +157,9 @@ def _append(parts: List[Part], scratch: "ffi.CData", seq: int, change: ChangeEle
         first, seq = first + taken, seq + 1
 
 
-def _manner(change: ChangeElements, operation: str, destroy: bool) -> Tuple[int, int, int, "ffi.CData"]:
-    how = lib.NFTCODEC_RANGES if change.form.interval else 0
-    if operation == "delete":
-        return NFT_MSG_DESTROYSETELEM if destroy and not how else NFT_MSG_DELSETELEM, 0, how, ffi.NULL
-    flags = NLM_F_CREATE | NLM_F_EXCL if how else NLM_F_CREATE
-    return NFT_MSG_NEWSETELEM, flags, how | (lib.NFTCODEC_FOREVER if change.form.timeout else 0), _COMMENT
+_MANNERS = {        # what is to be done, whether with ranges: the message, its flags, those of the codec, the comment
+    ("add", False): (NFT_MSG_NEWSETELEM, NLM_F_CREATE, 0, _COMMENT),
+    ("add", True): (NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL, lib.NFTCODEC_RANGES, _COMMENT),
+    ("delete", False): (NFT_MSG_DESTROYSETELEM, 0, 0, ffi.NULL),
+    ("delete", True): (NFT_MSG_DELSETELEM, 0, lib.NFTCODEC_RANGES, ffi.NULL),
+}

@@ -98,7 +98,6 @@ def test_a_user_namespace_may_not_force_buffers(lab: Lab) -> None:
     program = """
 from netmgr.io.nft_socket import Netfilter
 from netmgr.io.nft import Nft
-from netmgr.wire.nft_write import parts_of, size_of
 from netmgr.values.sets import *
 nft, name, form = Nft(), SetName("inet", "t", "a"), Form(IPV4_ADDR)
 elements = [number.to_bytes(4, "big") for number in range(%d)]
