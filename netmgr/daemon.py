@@ -10,6 +10,7 @@ from netmgr.config.schema import Config
 from netmgr.io import systemd
 from netmgr.io.configuration import load
 from netmgr.io.control import ControlServer, adopt, listen
+from netmgr.io.include_files import IncludeFiles
 from netmgr.io.log import Log
 from netmgr.io.loop import Loop
 from netmgr.io.nft import Nft
@@ -55,10 +56,14 @@ class Daemon:
         self._begun = loop.now()
         self._set_level(config)
         self._manager = systemd.Manager(loop.now, self._summary, loop.call_later)
-        self._keeper = Keeper(loop, edge.kernel, self._manager, config, options.dry_run, self._ready, log)
-        self._sources = Sources()
-        self._first = self._sources.prepare(edge.recipes(config, self._keeper))
         self._control = self._listen(config)
+        self._sources = Sources()
+        try:
+            self._keeper = Keeper(loop, edge.kernel, self._manager, config, self._directory(config), self._ready, log, options.dry_run)
+            self._first = self._sources.prepare(edge.recipes(config, self._keeper))
+        except (OSError, ProtocolError):
+            self._control.close()
+            raise
 
     def start(self) -> None:
         """Let the sources begin to tell.  When all sets are right for the first time, netmgr is ready."""
@@ -117,7 +122,8 @@ class Daemon:
         """In this order, for:
 
         1. the file is read and checked as a whole        an error must find everything as it was, and so must
-        2. new sources open their sockets                 a failure of these, after which those that were opened are closed
+        2. the directory of the include files is claimed  a failure of that, and so must
+           new sources open their sockets                 a failure of these, after which those that were opened are closed
         3. the level of the log is the new one            nothing can fail from here on, and what follows is logged as wanted
         4. the model and all that hangs on it is new      sources tell into the model of the day: it must be there before they begin
         5. what left the configuration is retired         by the model, which must know those sets before the one commit below
@@ -127,12 +133,13 @@ class Daemon:
         """
         try:
             config = load(self._options.config_path)
+            directory = self._directory(config, self._keeper.directory)
             following = self._sources.prepare(self._edge.recipes(config, self._keeper))
         except (ConfigError, OSError, ProtocolError) as problem:
             return "ERROR: %s" % problem
         before = self._keeper.config
         self._set_level(config)
-        self._keeper.switch(config)
+        self._keeper.switch(config, directory)
         if _socket_of(before) != _socket_of(config):
             self._log("warning", "reload: the control socket stays as it is until a restart")
         self._swap(following)
@@ -143,6 +150,20 @@ class Daemon:
     def _swap(self, following: Dict[str, Running]) -> None:
         self._sources.swap(following)
         self._keeper.listen(self._sources.those(vital=True), self._sources.those(vital=False))
+
+    def _directory(self, config: Config, present: Optional[IncludeFiles] = None) -> Optional[IncludeFiles]:
+        """The directory of the include files, for us alone.  OSError when another netmgr has it."""
+        wanted = None if self._options.dry_run else config.nftables.include_dir
+        if wanted is None or (present is not None and present.directory == wanted):
+            return None if wanted is None else present
+        directory = IncludeFiles(wanted, "pid %d on %s, configuration %s" % (os.getpid(), os.uname().nodename, self._options.config_path))
+        try:
+            directory.claim()
+        except BlockingIOError as problem:
+            raise OSError("%s: %s" % (wanted, problem.strerror)) from None
+        except OSError:     # whatever it is, the first write says so, and tries again
+            pass
+        return directory
 
     def _set_level(self, config: Config) -> None:
         self._log.level = self._options.log_level or config.log_level

@@ -35,8 +35,8 @@ class Keeper:
     `ready` is called once, when the sets are right for the first time.
     """
 
-    def __init__(self, loop: Loop, kernel: Kernel, manager: Manager, config: Config, dry_run: bool, ready: Callable[[], None],
-                 log: Log) -> None:
+    def __init__(self, loop: Loop, kernel: Kernel, manager: Manager, config: Config, directory: Optional[IncludeFiles],
+                 ready: Callable[[], None], log: Log, dry_run: bool) -> None:
         self._loop, self._kernel, self._manager, self._dry_run, self._log = loop, kernel, manager, dry_run, log
         self._ready: Optional[Callable[[], None]] = ready
         self._vital: Sequence[Teller] = ()
@@ -44,7 +44,7 @@ class Keeper:
         self._inventory = Inventory()
         self._wake: Optional[Deadline] = None
         self._audit_due: Optional[Deadline] = None
-        self._make(config)
+        self._make(config, directory)
         self.repairs = Repairs(self._reconciler(), loop.now, _utc, log)
 
     # -- what the sources tell
@@ -92,14 +92,17 @@ class Keeper:
         self._vital, self._others = vital, others
         self.model.hold = any(source.pending for source in others)
 
-    def switch(self, config: Config) -> None:
-        """Go on with whole new objects, made of this configuration; the inventory stays."""
-        before, sets, files = self.config, self.model.sets, self._files
-        self._make(config)
+    def switch(self, config: Config, directory: Optional[IncludeFiles]) -> None:
+        """Go on with whole new objects, made of this configuration; the inventory stays, and so may the directory of the include files."""
+        sets, files, before = self.model.sets, self._files, self.directory
+        self._make(config, directory)
         self.repairs.switch(self._reconciler())
         self.model.retire(sets)
-        moved = before.nftables.include_dir != config.nftables.include_dir
+        moved = directory is not before
         files.remove([name for name in sets if moved or self.model.sets[name].role.retiring])
+        if before is not None and moved:
+            before.release()
+        self._files.doubt(self.model)
 
     def stop(self) -> None:
         """Leave the sets as `on_stop` says."""
@@ -113,11 +116,10 @@ class Keeper:
 
     # -- inner parts
 
-    def _make(self, config: Config) -> None:
-        self.config = config
+    def _make(self, config: Config, directory: Optional[IncludeFiles]) -> None:
+        self.config, self.directory = config, directory
         self.model = Model(config, self._inventory)
-        directory = None if self._dry_run else config.nftables.include_dir
-        self._files = Includes(None if directory is None else IncludeFiles(directory), self._loop.now, self._log)
+        self._files = Includes(directory, self._loop.now, self._log)
         self._plan_audit()
 
     def _reconciler(self) -> Reconciler:

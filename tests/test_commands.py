@@ -17,7 +17,7 @@ from netmgr.values.text import printable
 from netmgr.wire.lines import LINE_LIMIT, LineBuffer
 
 SET = {"family": "inet", "table": "filter", "name": "wan_ips", "type": "ipv4_addr", "zone": "wan", "holds": "addresses",
-       "state": "synced", "elements": 1, "foreign": 0, "error": None}
+       "state": "synced", "elements": 1, "foreign": 0, "error": None, "warning": None}
 
 STATUS: Dict[str, Any] = {
     "version": "0.1.0", "state": "degraded", "pid": 812, "uptime_seconds": 3912.3, "config": "/etc/netmgr/config.yaml",

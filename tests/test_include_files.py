@@ -20,11 +20,13 @@ class Files:
     def write(self, name: SetName, text: str) -> None:
         self.now += self.cost
         if self.trouble:
-            raise OSError(self.trouble)
+            raise OSError(28, self.trouble, "/run/%s" % name.name)
         self.writes.append(name)
         self.contents[name] = text
 
     def remove(self, name: SetName) -> None:
+        if self.trouble:
+            raise OSError(self.trouble)
         self.contents.pop(name, None)
 
     def doubt(self) -> None:
@@ -112,18 +114,51 @@ def test_changes_that_follow_each_other_closely_are_written_together() -> None:
     assert (len(desk.files.writes), desk.text("wan_ips").count("netmgr")) == (written + 1, 9)
 
 
-def test_an_error_is_told_once_and_the_next_change_tries_again() -> None:
+def test_an_error_is_told_once_with_its_place_and_tried_again_until_it_is_gone() -> None:
     desk = Desk()
     desk.bench.make("wan_ips")
+    desk.bench.make("wan_nets")
     desk.files.trouble = "no space"
     for number in range(1, 4):
         desk.bench.happen(seen("192.0.2.%d/24" % number))
         desk.settle()
-    assert [line for level, line in desk.bench.log if level == "warning"] == ["include files: no space"]
+    assert [line for level, line in desk.bench.log if level == "warning"] == ["include files: /run/wan_ips: no space"]
+    assert desk.bench.managed("wan_ips").warning == "its include file cannot be written: no space"
+    attempts = []
+    for _ in range(8):
+        due = desk.includes.deadline(desk.bench.model)
+        assert due is not None
+        attempts.append(round(due - desk.files.now))
+        desk.files.now = due
+        desk.includes.write(desk.bench.model)
+    assert attempts[:4] == [1, 2, 4, 8] and max(attempts) == 60
     desk.files.trouble = ""
-    desk.bench.happen(seen("192.0.2.9/24"))
+    desk.files.now = desk.includes.deadline(desk.bench.model) or 0.0
+    desk.includes.write(desk.bench.model)
+    assert desk.text("wan_ips").count("netmgr") == 3
+    assert desk.bench.managed("wan_ips").warning is None
+    assert desk.includes.deadline(desk.bench.model) is None
+    assert desk.bench.log[-1] == ("info", "include files: all are as they should be")
+
+
+def test_a_stop_tries_once_more_and_a_file_that_could_not_go_goes_later() -> None:
+    desk = Desk()
+    desk.bench.make("wan_ips")
+    desk.files.trouble = "no space"
+    desk.bench.happen(seen("192.0.2.1/24"))
     desk.settle()
-    assert desk.text("wan_ips").count("netmgr") == 4
+    desk.files.trouble = ""
+    desk.includes.write(desk.bench.model, at_once=True)
+    assert "192.0.2.1" in desk.text("wan_ips")
+    desk.files.trouble = "busy"
+    other = named("ip other lan_ips")
+    desk.files.contents[other] = ""
+    desk.includes.remove([other])
+    assert other in desk.files.contents
+    desk.files.trouble = ""
+    desk.files.now = desk.includes.deadline(desk.bench.model) or 0.0
+    desk.includes.write(desk.bench.model)
+    assert other not in desk.files.contents
 
 
 def test_files_go_with_their_sets_and_no_directory_means_no_files() -> None:

@@ -2,10 +2,11 @@
 
 import os
 from pathlib import Path
+from typing import Callable
 
 import pytest
 
-from netmgr.io.include_files import IncludeFiles
+from netmgr.io.include_files import IncludeFiles, file_name, name_of
 from netmgr.values.sets import SetName
 
 NAME = SetName("inet", "filter", "wan_ips")
@@ -124,3 +125,90 @@ def test_in_doubt_the_file_is_compared_and_put_right(directory: Path) -> None:
     files.doubt()
     files.write(NAME, TEXT)
     assert path.read_text() == TEXT
+
+
+@pytest.mark.parametrize(("name", "file"), [
+    (SetName("inet", "filter.dmz", "lan_ips"), "inet.filter%2Edmz.lan_ips.nft"),
+    (SetName("inet", "filter", "dmz.lan_ips"), "inet.filter.dmz%2Elan_ips.nft"),
+    (SetName("ip6", ".", "50%2E"), "ip6.%2E.50%252E.nft"),
+])
+def test_no_two_sets_share_a_file(name: SetName, file: str) -> None:
+    assert file_name(name) == file
+    assert name_of(file) == name
+
+
+@pytest.mark.parametrize("file", ["", "own.nft", "a.b.c", "a.b.c.d.nft", "..nft", "a..c.nft", "a.b%2e.c.nft", ".inet.filter.x.nft.new"])
+def test_a_file_of_no_set(file: str) -> None:
+    assert name_of(file) is None
+
+
+def test_the_sets_of_which_there_are_files(directory: Path) -> None:
+    files = IncludeFiles(str(directory))
+    assert files.names() == []
+    files.write(NAME, TEXT)
+    (directory / "own.nft").touch()
+    assert IncludeFiles(str(directory)).names() == [NAME]
+    assert (files.read(NAME), files.read(SetName("inet", "filter", "other"))) == (TEXT, "")
+    files.empty(NAME)
+    files.empty(SetName("inet", "filter", "other"))
+    assert (files.names(), files.read(NAME)) == ([NAME], "")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.symlink("/dev/zero", path), lambda path: os.symlink("nowhere", path)])
+def test_what_is_no_file_is_replaced(directory: Path, make: Callable[[Path], None]) -> None:
+    path = directory / "inet.filter.wan_ips.nft"
+    directory.mkdir(parents=True)
+    make(path)
+    files = IncludeFiles(str(directory))
+    assert files.read(NAME) == ""
+    files.write(NAME, TEXT)
+    assert path.is_file() and not path.is_symlink() and path.read_text() == TEXT
+
+
+def test_a_directory_in_the_way_of_one_file_stops_no_other_and_has_a_name(directory: Path) -> None:
+    path = directory / "inet.filter.wan_ips.nft"
+    path.mkdir(parents=True)
+    (directory / ".inet.filter.lan_ips.nft.new").mkdir()
+    files = IncludeFiles(str(directory))
+    with pytest.raises(IsADirectoryError) as raised:
+        files.write(NAME, TEXT)
+    assert raised.value.filename == str(path)
+    files.write(SetName("inet", "filter", "dmz_ips"), TEXT)
+    path.rmdir()
+    files.write(NAME, TEXT)
+    assert path.read_text() == TEXT
+
+
+def test_a_directory_has_one_writer_who_says_who_he_is(directory: Path) -> None:
+    first, second = (IncludeFiles(str(directory), "pid %d" % pid) for pid in (1, 2))
+    first.claim()
+    first.claim()
+    with pytest.raises(BlockingIOError, match="another netmgr writes the include files there: pid 1"):
+        second.claim()
+    first.release()
+    second.claim()
+    with pytest.raises(BlockingIOError, match="pid 2"):
+        first.claim()
+    with pytest.raises(BlockingIOError):
+        first.write(NAME, TEXT)
+    second.release()
+    first.write(NAME, TEXT)
+    with pytest.raises(BlockingIOError, match="pid 1"):
+        second.claim()
+
+
+def test_a_claimed_directory_that_went_away_is_claimed_anew(directory: Path) -> None:
+    first, second = (IncludeFiles(str(directory), "pid %d" % pid) for pid in (1, 2))
+    first.claim()
+    (directory / ".lock").unlink()
+    directory.rmdir()
+    first.write(NAME, TEXT)
+    with pytest.raises(BlockingIOError, match="pid 1"):
+        second.claim()
+
+
+def test_what_lies_in_the_place_of_the_lock_is_an_error_and_holds_nobody_up(directory: Path) -> None:
+    directory.mkdir(parents=True)
+    (directory / ".lock").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        IncludeFiles(str(directory)).claim()

@@ -56,7 +56,7 @@ def test_the_whole_of_it() -> None:
         "id": "8dfa", "name": "name-8dfa", "zones": ["docker", "web"], "addresses": [{"network": "frontend", "address": "172.18.0.2"}]}]
     assert value["sets"][0] == {
         "family": "inet", "table": "filter", "name": "wan_ips", "type": "ipv4_addr", "zone": "wan", "holds": "addresses",
-        "state": "synced", "elements": 1, "foreign": 0, "error": None}
+        "state": "synced", "elements": 1, "foreign": 0, "error": None, "warning": None}
     assert [(row["name"], row["state"]) for row in value["sets"][1:]] == [("web_ips", "missing"), ("docker_ips", "missing")]
     assert value["sources"] == {
         "netlink": {"state": "ok", "overruns": 0, "resyncs": 1},

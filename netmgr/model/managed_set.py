@@ -101,6 +101,7 @@ class ManagedSet:
         self.wrong = ALL_IS_WELL
         self.pause = NO_PAUSE
         self.spared: AbstractSet[bytes] = _NOTHING
+        self.unwritten: Optional[str] = None
         self.whole = True
         self._ranges: Optional[RangeSet] = None
 
@@ -108,6 +109,11 @@ class ManagedSet:
     def error(self) -> Optional[str]:
         """Why the set is not as it should be, in words; None when nothing is wrong."""
         return self.wrong.misfit or self.wrong.fault or self.wrong.full
+
+    @property
+    def warning(self) -> Optional[str]:
+        """What may become wrong although the set is right."""
+        return self.unwritten
 
     @property
     def state(self) -> State:
@@ -171,6 +177,10 @@ class ManagedSet:
     def resume(self) -> None:
         """Try again at once, however many failures there were."""
         self.pause = self.pause._replace(until=0.0)
+
+    def note_file(self, trouble: Optional[str]) -> None:
+        """Why its include file is not as it should be."""
+        self.unwritten = trouble
 
     def compare_all(self) -> None:
         """At the next plan() look at all of it."""

@@ -45,7 +45,7 @@ class Container(NamedTuple):
 
 
 class SetStatus(NamedTuple):
-    """A set; `elements` counts netmgr's own, `foreign` the others."""
+    """A set; `elements` counts netmgr's own, `foreign` the others.  `warning`: it is right, and yet something should be done."""
 
     family: str = UNKNOWN
     table: str = UNKNOWN
@@ -57,6 +57,7 @@ class SetStatus(NamedTuple):
     elements: int = 0
     foreign: int = 0
     error: Optional[str] = None
+    warning: Optional[str] = None
 
 
 class Elements(NamedTuple):

@@ -53,9 +53,13 @@ def everything(model: Model, sources: SourcesStatus, pid: int, uptime: float, co
 
 
 def state(model: Model, sources: SourcesStatus) -> str:
-    """ready when every set that exists is synced and every enabled source is ok, else degraded."""
+    """ready when every set that exists is synced, every file is written and every enabled source is ok, else degraded."""
     healthy = all(source.state in ("ok", "disabled") for source in sources.sources)
-    return "ready" if healthy and all(managed.error is None or managed.role.retiring for managed in model.sets.values()) else "degraded"
+    return "ready" if healthy and all(map(_is_well, model.sets.values())) else "degraded"
+
+
+def _is_well(managed: ManagedSet) -> bool:
+    return managed.role.retiring or (managed.error is None and managed.unwritten is None)
 
 
 def shown(model: Model) -> Iterator[ManagedSet]:
@@ -170,7 +174,8 @@ def _set(managed: ManagedSet) -> SetStatus:
         type=None if info is None else info.type,
         zone=", ".join(dict.fromkeys(feed.zone for feed in feeds)),
         holds=", ".join(dict.fromkeys(feed.holds for feed in feeds)),
-        state=managed.state.word, elements=len(managed.held.ours), foreign=len(managed.held.foreign), error=managed.error)
+        state=managed.state.word, elements=len(managed.held.ours), foreign=len(managed.held.foreign),
+        error=managed.error, warning=managed.warning)
 
 
 def _elements(model: Model, managed: ManagedSet) -> Elements:

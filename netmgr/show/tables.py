@@ -19,7 +19,7 @@ def status_text(status: Status) -> str:
     lines += _section(("INTERFACE", "STATE", "ZONES", "ADDRESS", "FLAGS"), map(_interface_rows, status.interfaces))
     lines += _section(("INTERFACE", "NOT AS EXPECTED"), map(_expectation_rows, status.interfaces))
     lines += _section(("CONTAINER", "ID", "ZONES", "NETWORK", "ADDRESS"), map(_container_rows, status.containers))
-    lines += _section(("SET", "TYPE", "ZONE", "HOLDS", "STATE", "ELEMENTS", "FOREIGN", "ERROR"), map(_set_rows, status.sets))
+    lines += _section(("SET", "TYPE", "ZONE", "HOLDS", "STATE", "ELEMENTS", "FOREIGN", "ERROR", "WARNING"), map(_set_rows, status.sets))
     lines += _section(("SOURCE", "STATE", "DETAILS"), map(_source_rows, status.sources.items()))
     return "\n".join(lines) + "\n"
 
@@ -59,7 +59,7 @@ def _container_rows(container: Container) -> List[Row]:
 
 def _set_rows(entry: SetStatus) -> List[Row]:
     return [(_set_name(entry), entry.type or "-", entry.zone, entry.holds, entry.state,
-             str(entry.elements), str(entry.foreign), entry.error or "")]
+             str(entry.elements), str(entry.foreign), entry.error or "", entry.warning or "")]
 
 
 def _set_name(entry: SetStatus) -> str:

@@ -6,16 +6,17 @@ be kept waiting by it.
 """
 
 from functools import partial
-from typing import AbstractSet, Callable, Iterable, Optional, Protocol, Set
+from typing import AbstractSet, Callable, Dict, Iterable, Optional, Protocol
 
 from netmgr.model.managed_set import ManagedSet
 from netmgr.model.model import Model
 from netmgr.values.pace import Pace
 from netmgr.values.sets import SetName
-from netmgr.values.text import Log
+from netmgr.values.text import Log, reason
 from netmgr.wire.nft_text import element_list
 
 REST, REST_SHORTEST = 20, 0.02
+AGAIN_FIRST, AGAIN_LONGEST = 1.0, 60.0
 
 
 class Files(Protocol):
@@ -46,25 +47,31 @@ def content(model: Model, managed: ManagedSet) -> str:
 
 
 class Includes:
-    """Keeps the files current with a model; each error is logged once."""
+    """Keeps the files current with a model; what cannot be written is told once, and tried again after a pause that grows."""
 
     def __init__(self, files: Optional[Files], clock: Callable[[], float], log: Log) -> None:
         self._files = files
         self._clock = clock
         self._log = log
         self._pace = Pace(REST, REST_SHORTEST)
-        self._errors: Set[str] = set()
+        self._troubles: Dict[SetName, str] = {}
+        self._again = 0.0
+        self._retry_at = 0.0
 
     def write(self, model: Model, at_once: bool = False) -> None:
         """Write what has changed, unless it is too early after the last time."""
         begin = self._clock()
-        if self._files is None or not model.stale or (begin < self._pace.ready_at and not at_once):
+        if self._files is None:
+            return
+        if self._troubles and (self._retry_at <= begin or at_once):
+            self._try_again(model, begin)
+        if not model.stale or (begin < self._pace.ready_at and not at_once):
             return
         stale = [model.sets[name] for name in sorted(model.stale) if name in model.sets]
         model.stale.clear()
         for managed in stale:
             if managed.seen.form is not None and not managed.role.retiring:
-                self._attempt(partial(self._files.write, managed.name, content(model, managed)))
+                managed.note_file(self._attempt(managed.name, partial(self._files.write, managed.name, content(model, managed))))
         self._pace.spent(begin, self._clock())
 
     def doubt(self, model: Model) -> None:
@@ -72,21 +79,42 @@ class Includes:
         if self._files is not None:
             self._files.doubt()
             model.stale.update(model.sets)
+            self._retry_at = 0.0
 
     def remove(self, names: Iterable[SetName]) -> None:
         """These sets have no files any more."""
         if self._files is not None:
             for name in names:
-                self._attempt(partial(self._files.remove, name))
+                self._attempt(name, partial(self._files.remove, name))
 
     def deadline(self, model: Model) -> Optional[float]:
         """When write() has something to do that had to wait."""
-        return self._pace.ready_at if model.stale and self._files is not None else None
+        if self._files is None:
+            return None
+        times = ([self._pace.ready_at] if model.stale else []) + ([self._retry_at] if self._troubles else [])
+        return min(times, default=None)
 
-    def _attempt(self, action: Callable[[], None]) -> None:
+    def _try_again(self, model: Model, now: float) -> None:
+        """What is still configured is written with the rest; a file that should have gone goes."""
+        model.stale.update(name for name in self._troubles if name in model.sets)
+        self._again = min(AGAIN_LONGEST, self._again * 2) or AGAIN_FIRST
+        self._retry_at = now + self._again
+        self.remove([name for name in self._troubles if name not in model.sets])
+
+    def _attempt(self, name: SetName, action: Callable[[], None]) -> Optional[str]:
+        """What went wrong, if anything did."""
         try:
             action()
         except OSError as problem:
-            if str(problem) not in self._errors:
-                self._log("warning", "include files: %s" % problem)
-            self._errors.add(str(problem))
+            trouble = reason(problem)
+            if trouble not in self._troubles.values():
+                where = "" if problem.filename is None else "%s: " % problem.filename
+                self._log("warning", "include files: %s%s" % (where, trouble))
+            if not self._troubles:
+                self._again = AGAIN_FIRST
+                self._retry_at = self._clock() + AGAIN_FIRST
+            self._troubles[name] = trouble
+            return "its include file cannot be written: %s" % trouble
+        if self._troubles.pop(name, None) and not self._troubles:
+            self._log("info", "include files: all are as they should be")
+        return None
