@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from netmgr import __version__, cli
-from netmgr.config import reader, schema
+from netmgr.config import fleet_reader, reader, schema
 
 FILES = Path(__file__).resolve().parents[1] / "pkg-files"
 DEFAULT = (FILES / "config/default.yaml").read_text()
@@ -35,7 +35,8 @@ def test_what_it_shows_in_comments_is_right_when_uncommented() -> None:
 
 
 def test_it_names_every_key() -> None:
-    keys = {*reader.TOP, *reader.INTERFACE, *reader.ZONE, *reader.SET, *reader.NFTABLES, *reader.DOCKER}
+    keys = {*reader.TOP, *reader.INTERFACE, *reader.ZONE, *reader.SET, *reader.NFTABLES, *reader.DOCKER,
+            *fleet_reader.FLEET, *fleet_reader.CONSUMED, *fleet_reader.TLS}
     without_effect = {"nftables_rules_path", "http_bind_addr"}
     assert [key for key in sorted(keys - without_effect) if not re.search(r"\b%s:" % key, DEFAULT)] == []
     assert [key for key in sorted(keys) if not re.search(r"^\.(It )?Cm %s\b" % key, YAML_MANUAL, re.MULTILINE)

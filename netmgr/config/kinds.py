@@ -96,6 +96,12 @@ def number(expected: str, lowest: float, highest: float, or_zero: bool = False) 
     return Kind(expected, lambda value: 0.0 if or_zero and value.is_zero else value.number(expected, lowest, highest), schema)
 
 
+def whole_number(expected: str, lowest: int, highest: int) -> Kind:
+    """A plain decimal number in this range, without a fraction."""
+    return Kind(expected, lambda value: value.whole_number(expected, lowest, highest),
+                {"type": "integer", "minimum": lowest, "maximum": highest})
+
+
 FLAG = Kind("true or false", Value.flag, {"type": "boolean"})
 
 

@@ -6,7 +6,7 @@ The tables say which keys there are and what each may be; a function below each 
 conf.d continues `interfaces` and `zones` in further files; one zone, or one set listed under `sets`, in two files is a mistake.
 """
 
-from typing import Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from netmgr.config import kinds, scalars
 from netmgr.config.kinds import FLAG, Fields
@@ -16,6 +16,9 @@ from netmgr.values import addresses
 from netmgr.values.errors import ConfigError, Entry
 from netmgr.values.sets import SetName
 from netmgr.values.text import LEVELS
+
+if TYPE_CHECKING:
+    from netmgr.config.fleet import Fleet
 
 DAY, YEAR = 86_400, 31_536_000
 CONTINUED = ("interfaces", "zones")
@@ -70,12 +73,15 @@ def _config(files: List[_File]) -> Config:
     docker = docker._replace(entry=main.where("docker"))
     named = [name for rule in interfaces for name in rule.zones] + list(zones) + list(docker_zones)
     default = Config((), {})
+    fleet = main.read("fleet", default.fleet)
+    named += [zone for zone in (() if fleet is None else fleet.zones()) if zone]
     for ignored in ("nftables_rules_path", "http_bind_addr"):
         main.read(ignored, "")
     return Config(
         interfaces, {name: zones.get(name) or default_zone(name, nftables) for name in named}, nftables, docker,
         main.read("socket_path", default.socket_path), main.read("socket_mode", default.socket_mode),
-        main.read("socket_group", default.socket_group), main.read("log_level", default.log_level))
+        main.read("socket_group", default.socket_group), main.read("log_level", default.log_level),
+        fleet)
 
 
 def _zones(files: List[_File], nftables: Nftables) -> Dict[str, Zone]:
@@ -209,12 +215,19 @@ def _docker(fields: Fields) -> Tuple[Docker, Tuple[str, ...]]:
     return docker, own + tuple(zone for _pattern, zone in docker.networks)
 
 
+def _fleet(value: Value) -> "Optional[Fleet]":
+    from netmgr.config.fleet_reader import KIND
+    found: Optional[Fleet] = KIND.read(value)
+    return found
+
+
 TOP = {
     "interfaces": kinds.list_of("a list of interfaces", kinds.section("a mapping with a name", INTERFACE, _interface, ("name",))),
     "zones": kinds.mapping("a mapping of zones", "a zone name", scalars.zone_name, _zone, ZONE_NAME,
                            {"anyOf": [kinds.of_table(ZONE), {"type": "null"}]}),
     "nftables": kinds.section("a mapping", NFTABLES, _nftables),
     "docker": kinds.section("a mapping", DOCKER, _docker, hint="to leave containers alone: docker: {enabled: false}"),
+    "fleet": kinds.Kind("a mapping", _fleet, {"type": "object"}),
     "socket_path": SOCKET_PATH,
     "socket_mode": kinds.text('an octal mode such as "0660"', scalars.mode, MODE, (TEXT, INTEGER)),
     "socket_group": kinds.text("the name of a group", scalars.word),

@@ -4,11 +4,14 @@ What is in it can be acted on: names are what nft's grammar and the kernel take,
 tables and sets exist is not asked; they may come and go.  `entry` is where something stands in the user's files.
 """
 
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, NamedTuple, Optional, Tuple
 
 from netmgr.config import scalars
 from netmgr.values import addresses
 from netmgr.values.errors import Entry
+
+if TYPE_CHECKING:
+    from netmgr.config.fleet import Fleet
 
 HOLDS = ("addresses", "networks", "interfaces")
 EXCLUDED = addresses.LINK_LOCAL | addresses.LOOPBACK
@@ -92,6 +95,7 @@ class Config(NamedTuple):
     socket_mode: int = 0o660
     socket_group: Optional[str] = None
     log_level: str = "info"
+    fleet: "Optional[Fleet]" = None
 
 
 def default_zone(name: str, nftables: Nftables) -> Zone:

@@ -118,6 +118,10 @@ class Value:
         """A plain decimal number in this range."""
         return self.scalar(expected, lambda text: _number(text, lowest, highest), (INTEGER, FLOAT))
 
+    def whole_number(self, expected: str, lowest: int, highest: int) -> Optional[int]:
+        """A plain decimal number in this range, without a fraction."""
+        return self.scalar(expected, lambda text: _whole_number(text, lowest, highest), (INTEGER,))
+
     def choice(self, *options: str) -> Optional[str]:
         """One of these words."""
         return self.scalar(alternatives(options), lambda text: one_of(options, text))
@@ -233,6 +237,12 @@ def flag(text: str) -> bool:
     if text.lower() not in FLAGS:
         raise ValueError
     return FLAGS[text.lower()]
+
+
+def _whole_number(text: str, lowest: int, highest: int) -> int:
+    if not re.fullmatch(r"0|[1-9][0-9]{0,17}", text) or not lowest <= int(text) <= highest:
+        raise ValueError
+    return int(text)
 
 
 def _number(text: str, lowest: float, highest: float) -> float:

@@ -70,6 +70,21 @@ class ContainerSeen(NamedTuple):
     healthy: Optional[bool] = None
 
 
+class HostSeen(NamedTuple):
+    """Another host of the fleet, and which of its addresses a local zone holds.  (zone, host) is the identity."""
+
+    zone: str
+    host: str
+    addresses: Tuple[bytes, ...]
+
+
+class HostGone(NamedTuple):
+    """Another host of the fleet no longer counts in this local zone."""
+
+    zone: str
+    host: str
+
+
 class RulesetChanged(NamedTuple):
     """A transaction on nf_tables was committed: the generation that it made, and who made it.
 

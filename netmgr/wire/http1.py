@@ -13,7 +13,7 @@ ProtocolError raises it again for whatever follows.
 Refused, although some servers do it: header lines folded over several, a transfer coding other than chunked, a change of protocol (101).
 """
 
-from typing import Callable, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from netmgr.values.errors import ProtocolError
 
@@ -45,10 +45,23 @@ class End(NamedTuple):
 Event = Union[Head, Body, End]
 
 
-def get(target: str, host: str) -> bytes:
-    """A GET request that asks for no second one on its connection."""
-    lines = ("GET %s HTTP/1.1" % target, "Host: %s" % host, "User-Agent: netmgr", "Accept: application/json", "Connection: close", "", "")
+def get(target: str, host: str, keep: bool = False) -> bytes:
+    """A GET request; unless `keep`, it asks for no second one on its connection."""
+    lines = ("GET %s HTTP/1.1" % target, "Host: %s" % host, "User-Agent: netmgr", "Accept: application/json",
+             *([] if keep else ["Connection: close"]), "", "")
     return "\r\n".join(lines).encode("ascii")
+
+
+def post(target: str, host: str, body: bytes, headers: Sequence[Tuple[str, str]] = ()) -> bytes:
+    """A POST of JSON whose connection may be used again after the reply."""
+    lines = ["POST %s HTTP/1.1" % target, "Host: %s" % host, "User-Agent: netmgr", "Accept: application/json",
+             "Content-Type: application/json", "Content-Length: %d" % len(body), *("%s: %s" % header for header in headers), "", ""]
+    return "\r\n".join(lines).encode("ascii") + body
+
+
+def stays(head: Head) -> bool:
+    """Whether the connection may be used again after this reply (of HTTP/1.1)."""
+    return "close" not in head.headers.get("connection", "").lower()
 
 
 class Reply:
