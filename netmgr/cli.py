@@ -11,8 +11,8 @@ import sys
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from netmgr import __version__
-from netmgr.paths import CONFIG, place, socket_path
-from netmgr.values.text import LEVELS, aligned, printable
+from netmgr.paths import CONFIG, has_systemd, place, service_is_stopped, socket_path
+from netmgr.values.text import LEVELS, aligned, printable, printable_lines
 
 DONE, FAILED, WRONG_USAGE, NO_DAEMON, INTERRUPTED = 0, 1, 2, 3, 130
 ANSWER_SECONDS = 30.0
@@ -59,7 +59,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
             return _show(usage(name))
         return COMMANDS[name].run(options)
     except CommandError as error:
-        print(error, file=sys.stderr)
+        print(printable_lines(str(error)), file=sys.stderr)
         return error.status
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -161,12 +161,14 @@ def _open_missing_descriptors() -> None:
 
 def _check_config(options: Options) -> int:
     from netmgr import check_and_diff
-    return _printing(lambda: check_and_diff.check(place(options.get("--config"), os.environ).config))
+    status, text = check_and_diff.check(place(options.get("--config"), os.environ).config)
+    return _show(text) or status
 
 
 def _diff(options: Options) -> int:
     from netmgr import check_and_diff
-    return _printing(lambda: check_and_diff.diff(place(options.get("--config"), os.environ).config))
+    status, text = check_and_diff.diff(place(options.get("--config"), os.environ).config)
+    return _show(text) or status
 
 
 def _demo(options: Options) -> int:
@@ -194,8 +196,8 @@ def _sets(options: Options) -> int:
     return _show(_ask(options, "sets json" if "--json" in options else "sets"))
 
 
-def _asking(line: str) -> Callable[[Options], int]:
-    return lambda options: _show(_as_json(_ask(options, line)) if "--json" in options else _ask(options, line))
+def _asking(line: str, starts: bool = False) -> Callable[[Options], int]:
+    return lambda options: _show((_as_json if "--json" in options else str)(_ask(options, line, starts)))
 
 
 def _as_json(answer: str) -> str:
@@ -203,41 +205,44 @@ def _as_json(answer: str) -> str:
     return json.dumps({"answer": answer.rstrip("\n")}) + "\n"
 
 
-def _ask(options: Options, line: str) -> str:
-    """The daemon's answer to one line.  CommandError when there is none, or when it is an error."""
+def _ask(options: Options, line: str, starts: bool = False) -> str:
+    """The daemon's answer to one line.  CommandError when there is none, or when it is an error.
+
+    Whoever connects to the socket of a service that is stopped starts it, which is not for those who only look.
+    """
     from netmgr.io.client import ask
+    from netmgr.values.errors import ProtocolError
     path = options.get("--socket") or socket_path(place(options.get("--config"), os.environ))
+    if not starts and service_is_stopped(path):
+        raise CommandError(NO_DAEMON, "netmgr is not running: `systemctl start netmgr` starts it, `systemctl status netmgr` says more")
     try:
-        answer = ask(path, line, ANSWER_SECONDS)
+        answer = ask(path, line, ANSWER_SECONDS, lambda: print("netmgr: %s does not answer yet; %s" % (path, _hint()), file=sys.stderr))
     except PermissionError:
         raise CommandError(FAILED, "netmgr: no permission for the socket %s: it is for root and for members of its group" % path) from None
+    except TimeoutError as error:
+        raise CommandError(NO_DAEMON, "netmgr: no daemon answers at %s: %s; %s" % (path, error, _hint())) from None
     except OSError as error:
         raise CommandError(NO_DAEMON, "netmgr: no daemon answers at %s: %s" % (path, error.strerror or error)) from None
+    except ProtocolError as error:
+        raise CommandError(FAILED, "netmgr: what answers at %s is not netmgr: %s" % (path, error)) from None
     if answer.startswith("ERROR:"):
         raise CommandError(FAILED, answer.rstrip("\n"))
     return answer
 
 
+def _hint() -> str:
+    return "`systemctl status netmgr` and `journalctl -u netmgr` say more" if has_systemd() else "its log says more"
+
+
 def _show(text: str) -> int:
-    return _printing(lambda: _write(text))
-
-
-def _write(text: str) -> int:
-    print(_encodable(text), end="")
-    return DONE
-
-
-def _printing(run: Callable[[], int]) -> int:
-    """The status of run(), whose output is out when this returns.  A reader that has seen enough is no failure."""
+    """Print it, with what could control a terminal escaped.  A reader that has seen enough is no failure."""
     try:
-        status = run()
-        print(end="", flush=True)
-        return status
+        print(_encodable(printable_lines(text)), end="", flush=True)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)        # where what could not be written goes at the exit
-        if isinstance(error, BrokenPipeError):
-            return DONE
-        raise CommandError(FAILED, "netmgr: the output cannot be written: %s" % (error.strerror or error)) from None
+        if not isinstance(error, BrokenPipeError):
+            raise CommandError(FAILED, "netmgr: the output cannot be written: %s" % (error.strerror or error)) from None
+    return DONE
 
 
 def _encodable(text: str) -> str:
@@ -253,8 +258,8 @@ COMMANDS = {command.name: command for command in (
     Command("diff", ("--config",), "what a start would change, as nft commands; writes nothing", _diff),
     Command("status", _CLIENT, "interfaces, containers, sets and sources of the running daemon", _status),
     Command("sets", _CLIENT, "every set with its elements", _sets),
-    Command("reload", _CLIENT, "let the daemon read its configuration again", _asking("reload")),
-    Command("resync", _CLIENT, "let the daemon read links, addresses, sets and containers again", _asking("resync")),
+    Command("reload", _CLIENT, "let the daemon read its configuration again", _asking("reload", starts=True)),
+    Command("resync", _CLIENT, "let the daemon read links, addresses, sets and containers again", _asking("resync", starts=True)),
     Command("ping", _CLIENT, "whether a daemon answers", _asking("ping")),
     Command("shutdown", _CLIENT, "stop the daemon cleanly", _asking("shutdown")),
     Command("demo", ("--step", "--pace"), "all of it in a private network namespace, on the real kernel", _demo),

@@ -9,6 +9,7 @@ from typing import Callable, Mapping, NamedTuple, Optional
 from netmgr.values.errors import ConfigError
 
 CONFIG, OLD_CONFIG = "/etc/netmgr/config.yaml", "/etc/rust-network-mgr/config.yaml"
+UNITS = "/run/systemd/units"         # where systemd has a link for every unit that is not inactive, named by the unit
 SOCKET, OLD_SOCKET = "/run/netmgr.sock", "/run/rust-network-mgr.sock"
 
 
@@ -33,6 +34,17 @@ def place(given: Optional[str], environment: Mapping[str, str], exists: Callable
 def socket_path(where: Place) -> str:
     """Where the daemon with this configuration listens, as far as the configuration tells."""
     return _configured_socket(where.config) or where.socket
+
+
+def has_systemd() -> bool:
+    """Whether systemd runs the system; as sd_booted(3)."""
+    return os.path.isdir("/run/systemd/system")
+
+
+def service_is_stopped(socket: str) -> bool:
+    """Whether nobody but systemd, for a service that is stopped, listens at this socket, as far as that can be seen."""
+    service, listener = (os.path.lexists("%s/invocation:netmgr.%s" % (UNITS, kind)) for kind in ("service", "socket"))
+    return socket == SOCKET and listener and not service
 
 
 def _configured_socket(path: str) -> Optional[str]:

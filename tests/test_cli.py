@@ -3,14 +3,16 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Dict, Iterator, List
+from typing import Dict, Iterator, List, Sequence, Tuple
 
 import pytest
 
 from netmgr import __version__, cli, paths
+from netmgr.io import client
 from netmgr.paths import Place, place, socket_path
 from netmgr.show.answers_json import read_status
 from netmgr.values.text import printable
@@ -262,6 +264,48 @@ def test_a_daemon_with_its_descriptors_needs_no_other(monkeypatch: pytest.Monkey
     before = os.listdir("/proc/self/fd")
     cli._open_missing_descriptors()
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_the_stopped_service_is_left_stopped_by_those_who_only_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "invocation:netmgr.socket").symlink_to("0123")
+    monkeypatch.setattr(paths, "UNITS", str(tmp_path))
+    asked: List[Tuple[str, str]] = []
+
+    def answer(path: str, line: str, *_rest: object) -> str:
+        asked.append((path, line))
+        return "OK: done\n"
+    monkeypatch.setattr(client, "ask", answer)
+    for command in ("ping", "status", "sets", "shutdown"):
+        with pytest.raises(cli.CommandError, match="is not running: `systemctl start netmgr` starts it") as failure:
+            cli.COMMANDS[command].run({})
+        assert failure.value.status == cli.NO_DAEMON
+    assert asked == []
+    assert cli.COMMANDS["reload"].run({}) == cli.COMMANDS["ping"].run({"--socket": str(tmp_path / "other")}) == 0
+    (tmp_path / "invocation:netmgr.service").symlink_to("4567")
+    assert cli.COMMANDS["ping"].run({}) == 0
+    assert asked == [(paths.SOCKET, "reload"), (str(tmp_path / "other"), "ping"), (paths.SOCKET, "ping")]
+
+
+def test_a_daemon_that_is_stuck_and_where_to_look(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                  capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(cli, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(client, "SLOW_SECONDS", 0.1)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stuck:
+        stuck.bind(str(tmp_path / "stuck"))
+        stuck.listen()
+        with pytest.raises(cli.CommandError, match=r"no answer within 0\.2 seconds; .* say") as failure:
+            cli.COMMANDS["ping"].run({"--socket": str(tmp_path / "stuck")})
+    assert failure.value.status == cli.NO_DAEMON
+    assert capsys.readouterr().err.startswith("netmgr: %s does not answer yet; " % (tmp_path / "stuck"))
+
+
+@pytest.mark.parametrize("arguments", [("ping",), ("sets",), ("ping", "--json"), ("status", "--json")])
+def test_what_a_server_sends_controls_no_terminal(bench: Bench, arguments: Sequence[str]) -> None:
+    bench.instead = '{"state": "ready", "x": "\x1b[2J\x07\u202e"}\n\x1b]0;title\x07\n'
+    process = ask(bench, *arguments)
+    assert all(line == printable(line) for line in (process.stdout + process.stderr).split("\n"))
+    bench.instead = "ERROR: \x1b[2J\n"
+    assert result(ask(bench, *arguments)) == (1, "", "ERROR: \\x1b[2J\n")
 
 
 def test_every_answer_as_json(bench: Bench) -> None:

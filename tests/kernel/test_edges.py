@@ -1,12 +1,21 @@
 """At the edges of a running netmgr: signals that come early, a log that nobody reads."""
 
+import errno
 import fcntl
 import os
 import signal
+import sys
 from pathlib import Path
 
+import pytest
+
+from netmgr.cli import main
+from netmgr.io.nft import Nft
+from netmgr.io.rtnetlink import RequestSocket
+from netmgr.values.errors import ProtocolError
+from netmgr.values.text import reason
 from tests.kernel.lab import Lab
-from tests.kernel.running import CONFIG, RULESET, Netmgr
+from tests.kernel.running import CONFIG, ROOT, RULESET, Netmgr
 from tests.waiting import eventually
 
 F_SETPIPE_SZ = 1031
@@ -28,6 +37,33 @@ def test_a_hangup_while_it_starts_is_a_reload(lab: Lab) -> None:
     netmgr.process.send_signal(signal.SIGHUP)
     eventually(lambda: "reload: OK: " in netmgr.log())
     assert netmgr.ask("ping") == "PONG\n"
+
+
+def test_a_difference_with_names_that_could_control_a_terminal(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.nft("table inet filter { set wan_ifs { type ifname; }; }")
+    lab.link("e\x1b[2J\x07")
+    (lab.directory / "config.yaml").write_text("interfaces: [{name: 'e*', nftables_zone: wan}]\ndocker: {enabled: false}\n")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    text = lab.run([sys.executable, "-m", "netmgr", "diff", "--config", str(lab.directory / "config.yaml")])
+    assert "wan_ifs { \"e\\x1b[2J\\x07\"" in text and "\x1b" not in text
+
+
+@pytest.mark.parametrize("problem", [OSError(errno.ENOBUFS, "No buffer space available"), ProtocolError("netlink: nonsense")])
+def test_a_kernel_that_cannot_be_asked_is_told_and_no_output_error(
+        lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], problem: Exception) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise problem
+    config = lab.directory / "config.yaml"
+    config.write_text(CONFIG)
+    with lab.inside():
+        monkeypatch.setattr(Nft, "inspect", refuse)
+        assert main(["check", "--config", str(config)]) == 0
+        out, err = capsys.readouterr()
+        assert out.startswith("%s is valid\n" % config) and "wan_ips" in out
+        assert err == "netmgr: the kernel's sets were not looked at: %s\n" % reason(problem)
+        monkeypatch.setattr(RequestSocket, "snapshot", refuse)
+        assert main(["diff", "--config", str(config)]) == 1
+        assert capsys.readouterr() == ("", "netmgr: %s\n" % problem)
 
 
 def test_a_log_that_nobody_reads_holds_up_nothing(lab: Lab) -> None:
