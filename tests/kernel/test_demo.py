@@ -5,6 +5,8 @@ import subprocess
 import sys
 from typing import Sequence
 
+import pytest
+
 from tests.kernel.running import ROOT
 
 DEMO = [sys.executable, "-m", "netmgr", "demo"]
@@ -29,6 +31,8 @@ def test_it_shows_everything_and_ends_well(network_namespaces: None) -> None:
 
 def test_where_namespaces_are_forbidden_it_says_what_to_do(network_namespaces: None) -> None:
     done = _run(["unshare", "--user", "--map-root-user", "sh", "-c", NO_MORE_NAMESPACES, "sh", *DEMO])
+    if done.returncode == 2:
+        pytest.skip("/proc/sys is not to be written to here, as in many containers")
     assert done.returncode == 1 and done.stdout == ""
     assert "may make no network namespace" in done.stderr and "sudo " in done.stderr
     assert "Traceback" not in done.stderr

@@ -17,7 +17,6 @@ from then on the set matches everything above.  The end's own timeout cannot be 
 """
 
 import errno
-import os
 import random
 import socket
 from pathlib import Path
@@ -43,7 +42,7 @@ from tests.kernel.asking import (
     request_about,
     whole_range,
 )
-from tests.kernel.lab import Lab
+from tests.kernel.lab import Lab, kernel_pid
 from tests.waiting import eventually
 
 HOUR = 3600 * 1000
@@ -195,7 +194,7 @@ def test_a_new_generation_names_socket_process_and_program(lab: Lab, kernel: Ker
     last = list(listener.exchange(request_about(Step(NFT_MSG_GETGEN, "", ()))))[-2]
     found = attributes(last.payload[4:])
     assert last.portid == kernel.socket.getsockname()[0]
-    assert (generation(last), int.from_bytes(found[2], "big")) == (kernel.generation(), os.getpid())
+    assert (generation(last), int.from_bytes(found[2], "big")) == (kernel.generation(), kernel_pid())
     assert bytes(found[3]).rstrip(b"\0").decode() == Path("/proc/self/comm").read_text().rstrip()
     listener.socket.close()
 

@@ -10,7 +10,7 @@ import pytest
 
 from netmgr.io.nft import Nft, Watch
 from netmgr.values.events import RulesetChanged
-from tests.kernel.lab import Lab
+from tests.kernel.lab import Lab, kernel_pid
 from tests.kernel.nftables import DONE, add, make
 from tests.nftables import ip
 
@@ -28,7 +28,7 @@ def test_our_own_commits_are_known_by_their_port(lab: Lab, nft: Nft, watch: Watc
     watch.drain()
     assert nft.commit([add("a", ip(1), ip(2))]) == DONE
     name = Path("/proc/self/comm").read_text().rstrip("\n")
-    assert watch.drain() == ([RulesetChanged(nft.generation(), nft.portid, os.getpid(), name)], False)
+    assert watch.drain() == ([RulesetChanged(nft.generation(), nft.portid, kernel_pid(), name)], False)
     assert watch.drain() == ([], False)
 
 

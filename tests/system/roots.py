@@ -35,6 +35,7 @@ RECIPES = {
     "bookworm-build": Recipe("bookworm", BUILD),
     "trixie": Recipe("trixie", SYSTEM),
     "trixie-build": Recipe("trixie", BUILD),
+    "networkd": Recipe("trixie", (*SYSTEM, "dnsmasq-base")),
     "embedded": Recipe("trixie", (*PYTHON, "python3-pip", "openrc")),
 }
 
