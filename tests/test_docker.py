@@ -11,7 +11,7 @@ from netmgr.values import addresses
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import ContainerSeen, Endpoint
 from netmgr.wire import docker, http1
-from netmgr.wire.docker_questions import HEALTH, LIST, WAIT, Agenda, Question
+from netmgr.wire.docker_questions import HEALTH, LIST, WAIT, Question, Questions
 from tests import engine_bodies as bodies
 from tests.engine_bodies import APIS, identifier
 
@@ -263,83 +263,83 @@ def test_random_events(seed: int) -> None:
         assert notice is None or (isinstance(notice.container, str) and len(notice.container) <= docker.IDENTIFIER_LENGTH)
 
 
-# -- the agenda
+# -- what to ask next
 
 OK = http1.Head(200, "OK", {})
 GONE = http1.Head(404, "Not Found", {})
 DOCKER = docker.Engine("Docker", "1.41", False)
 
 
-def kinds(agenda: Agenda, may_list: bool = True) -> List[Tuple[str, str]]:
-    return [(question.kind, question.container) for question in agenda.due(may_list)]
+def kinds(questions: Questions, may_list: bool = True) -> List[Tuple[str, str]]:
+    return [(question.kind, question.container) for question in questions.due(may_list)]
 
 
-def answer_list(agenda: Agenda, *entries: Dict[str, Any]) -> Optional[List[ContainerSeen]]:
-    return agenda.answered(Question(LIST, "", b"", 0), OK, bodies.listing(entries))
+def answer_list(questions: Questions, *entries: Dict[str, Any]) -> Optional[List[ContainerSeen]]:
+    return questions.answered(Question(LIST, "", b"", 0), OK, bodies.listing(entries))
 
 
-def test_agenda_lists_once_however_much_happens() -> None:
-    agenda = Agenda(DOCKER, health=False)
-    assert kinds(agenda) == [(LIST, "")] and kinds(agenda) == []
+def test_questions_list_once_however_much_happens() -> None:
+    questions = Questions(DOCKER, health=False)
+    assert kinds(questions) == [(LIST, "")] and kinds(questions) == []
     for _ in range(1000):
-        agenda.notice([docker.Notice("a", False)] * 10)
-    assert kinds(agenda) == [] and agenda.list_due
-    reported = answer_list(agenda, bodies.container(1, BOTH))
+        questions.notice([docker.Notice("a", False)] * 10)
+    assert kinds(questions) == [] and questions.list_due
+    reported = answer_list(questions, bodies.container(1, BOTH))
     assert reported is not None and [seen.id for seen in reported] == [identifier(1)]
-    assert kinds(agenda, may_list=False) == []
-    assert kinds(agenda) == [(LIST, "")] and answer_list(agenda) == []
-    assert kinds(agenda) == [] and not agenda.list_due
+    assert kinds(questions, may_list=False) == []
+    assert kinds(questions) == [(LIST, "")] and answer_list(questions) == []
+    assert kinds(questions) == [] and not questions.list_due
 
 
-def test_agenda_waits_for_what_is_under_way() -> None:
-    agenda = Agenda(DOCKER, health=False)
-    agenda.notice([docker.Notice(identifier(number), True) for number in (1, 2, 3)])
-    assert kinds(agenda) == [(LIST, "")]
-    answer_list(agenda, bodies.container(1), bodies.container(2))
-    assert kinds(agenda) == [(WAIT, identifier(1))] and not agenda.list_due
-    agenda.answered(Question(WAIT, identifier(1), b"", 0), GONE, b"")
-    assert kinds(agenda) == [(LIST, ""), (WAIT, identifier(2))]
-    agenda.failed(Question(WAIT, identifier(2), b"", 0))
-    answer_list(agenda, bodies.container(1))
-    assert kinds(agenda) == [(LIST, "")] and answer_list(agenda) == [] and kinds(agenda) == []
+def test_questions_wait_for_what_is_under_way() -> None:
+    questions = Questions(DOCKER, health=False)
+    questions.notice([docker.Notice(identifier(number), True) for number in (1, 2, 3)])
+    assert kinds(questions) == [(LIST, "")]
+    answer_list(questions, bodies.container(1), bodies.container(2))
+    assert kinds(questions) == [(WAIT, identifier(1))] and not questions.list_due
+    questions.answered(Question(WAIT, identifier(1), b"", 0), GONE, b"")
+    assert kinds(questions) == [(LIST, ""), (WAIT, identifier(2))]
+    questions.failed(Question(WAIT, identifier(2), b"", 0))
+    answer_list(questions, bodies.container(1))
+    assert kinds(questions) == [(LIST, "")] and answer_list(questions) == [] and kinds(questions) == []
 
 
-def test_agenda_waits_again_when_more_happens_to_the_same() -> None:
-    agenda = Agenda(DOCKER, health=False)
+def test_questions_wait_again_when_more_happens_to_the_same() -> None:
+    questions = Questions(DOCKER, health=False)
     early = docker.Notice(identifier(1), True)
-    agenda.notice([early])
-    kinds(agenda)
-    agenda.notice([early])
-    answer_list(agenda, bodies.container(1))
-    assert kinds(agenda) == [(LIST, ""), (WAIT, identifier(1))]
-    answer_list(agenda, bodies.container(1))
-    agenda.answered(Question(WAIT, identifier(1), b"", 0), OK, b"")
-    assert kinds(agenda) == [(LIST, ""), (WAIT, identifier(1))]
+    questions.notice([early])
+    kinds(questions)
+    questions.notice([early])
+    answer_list(questions, bodies.container(1))
+    assert kinds(questions) == [(LIST, ""), (WAIT, identifier(1))]
+    answer_list(questions, bodies.container(1))
+    questions.answered(Question(WAIT, identifier(1), b"", 0), OK, b"")
+    assert kinds(questions) == [(LIST, ""), (WAIT, identifier(1))]
 
 
-def test_agenda_asks_for_the_health_that_the_list_does_not_tell() -> None:
-    agenda = Agenda(docker.Engine("Podman", "1.41", True), health=True)
-    kinds(agenda)
-    assert answer_list(agenda, *(bodies.container(number) for number in (1, 2, 3, 4))) is None
+def test_questions_ask_for_the_health_that_the_list_does_not_tell() -> None:
+    questions = Questions(docker.Engine("Podman", "1.41", True), health=True)
+    kinds(questions)
+    assert answer_list(questions, *(bodies.container(number) for number in (1, 2, 3, 4))) is None
     answers = {identifier(1): (OK, bodies.inspection(1)), identifier(2): (OK, bodies.inspection(2, "healthy")), identifier(4): (GONE, b"")}
     reported = None
     for _ in range(4):
-        (_kind, container), = kinds(agenda)
+        (_kind, container), = kinds(questions)
         question = Question(HEALTH, container, b"", 0)
-        reported = agenda.answered(question, *answers[container]) if container in answers else agenda.failed(question)
-    assert reported is not None and kinds(agenda) == []
+        reported = questions.answered(question, *answers[container]) if container in answers else questions.failed(question)
+    assert reported is not None and kinds(questions) == []
     assert {seen.id: seen.healthy for seen in reported} == {
         identifier(1): None, identifier(2): True, identifier(3): False, identifier(4): False}
 
 
-def test_agenda_refuses_a_list_that_failed() -> None:
-    agenda = Agenda(DOCKER, health=False)
-    kinds(agenda)
+def test_questions_refuse_a_list_that_failed() -> None:
+    questions = Questions(DOCKER, health=False)
+    kinds(questions)
     with pytest.raises(ProtocolError, match="HTTP 404 page not found"):
-        agenda.answered(Question(LIST, "", b"", 0), GONE, b"page not found")
+        questions.answered(Question(LIST, "", b"", 0), GONE, b"page not found")
 
 
-def test_agenda_is_bounded() -> None:
-    agenda = Agenda(DOCKER, health=False)
-    agenda.notice(docker.Notice("%x" % number, True) for number in range(100_000))
-    assert len(agenda._early) < 20_000
+def test_questions_are_bounded() -> None:
+    questions = Questions(DOCKER, health=False)
+    questions.notice(docker.Notice("%x" % number, True) for number in range(100_000))
+    assert len(questions._early) < 20_000

@@ -6,7 +6,7 @@ from typing import Iterable, Iterator, List, Tuple
 
 import pytest
 
-from netmgr.model.inventory import Addresses, Change, Interface, Inventory, Thing
+from netmgr.model.inventory import Addresses, Interface, Inventory, Thing, ThingChange
 from netmgr.values.addresses import identity, local, parse, prefixlen
 from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, Event, LinkGone, LinkSeen
 from tests.happenings import random_containers, random_event, random_snapshot, tables
@@ -50,7 +50,7 @@ def singly(things: Iterable[Thing]) -> Iterator[object]:
             yield thing
 
 
-def said(change: Change) -> List[str]:
+def said(change: ThingChange) -> List[str]:
     thing, sign = change.thing, "+-"[not change.gained]
     if isinstance(thing, Addresses):
         return ["%s%s %s %x" % (sign, thing.interface, NAMES[local(key)], flags) for key, flags in thing.flags.items()]
@@ -86,15 +86,15 @@ def test_a_snapshot_replaces_everything() -> None:
 def test_containers_are_replaced_as_a_whole() -> None:
     inventory = Inventory()
     one, two = ContainerSeen("1", "web", (), ()), ContainerSeen("2", "db", (), ())
-    assert inventory.replace_containers([one, two]) == [Change(True, one), Change(True, two)]
+    assert inventory.replace_containers([one, two]) == [ThingChange(True, one), ThingChange(True, two)]
     assert inventory.replace_containers([two, one]) == []
     healthy = two._replace(healthy=True)
-    assert inventory.replace_containers([healthy]) == [Change(False, two), Change(False, one), Change(True, healthy)]
+    assert inventory.replace_containers([healthy]) == [ThingChange(False, two), ThingChange(False, one), ThingChange(True, healthy)]
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_changes_add_up_to_the_tables(seed: int) -> None:
-    """Whatever happens in whatever order: all gained less all lost is what there is, and nothing is lost that was not there."""
+    """Whatever happens in whatever order: all gained less all gone is what there is, and nothing goes that was not there."""
     source, inventory = random.Random(seed), Inventory()
     balance: Counter[object] = Counter()
     for _ in range(1500):

@@ -22,7 +22,7 @@ from netmgr.io.loop import Deadline, Loop
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import ContainerSeen
 from netmgr.wire import docker, http1
-from netmgr.wire.docker_questions import LIST, Agenda, Question, successful
+from netmgr.wire.docker_questions import LIST, Question, Questions, successful
 
 RECEIVE = 1 << 18
 
@@ -115,7 +115,7 @@ class DockerSource:
         self._changed, self._log = changed, log
         self._exchanges: Dict[str, Exchange] = {}
         self._deadlines: Dict[str, Deadline] = {}
-        self._agenda: Optional[Agenda] = None
+        self._questions: Optional[Questions] = None
         self._engine = docker.Engine("", "", False)
         self._lines = docker.Lines()
         self._known = False             # an engine has told, and its word still counts
@@ -138,8 +138,8 @@ class DockerSource:
 
     def refresh(self) -> None:
         """List again; without an engine look for one now."""
-        if self._agenda is not None:
-            self._agenda.list_due = True
+        if self._questions is not None:
+            self._questions.list_due = True
             self._advance()
         elif "retry" in self._deadlines:
             self._cancel("retry")
@@ -161,7 +161,7 @@ class DockerSource:
         if isinstance(event, http1.Head):
             successful(event, b"")
             self._exchanges["events"].has_time()
-            self._agenda = Agenda(self._engine, self._settings.require_healthy)
+            self._questions = Questions(self._engine, self._settings.require_healthy)
             self._connected = self._loop.now()
             self._later("confirm", self._timing.confirm, self.refresh)
         elif isinstance(event, http1.End):
@@ -171,21 +171,21 @@ class DockerSource:
         self._advance()
 
     def _take_in(self, notices: List[docker.Notice]) -> None:
-        if notices and self._agenda is not None:
-            self._agenda.notice(notices)
+        if notices and self._questions is not None:
+            self._questions.notice(notices)
             self._later("confirm", self._timing.confirm, self.refresh)
 
     # -- asking
 
     def _advance(self) -> None:
         """Ask what is due; a list not too soon after the last one."""
-        agenda, now = self._agenda, self._loop.now()
-        if agenda is None:
+        questions, now = self._questions, self._loop.now()
+        if questions is None:
             return
-        for question in agenda.due(now >= self._not_before):
-            if self._agenda is agenda:
+        for question in questions.due(now >= self._not_before):
+            if self._questions is questions:
                 self._ask(question)
-        if self._agenda is agenda and agenda.list_due and now < self._not_before:
+        if self._questions is questions and questions.list_due and now < self._not_before:
             self._later("pause", self._not_before - now, self._advance)
 
     def _ask(self, question: Question) -> None:
@@ -194,14 +194,14 @@ class DockerSource:
         self._fetch(question, self._answered, self._unanswered)
 
     def _answered(self, question: Question, head: http1.Head, body: bytes) -> None:
-        if self._agenda is not None:
-            self._report(self._agenda.answered(question, head, body))
+        if self._questions is not None:
+            self._report(self._questions.answered(question, head, body))
 
     def _unanswered(self, question: Question, error: Failure) -> None:
         if question.kind == LIST:
             self._lost(error)
-        elif self._agenda is not None:
-            self._report(self._agenda.failed(question))
+        elif self._questions is not None:
+            self._report(self._questions.failed(question))
 
     def _report(self, containers: Optional[List[ContainerSeen]]) -> None:
         if containers is not None:
@@ -217,7 +217,7 @@ class DockerSource:
 
     def _lost(self, error: Failure) -> None:
         """End every connection, and try again later."""
-        lasted = self._agenda is not None and self._loop.now() - self._connected >= self._timing.steady
+        lasted = self._questions is not None and self._loop.now() - self._connected >= self._timing.steady
         self._disconnect()
         self._failures = 0 if lasted else self._failures
         absent = isinstance(error, FileNotFoundError) and self._settings.enabled == "auto"
@@ -256,7 +256,7 @@ class DockerSource:
         self._changed([])
 
     def _disconnect(self) -> None:
-        self._agenda = None
+        self._questions = None
         for name in list(self._exchanges):
             self._exchanges.pop(name).close()
         self._cancel("pause")

@@ -1,6 +1,6 @@
 """What there is: links, their addresses, containers; each under its key.
 
-Applying an event gives what it changed, as things lost and things gained, complete in themselves: an address comes with the name
+Applying an event gives what it changed, as things gone and things gained, complete in themselves: an address comes with the name
 of its interface, so that nobody downstream has to ask what the name was before.  A rename therefore loses everything under the
 old name and gains it under the new one.  An event that changes nothing gives nothing.
 
@@ -42,7 +42,7 @@ class Addresses(NamedTuple):
 Thing = Union[Interface, Addresses, ContainerSeen]
 
 
-class Change(NamedTuple):
+class ThingChange(NamedTuple):
     """A thing that is there now (gained) or no longer (not gained)."""
 
     gained: bool
@@ -68,7 +68,7 @@ class Inventory:
             yield Addresses(link.name, self.addresses.get(ifindex, {}))
         yield from self.containers.values()
 
-    def apply(self, event: Event) -> List[Change]:
+    def apply(self, event: Event) -> List[ThingChange]:
         """Take in one event of a link or address."""
         if isinstance(event, AddressesSeen):
             return self._addresses_changed(event.ifindex, event.flags)
@@ -86,47 +86,47 @@ class Inventory:
         self.addresses = addresses
         self.unsure = False
 
-    def replace_containers(self, containers: Iterable[ContainerSeen]) -> List[Change]:
+    def replace_containers(self, containers: Iterable[ContainerSeen]) -> List[ThingChange]:
         """Make the containers equal to a list of all of them."""
         before, self.containers = self.containers, {container.id: container for container in containers}
-        lost = [container for container in before.values() if self.containers.get(container.id) != container]
+        gone = [container for container in before.values() if self.containers.get(container.id) != container]
         gained = [container for container in self.containers.values() if before.get(container.id) != container]
-        return [Change(False, container) for container in lost] + [Change(True, container) for container in gained]
+        return [ThingChange(False, container) for container in gone] + [ThingChange(True, container) for container in gained]
 
-    def _addresses_changed(self, ifindex: int, changed: Dict[bytes, int]) -> List[Change]:
+    def _addresses_changed(self, ifindex: int, changed: Dict[bytes, int]) -> List[ThingChange]:
         known, link = self.addresses.setdefault(ifindex, {}), self.links.get(ifindex)
-        lost: Dict[bytes, int] = {}
+        gone: Dict[bytes, int] = {}
         gained: Dict[bytes, int] = {}
         for key, flags in changed.items():
             before = known.pop(key, GONE) if flags == GONE else known.get(key, GONE)
             if before == flags:
                 continue
             if before != GONE:
-                lost[key] = before
+                gone[key] = before
             if flags != GONE:
                 known[key] = gained[key] = flags
         changes = []
-        if lost and link is not None:
-            changes.append(Change(False, Addresses(link.name, lost)))
+        if gone and link is not None:
+            changes.append(ThingChange(False, Addresses(link.name, gone)))
         if gained and link is not None:
-            changes.append(Change(True, Addresses(link.name, gained)))
+            changes.append(ThingChange(True, Addresses(link.name, gained)))
         return changes
 
-    def _link_seen(self, event: LinkSeen) -> List[Change]:
+    def _link_seen(self, event: LinkSeen) -> List[ThingChange]:
         before = self.links.get(event.ifindex)
         self.links[event.ifindex] = Link(event.name, event.up)
         if before is not None and before.up and not event.up and any(len(key) == IPV6 for key in self.addresses.get(event.ifindex, ())):
             self.unsure = True
         if before is not None and before.name == event.name:
             return []
-        lost = [] if before is None else self._all_of_link(False, before.name, event.ifindex)
-        return lost + self._all_of_link(True, event.name, event.ifindex)
+        gone = [] if before is None else self._all_of_link(False, before.name, event.ifindex)
+        return gone + self._all_of_link(True, event.name, event.ifindex)
 
-    def _link_gone(self, ifindex: int) -> List[Change]:
+    def _link_gone(self, ifindex: int) -> List[ThingChange]:
         link = self.links.pop(ifindex, None)
         changes = [] if link is None else self._all_of_link(False, link.name, ifindex)
         self.addresses.pop(ifindex, None)
         return changes
 
-    def _all_of_link(self, gained: bool, name: str, ifindex: int) -> List[Change]:
-        return [Change(gained, Interface(name)), Change(gained, Addresses(name, self.addresses.get(ifindex, {})))]
+    def _all_of_link(self, gained: bool, name: str, ifindex: int) -> List[ThingChange]:
+        return [ThingChange(gained, Interface(name)), ThingChange(gained, Addresses(name, self.addresses.get(ifindex, {})))]

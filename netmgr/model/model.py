@@ -11,8 +11,7 @@ import errno
 from typing import AbstractSet, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 from netmgr.config.schema import Config
-from netmgr.model.inventory import Change as Happening
-from netmgr.model.inventory import Inventory
+from netmgr.model.inventory import Inventory, ThingChange
 from netmgr.model.ledger import Ledger
 from netmgr.model.managed_set import ManagedSet, Role
 from netmgr.model.zones import Feed, Policy, feeds_of_zone, tally
@@ -48,9 +47,9 @@ class Model:
 
     # -- what happens
 
-    def apply(self, happenings: Iterable[Happening]) -> None:
-        """Account for what the inventory lost and gained."""
-        for gained, thing in happenings:
+    def apply(self, changes: Iterable[ThingChange]) -> None:
+        """Account for what is gone from the inventory and what it gained."""
+        for gained, thing in changes:
             if gained and isinstance(thing, ContainerSeen):
                 self._welcome(thing)
             account = self.ledger.claim if gained else self.ledger.release

@@ -29,7 +29,7 @@ class Question(NamedTuple):
     limit: int
 
 
-class Agenda:
+class Questions:
     """One connection's questions.  The first list is due from the beginning."""
 
     def __init__(self, engine: docker.Engine, health: bool) -> None:
