@@ -144,7 +144,7 @@ class Keeper:
         if self._ready is None:
             self._manager.look()
         times = self.repairs.deadline(), self._files.deadline(self.model), self._manager.deadline()
-        self._wake_at(min((each for each in times if each is not None), default=None))
+        self._wake_at(min([each for each in times if each is not None], default=None))
 
     def _wake_at(self, when: Optional[float]) -> None:
         if self._wake is not None:

@@ -66,12 +66,12 @@ class World:
     def idle(self) -> bool:
         """Only the engine can wake us."""
         return not self.source._deadlines and set(self.source._exchanges) == {"events"} and not any(
-            deadline.callback for deadline in self.loop._deadlines)
+            deadline.callback for _when, _number, deadline in self.loop._deadlines)
 
     def close(self) -> None:
         self.source.stop()
         self.engine.close()
-        assert not any(deadline.callback for deadline in self.loop._deadlines)
+        assert not any(deadline.callback for _when, _number, deadline in self.loop._deadlines)
         self.loop.close()
 
 

@@ -4,12 +4,12 @@ At its end FILE says, for each stage, the median of the microseconds since the w
 """
 
 import atexit
-import selectors
 import statistics
 import sys
 import time
 
 from netmgr import cli
+from netmgr.io.link_source import LinkSource
 from netmgr.io.nft import Nft
 from netmgr.io.nft_socket import Netfilter
 from netmgr.io.rtnetlink import EventSocket
@@ -50,7 +50,7 @@ def report(path):
             file.write("%s %.1f\n" % (stage, 1e6 * statistics.median(way[index] - way[0] for way in ways)))
 
 
-after(selectors.DefaultSelector, "select", "woken")
+before(LinkSource, "_drain", "woken")
 after(EventSocket, "drain", "read")
 before(Guard, "settle", "counted")
 before(Nft, "commit", "planned")

@@ -6,13 +6,17 @@ ever: an idle netmgr does not wake up.
 """
 
 import heapq
-import selectors
+import select
 import signal
 import socket
 import time
-from typing import Callable, Dict, List, Optional, Set
+from itertools import count
+from operator import itemgetter
+from typing import Callable, Dict, List, Optional, Set, Tuple
 
-READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+READ, WRITE = int(select.EPOLLIN), int(select.EPOLLOUT)
+
+_fd = itemgetter(0)
 
 
 class Deadline:
@@ -24,49 +28,44 @@ class Deadline:
         self.when = when
         self.callback: Optional[Callable[[], None]] = callback
 
-    def __lt__(self, other: "Deadline") -> bool:
-        return self.when < other.when
-
     def cancel(self) -> None:
         """Make it never happen; cancelling what has happened is harmless."""
         self.callback = None
 
 
 class Loop:
-    """One selector, one heap of deadlines, one wake-up pipe for signals."""
+    """One epoll, one heap of deadlines, one wake-up pipe for signals.  `now` is the monotonic clock, in which deadlines are given."""
+
+    now = staticmethod(time.monotonic)
 
     def __init__(self) -> None:
         self.before_sleep: List[Callable[[], object]] = []
-        self._selector = selectors.DefaultSelector()
-        self._callbacks: Dict[int, Callable[[int], None]] = {}
-        self._deadlines: List[Deadline] = []
+        self.watched: Dict[int, Tuple[Callable[[int], None], int]] = {}
+        self._epoll = select.epoll()
+        self._deadlines: List[Tuple[float, int, Deadline]] = []
+        self._numbers = count()
         self._signals: Dict[int, Callable[[], None]] = {}
         self._received: Set[int] = set()
         self._wakeup: Optional[socket.socket] = None
         self._running = False
 
-    @staticmethod
-    def now() -> float:
-        """Seconds on the monotonic clock; the time that deadlines are given in."""
-        return time.monotonic()
-
     def watch(self, fd: int, callback: Callable[[int], None], events: int = READ) -> None:
         """Call callback(READ and/or WRITE) whenever fd is ready.  Watching a watched fd replaces events and callback."""
-        if fd in self._callbacks:
-            self._selector.modify(fd, events, callback)
+        if fd in self.watched:
+            self._epoll.modify(fd, events)
         else:
-            self._selector.register(fd, events, callback)
-        self._callbacks[fd] = callback
+            self._epoll.register(fd, events)
+        self.watched[fd] = callback, events
 
     def unwatch(self, fd: int) -> None:
         """Forget fd; call it before closing.  An fd that is not watched is fine."""
-        if self._callbacks.pop(fd, None) is not None:
-            self._selector.unregister(fd)
+        if self.watched.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Deadline:
         """Run callback once, when now() reaches `when`."""
         deadline = Deadline(when, callback)
-        heapq.heappush(self._deadlines, deadline)
+        heapq.heappush(self._deadlines, (when, next(self._numbers), deadline))
         return deadline
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> Deadline:
@@ -97,36 +96,41 @@ class Loop:
         self._running = False
 
     def turn(self, longest: Optional[float] = None) -> None:
-        """One wake-up: the hooks, sleep until something is due (at most `longest` seconds), its callbacks."""
+        """One wake-up: the hooks, sleep until something is due (at most `longest` seconds), its callbacks.
+
+        A callback may unwatch another descriptor that is ready, close it, and watch a new one with the same number, which is not.
+        """
         for hook in self.before_sleep:
             hook()
-        for key, events in self._selector.select(self._sleep_time(longest)):
-            if self._callbacks.get(key.fd) == key.data:
-                key.data(events)
+        ready = self._epoll.poll(self._sleep_time(longest), len(self.watched) or 1)
+        for (fd, events), found in zip(ready, [*map(self.watched.get, map(_fd, ready))]):
+            if found is not None and self.watched.get(fd) is found:
+                callback, wanted = found
+                callback(events & wanted or wanted)         # an error or a hang-up: reading and writing will tell
         self._run_due()
 
     def close(self) -> None:
-        """Release the selector and the signal pipe."""
+        """Release the epoll and the signal pipe."""
         if self._wakeup is not None:
             signal.set_wakeup_fd(-1)
             self._wakeup.close()
             self._writer.close()
-        self._selector.close()
+        self._epoll.close()
 
     def _sleep_time(self, longest: Optional[float]) -> Optional[float]:
-        while self._deadlines and self._deadlines[0].callback is None:
+        while self._deadlines and self._deadlines[0][2].callback is None:
             heapq.heappop(self._deadlines)
         if not self._running and longest is None:
             return 0
         if not self._deadlines:
             return longest
-        until = max(0.0, self._deadlines[0].when - self.now())
+        until = max(0.0, self._deadlines[0][0] - self.now())
         return until if longest is None else min(until, longest)
 
     def _run_due(self) -> None:
         now = self.now()
-        while self._deadlines and self._deadlines[0].when <= now:
-            callback = heapq.heappop(self._deadlines).callback
+        while self._deadlines and self._deadlines[0][0] <= now:
+            callback = heapq.heappop(self._deadlines)[2].callback
             if callback is not None:
                 callback()
 

@@ -13,7 +13,7 @@ from netmgr.config.schema import Config, Table, Zone, default_zone
 from netmgr.model.inventory import Addresses, Interface, Thing
 from netmgr.values.addresses import IFA_F_PERMANENT, UNUSABLE, identity, kinds, kinds_by_flags, network, suspicious
 from netmgr.values.events import ContainerSeen, Endpoint
-from netmgr.values.sets import IFNAME, Form, SetName
+from netmgr.values.sets import IFNAME, WIDTHS, Form, SetName
 
 CONVENTION = (("ips", "addresses"), ("ips6", "addresses"), ("ipv6", "addresses"),
               ("nets", "networks"), ("nets6", "networks"), ("ifs", "interfaces"))
@@ -111,7 +111,7 @@ class Policy:
     def claims(self, thing: Thing) -> Claims:
         """The elements that the thing claims, set by set; what it claims several times comes several times."""
         if isinstance(thing, Addresses):
-            return _of_addresses(self._feeds(thing.interface), thing.flags)
+            return _of_addresses(self._by_interface.get(thing.interface) or self._feeds(thing.interface), thing.flags)
         if isinstance(thing, Interface):
             return _of_interface(self._feeds(thing.name), thing.name)
         return [claim for endpoint in thing.endpoints for claim in self._of_endpoint(thing, endpoint)]
@@ -154,7 +154,7 @@ def _of_addresses(feeds: Iterable[Tuple[Feed, Form]], addresses: Dict[bytes, int
     for feed, form in feeds:
         if form.type == IFNAME:
             continue
-        width = form.width
+        width = WIDTHS[form.type]
         kept = _kept(addresses, width, feed.exclude)
         if not kept:
             continue

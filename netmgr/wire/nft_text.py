@@ -54,7 +54,8 @@ def element_texts(form: Form, elements: Iterable[bytes]) -> List[str]:
 
 def element_text(form: Form, element: bytes) -> str:
     """One element: 192.0.2.1, 192.0.2.0/24, 192.0.2.1-192.0.2.5, "eth0", "ppp*"; "x\\*" is the interface with that very name."""
-    first, last = element[:form.width], element[form.width:]
+    width = form.width
+    first, last = element[:width], element[width:]
     if form.type == IFNAME:
         name = first.rstrip(b"\0").decode("utf-8", "replace")
         if last and first != last:
@@ -64,7 +65,7 @@ def element_text(form: Form, element: bytes) -> str:
         return addresses.text(first)
     size = int.from_bytes(last, "big") - int.from_bytes(first, "big") + 1
     if size & (size - 1) == 0 and int.from_bytes(first, "big") % size == 0:
-        return "%s/%d" % (addresses.text(first), form.width * 8 + 1 - size.bit_length())
+        return "%s/%d" % (addresses.text(first), width * 8 + 1 - size.bit_length())
     return "%s-%s" % (addresses.text(first), addresses.text(last))
 
 

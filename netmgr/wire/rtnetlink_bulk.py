@@ -5,7 +5,7 @@ link by link, in which only the last word on an address stays; a storm of change
 Messages about anything else are handed back, each at its place between the others.
 """
 
-from itertools import chain
+from itertools import chain, starmap
 from struct import Struct
 from typing import Dict, Iterator, List
 
@@ -58,7 +58,7 @@ class AddressReader:
         tables: Tables = {}
         if lib.rtcodec_addresses(self._from, end, ROOM, *self._into) == end:
             self._enter(tables)
-            return _seen(tables)
+            return [*starmap(AddressesSeen, tables.items())]
         for message in self.read(end, tables):
             event = rtnetlink.event(message)
             if event is not None:
@@ -82,7 +82,7 @@ class AddressReader:
 
 def _seen(tables: Tables) -> List[Event]:
     """The tables as events; they are empty then."""
-    found: List[Event] = [AddressesSeen(*each) for each in tables.items()]
+    found: List[Event] = [*starmap(AddressesSeen, tables.items())]
     tables.clear()
     return found
 
