@@ -1,36 +1,22 @@
-"""The command line: a table of commands and a table of options, which also print the usage.
+"""The program `netmgr`: its commands, and what becomes of them.
 
-An option may stand before or after the command, as `--name value` or `--name=value`.  Only `run`, `check`, `diff` and `demo` load
-the daemon's modules; the others ask a running daemon over its socket.
+Only `run`, `check`, `diff`, `init` and `demo` load the daemon's modules; the others ask a running daemon over its socket.
 
-Exit status: 0 done; 1 failed, or `status` says degraded; 2 wrong usage; 3 no daemon answers at the socket.
+Exit status: 0 done; 1 failed, or `status` says degraded; 2 wrong usage; 3 no daemon answers at the socket.  `diff` as diff(1): 1 is a
+difference, 2 trouble.
 """
 
 import os
 import sys
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Optional, Sequence
 
 from netmgr import __version__
-from netmgr.paths import CONFIG, has_systemd, place, service_is_stopped, socket_path
-from netmgr.values.text import LEVELS, aligned, printable, printable_lines
+from netmgr.paths import Place, has_systemd, place, service_is_stopped, socket_path
+from netmgr.show.command_line import Command, Request, UsageError, known_command, parse, usage
+from netmgr.values.text import printable, printable_lines
 
 DONE, FAILED, WRONG_USAGE, NO_DAEMON, INTERRUPTED = 0, 1, 2, 3, 130
 ANSWER_SECONDS = 30.0
-
-OPTIONS = {
-    "--config": ("FILE", "the configuration, instead of $NETMGR_CONFIG or " + CONFIG),
-    "--socket": ("PATH", "the control socket, instead of the configured one"),
-    "--log-level": ("LEVEL", "error, warning, info or debug, instead of the configured one"),
-    "--dry-run": ("", "log what would be sent to the kernel, and send nothing"),
-    "--json": ("", "one line of JSON"),
-    "--step": ("", "wait for the Enter key before each step"),
-    "--pace": ("SECONDS", "the pause before each step, 2 by default on a terminal and 0 elsewhere"),
-    "--help": ("", "this text"),
-}
-SHORT = {"-h": "--help"}
-OPTIONS_LIKE_COMMANDS = {"--version": "version", "-V": "version"}
-
-Options = Dict[str, str]
 
 
 class CommandError(Exception):
@@ -41,23 +27,17 @@ class CommandError(Exception):
         self.status = status
 
 
-class Command(NamedTuple):
-    """A command and the options that it takes."""
-
-    name: str
-    options: Tuple[str, ...]
-    summary: str
-    run: Callable[[Options], int]
-
-
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run one command; the exit status."""
     _open_missing_descriptors()
     try:
-        name, options = parse(sys.argv[1:] if arguments is None else arguments)
-        if "--help" in options:
-            return _show(usage(name))
-        return COMMANDS[name].run(options)
+        request = parse(sys.argv[1:] if arguments is None else arguments, COMMANDS)
+        if "--help" in request.options:
+            return _show(usage(COMMANDS, request.command))
+        return COMMANDS[request.command].run(request)
+    except UsageError as error:
+        print("netmgr: %s" % error, file=sys.stderr)
+        return WRONG_USAGE
     except CommandError as error:
         print(printable_lines(str(error)), file=sys.stderr)
         return error.status
@@ -65,84 +45,22 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         return INTERRUPTED
 
 
-def parse(arguments: Sequence[str]) -> Tuple[str, Options]:
-    """The command, and the options with their values, "" for a switch.  The command is "" only beside --help."""
-    words: List[str] = []
-    options: Options = {}
-    rest = list(arguments)
-    while rest:
-        word = rest.pop(0)
-        word = OPTIONS_LIKE_COMMANDS.get(word, word)
-        if word.startswith("-"):
-            option, equals, value = word.partition("=")
-            option = SHORT.get(option, option)
-            options[option] = _value(option, value if equals else None, rest)
-        else:
-            words.append(word)
-    if words or "--help" not in options:
-        _check(words, options)
-    return "".join(words), options
+def _help(request: Request) -> int:
+    return _show(usage(COMMANDS, known_command(request.words[0], COMMANDS) if request.words else ""))
 
 
-def usage(name: str = "") -> str:
-    """Every command, or one of them with its options."""
-    if name:
-        command = COMMANDS[name]
-        head = "usage: netmgr %s" % " ".join([name, *("[%s]" % _spelled(option) for option in command.options)])
-        rows = [(_spelled(option), OPTIONS[option][1]) for option in (*command.options, "--help")]
-        return "\n".join([head, "", command.summary, "", *_indented(rows), ""])
-    rows = [(command.name, command.summary) for command in COMMANDS.values()]
-    return "\n".join(["usage: netmgr COMMAND [OPTION ...]", "", *_indented(rows), "", "netmgr COMMAND --help: its options", ""])
+def _place(request: Request) -> Place:
+    return place(request.options.get("--config"), os.environ)
 
 
-def _value(option: str, value: Optional[str], rest: List[str]) -> str:
-    if option not in OPTIONS:
-        raise _wrong("unknown option %s" % option)
-    wanted = OPTIONS[option][0]
-    if not wanted:
-        if value is not None:
-            raise _wrong("%s takes no value" % option)
-        return ""
-    if value is None and rest:
-        value = rest.pop(0)
-    if not value:
-        raise _wrong("%s needs a %s" % (option, wanted))
-    return value
-
-
-def _check(words: Sequence[str], options: Options) -> None:
-    if not words:
-        raise _wrong("a command is needed")
-    if words[0] not in COMMANDS:
-        raise _wrong("unknown command %s" % words[0])
-    if len(words) > 1:
-        raise _wrong("%s takes no argument: %s" % (words[0], words[1]), words[0])
-    for option in options:
-        if option not in (*COMMANDS[words[0]].options, "--help"):
-            raise _wrong("%s has no option %s" % (words[0], option), words[0])
-    if options.get("--log-level", "info") not in LEVELS:
-        raise _wrong("--log-level needs one of %s" % ", ".join(LEVELS), words[0])
-
-
-def _wrong(message: str, command: str = "") -> CommandError:
-    return CommandError(WRONG_USAGE, "netmgr: %s\n%s" % (message, usage(command).rstrip("\n")))
-
-
-def _spelled(option: str) -> str:
-    return (option + " " + OPTIONS[option][0]).rstrip()
-
-
-def _indented(rows: Sequence[Tuple[str, str]]) -> Iterator[str]:
-    return ("  " + line for line in aligned(rows))
-
-
-def _run(options: Options) -> int:
+def _run(request: Request) -> int:
     import gc
     import signal
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])       # what comes from here on is a reload, as soon as there is a daemon
     gc.disable()        # loading makes very many objects and no garbage; the daemon enables it when it is ready
     from netmgr import daemon
-    where = place(options.get("--config"), os.environ)
+    where = _place(request)
+    options = request.options
     return daemon.run(where.config, options.get("--socket"), options.get("--log-level"), "--dry-run" in options, where.socket)
 
 
@@ -159,45 +77,45 @@ def _open_missing_descriptors() -> None:
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
-def _check_config(options: Options) -> int:
+def _check_config(request: Request) -> int:
     from netmgr import check_and_diff
-    status, text = check_and_diff.check(place(options.get("--config"), os.environ).config)
+    status, text = check_and_diff.check(_place(request).config)
     return _show(text) or status
 
 
-def _diff(options: Options) -> int:
+def _diff(request: Request) -> int:
     from netmgr import check_and_diff
-    status, text = check_and_diff.diff(place(options.get("--config"), os.environ).config)
+    status, text = check_and_diff.diff(_place(request).config)
     return _show(text) or status
 
 
-def _demo(options: Options) -> int:
+def _demo(request: Request) -> int:
     from netmgr import demo
-    pace = options.get("--pace")
+    pace = request.options.get("--pace")
     if pace is not None and not (pace.isdigit() and len(pace) < 5):
-        raise _wrong("--pace needs a whole number of seconds", "demo")
-    return demo.main("--step" in options, None if pace is None else int(pace))
+        raise UsageError("--pace needs a whole number of seconds")
+    return demo.main("--step" in request.options, None if pace is None else int(pace))
 
 
-def _status(options: Options) -> int:
+def _status(request: Request) -> int:
     from netmgr.show.answers_json import read_status
     from netmgr.show.tables import status_text
     from netmgr.values.errors import ProtocolError
-    answer = _ask(options, "status json")
+    answer = _ask(request, "status json")
     try:
         status = read_status(answer)
     except ProtocolError:
         raise CommandError(FAILED, "netmgr: the answer is not netmgr's: " + printable(answer[:80])) from None
-    _show(answer if "--json" in options else status_text(status))
+    _show(answer if "--json" in request.options else status_text(status))
     return DONE if status.state == "ready" else FAILED
 
 
-def _sets(options: Options) -> int:
-    return _show(_ask(options, "sets json" if "--json" in options else "sets"))
+def _sets(request: Request) -> int:
+    return _show(_ask(request, "sets json" if "--json" in request.options else "sets"))
 
 
-def _asking(line: str, starts: bool = False) -> Callable[[Options], int]:
-    return lambda options: _show((_as_json if "--json" in options else str)(_ask(options, line, starts)))
+def _asking(line: str, starts: bool = False) -> Callable[[Request], int]:
+    return lambda request: _show((_as_json if "--json" in request.options else str)(_ask(request, line, starts)))
 
 
 def _as_json(answer: str) -> str:
@@ -205,14 +123,14 @@ def _as_json(answer: str) -> str:
     return json.dumps({"answer": answer.rstrip("\n")}) + "\n"
 
 
-def _ask(options: Options, line: str, starts: bool = False) -> str:
+def _ask(request: Request, line: str, starts: bool = False) -> str:
     """The daemon's answer to one line.  CommandError when there is none, or when it is an error.
 
     Whoever connects to the socket of a service that is stopped starts it, which is not for those who only look.
     """
     from netmgr.io.client import ask
     from netmgr.values.errors import ProtocolError
-    path = options.get("--socket") or socket_path(place(options.get("--config"), os.environ))
+    path = request.options.get("--socket") or socket_path(_place(request))
     if not starts and service_is_stopped(path):
         raise CommandError(NO_DAEMON, "netmgr is not running: `systemctl start netmgr` starts it, `systemctl status netmgr` says more")
     try:
@@ -256,12 +174,13 @@ COMMANDS = {command.name: command for command in (
     Command("run", ("--config", "--socket", "--log-level", "--dry-run"), "the daemon, in the foreground", _run),
     Command("check", ("--config",), "validate the configuration, and show which sets would be filled", _check_config),
     Command("diff", ("--config",), "what a start would change, as nft commands; writes nothing", _diff),
-    Command("status", _CLIENT, "interfaces, containers, sets and sources of the running daemon", _status),
-    Command("sets", _CLIENT, "every set with its elements", _sets),
-    Command("reload", _CLIENT, "let the daemon read its configuration again", _asking("reload", starts=True)),
-    Command("resync", _CLIENT, "let the daemon read links, addresses, sets and containers again", _asking("resync", starts=True)),
-    Command("ping", _CLIENT, "whether a daemon answers", _asking("ping")),
-    Command("shutdown", _CLIENT, "stop the daemon cleanly", _asking("shutdown")),
+    Command("status", _CLIENT, "interfaces, containers, sets and sources of the running daemon", _status, "[json]"),
+    Command("sets", _CLIENT, "every set with its elements", _sets, "[json]"),
+    Command("reload", _CLIENT, "let the daemon read its configuration again", _asking("reload", starts=True), "[json]"),
+    Command("resync", _CLIENT, "let the daemon read links, addresses, sets and containers again", _asking("resync", starts=True), "[json]"),
+    Command("ping", _CLIENT, "whether a daemon answers", _asking("ping"), "[json]"),
+    Command("shutdown", _CLIENT, "stop the daemon cleanly", _asking("shutdown"), "[json]"),
     Command("demo", ("--step", "--pace"), "all of it in a private network namespace, on the real kernel", _demo),
-    Command("version", (), "name and version", lambda _options: _show("netmgr %s\n" % __version__)),
+    Command("help", (), "the commands, or the options of one", _help, "[COMMAND]"),
+    Command("version", (), "name and version", lambda _request: _show("netmgr %s\n" % __version__)),
 )}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from netmgr import __version__, cli, paths
 from netmgr.io import client
 from netmgr.paths import Place, place, socket_path
 from netmgr.show.answers_json import read_status
+from netmgr.show.command_line import parse, usage
 from netmgr.values.text import printable
 from tests.control_bench import Bench
 from tests.test_commands import STATUS, STATUS_TEXT
@@ -40,6 +42,12 @@ def ask(bench: Bench, *arguments: str, **environment: str) -> "subprocess.Comple
     return bench.run([*NETMGR, *arguments, "--socket", bench.path], **environment)
 
 
+def run(*arguments: str) -> int:
+    """In this process, without what main() makes of errors."""
+    request = parse(arguments, cli.COMMANDS)
+    return cli.COMMANDS[request.command].run(request)
+
+
 def result(process: "subprocess.CompletedProcess[str]") -> "tuple[int, str, str]":
     return process.returncode, process.stdout, process.stderr
 
@@ -50,36 +58,43 @@ def test_version() -> None:
 
 
 def test_help() -> None:
-    for arguments in (["--help"], ["-h"]):
+    for arguments in (["--help"], ["-h"], ["help"]):
         process = netmgr(*arguments)
         assert (process.returncode, process.stderr) == (0, "")
         assert all("\n  %s  " % name.ljust(8) in process.stdout for name in cli.COMMANDS)
     for name, command in cli.COMMANDS.items():
-        text = cli.usage(name)
+        text = usage(cli.COMMANDS, name)
         assert text.startswith("usage: netmgr " + name)
-        assert all("\n  " + option in text for option in command.options)
-    assert result(netmgr("status", "-h")) == (0, cli.usage("status"), "")
+        assert all(re.search("^  (-., )?%s" % option, text, re.MULTILINE) for option in command.options)
+    assert result(netmgr("status", "-h")) == result(netmgr("help", "status")) == (0, usage(cli.COMMANDS, "status"), "")
 
 
 @pytest.mark.parametrize("arguments, message", [
-    ([], "a command is needed"),
-    (["frobnicate"], "unknown command frobnicate"),
-    (["explain", "192.0.2.1"], "unknown command explain"),
-    (["status", "now"], "status takes no argument: now"),
-    (["status", "--colour"], "unknown option --colour"),
-    (["-x", "status"], "unknown option -x"),
-    (["check", "--json"], "check has no option --json"),
-    (["demo", "--config", "x"], "demo has no option --config"),
+    (["frobnicate"], 'unknown command "frobnicate"; see netmgr help'),
+    (["stauts"], 'unknown command "stauts"; did you mean "status"?'),
+    (["help", "chek"], 'unknown command "chek"; did you mean "check"?'),
+    (["status", "now"], 'status takes no argument "now"; see netmgr help status'),
+    (["status", "json", "json"], 'status takes no argument "json"; see netmgr help status'),
+    (["help", "status", "sets"], 'help takes no argument "sets"; see netmgr help help'),
+    (["run", "json"], 'run takes no argument "json"; see netmgr help run'),
+    (["status", "--colour"], "unknown option --colour; see netmgr help"),
+    (["status", "--jsn"], 'unknown option --jsn; did you mean "--json"?'),
+    (["-x", "status"], "unknown option -x; see netmgr help"),
+    (["run", "--json"], "run has no option --json; see netmgr help run"),
+    (["demo", "--config", "x"], "demo has no option --config; see netmgr help demo"),
     (["status", "--socket"], "--socket needs a PATH"),
     (["status", "--socket="], "--socket needs a PATH"),
+    (["status", "-c"], "--config needs a FILE"),
     (["status", "--json=yes"], "--json takes no value"),
     (["run", "--log-level", "loud"], "--log-level needs one of error, warning, info, debug"),
-    (["frobnicate", "--help"], "unknown command frobnicate"),
+    (["frobnicate", "--help"], 'unknown command "frobnicate"; see netmgr help'),
 ])
 def test_wrong_usage(arguments: List[str], message: str) -> None:
-    process = netmgr(*arguments)
-    assert (process.returncode, process.stdout) == (2, "")
-    assert process.stderr.startswith("netmgr: %s\nusage: netmgr " % message)
+    assert result(netmgr(*arguments)) == (2, "", "netmgr: %s\n" % message)
+
+
+def test_without_a_command_there_is_the_usage() -> None:
+    assert result(netmgr()) == (2, "", "netmgr: a command is needed\n" + usage(cli.COMMANDS))
 
 
 @pytest.mark.parametrize("arguments, options", [
@@ -87,15 +102,22 @@ def test_wrong_usage(arguments: List[str], message: str) -> None:
     (["run", "--config", "a b", "--socket", "-", "--log-level", "debug", "--dry-run"],
      {"--config": "a b", "--socket": "-", "--log-level": "debug", "--dry-run": ""}),
     (["--config=x=y", "run", "--config", "z"], {"--config": "z"}),
+    (["-c", "x", "run"], {"--config": "x"}),
+    (["run", "-c=x"], {"--config": "x"}),
     (["--dry-run", "run"], {"--dry-run": ""}),
 ])
 def test_options_stand_anywhere(arguments: List[str], options: Dict[str, str]) -> None:
-    assert cli.parse(arguments) == ("run", options)
+    assert parse(arguments, cli.COMMANDS) == ("run", (), options)
+
+
+def test_json_is_a_word_too() -> None:
+    for arguments in (["status", "json"], ["status", "-j"], ["--json", "status"], ["status", "json", "-j"]):
+        assert parse(arguments, cli.COMMANDS) == ("status", (), {"--json": ""})
 
 
 def test_the_table_of_the_contract() -> None:
     daemon = {"run": {"--config", "--socket", "--log-level", "--dry-run"}, "check": {"--config"}, "diff": {"--config"},
-              "demo": {"--step", "--pace"}, "version": set()}
+              "demo": {"--step", "--pace"}, "help": set(), "version": set()}
     for name, options in daemon.items():
         assert set(cli.COMMANDS[name].options) == options
     assert set(cli.COMMANDS) == {*daemon, *CLIENTS}
@@ -277,12 +299,12 @@ def test_the_stopped_service_is_left_stopped_by_those_who_only_look(tmp_path: Pa
     monkeypatch.setattr(client, "ask", answer)
     for command in ("ping", "status", "sets", "shutdown"):
         with pytest.raises(cli.CommandError, match="is not running: `systemctl start netmgr` starts it") as failure:
-            cli.COMMANDS[command].run({})
+            run(command)
         assert failure.value.status == cli.NO_DAEMON
     assert asked == []
-    assert cli.COMMANDS["reload"].run({}) == cli.COMMANDS["ping"].run({"--socket": str(tmp_path / "other")}) == 0
+    assert run("reload") == run("ping", "--socket", str(tmp_path / "other")) == 0
     (tmp_path / "invocation:netmgr.service").symlink_to("4567")
-    assert cli.COMMANDS["ping"].run({}) == 0
+    assert run("ping") == 0
     assert asked == [(paths.SOCKET, "reload"), (str(tmp_path / "other"), "ping"), (paths.SOCKET, "ping")]
 
 
@@ -294,7 +316,7 @@ def test_a_daemon_that_is_stuck_and_where_to_look(bench: Bench, tmp_path: Path, 
         stuck.bind(str(tmp_path / "stuck"))
         stuck.listen()
         with pytest.raises(cli.CommandError, match=r"no answer within 0\.2 seconds; .* say") as failure:
-            cli.COMMANDS["ping"].run({"--socket": str(tmp_path / "stuck")})
+            run("ping", "--socket", str(tmp_path / "stuck"))
     assert failure.value.status == cli.NO_DAEMON
     assert capsys.readouterr().err.startswith("netmgr: %s does not answer yet; " % (tmp_path / "stuck"))
 

@@ -7,6 +7,7 @@ import pytest
 
 from netmgr import __version__, cli
 from netmgr.config import fleet_reader, reader, schema
+from netmgr.show.command_line import Command
 
 FILES = Path(__file__).resolve().parents[1] / "pkg-files"
 DEFAULT = (FILES / "config/default.yaml").read_text()
@@ -44,7 +45,7 @@ def test_it_names_every_key() -> None:
 
 
 @COMMAND
-def test_the_manual_page_has_the_command_and_its_options(command: cli.Command) -> None:
+def test_the_manual_page_has_the_command_and_its_options(command: Command) -> None:
     synopsis, commands = MANUAL.partition(".Sh DESCRIPTION")[0], MANUAL.partition(".Sh COMMANDS")[2]
     forms = [form for form in synopsis.split("\n.Nm\n") if re.search(r"^\.Cm .*\b%s\b" % command.name, form, re.MULTILINE)]
     assert len(forms) == 1
@@ -53,7 +54,7 @@ def test_the_manual_page_has_the_command_and_its_options(command: cli.Command) -
 
 
 @COMMAND
-def test_the_completions_have_the_command_and_its_options(command: cli.Command) -> None:
+def test_the_completions_have_the_command_and_its_options(command: Command) -> None:
     assert command.name in re.search(r"commands='(.*)'", BASH)[1].split()  # type: ignore[index]
     assert _bash_options(command.name) == set(command.options)
     assert re.search(r"^ +'%s:" % command.name, ZSH, re.MULTILINE)

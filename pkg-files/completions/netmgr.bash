@@ -2,11 +2,16 @@
 
 _netmgr()
 {
-    local cur=$2 prev=$3 command="" word options
-    local commands='run check diff status sets reload resync ping shutdown demo version'
+    local cur=$2 prev=$3 command="" value="" word options
+    local commands='run check diff status sets reload resync ping shutdown demo help version'
     COMPREPLY=()
+    if [[ $cur == = ]]; then        # --config=, of which bash makes two words, and three of --config=FILE
+        cur=""
+    elif [[ $prev == = ]]; then
+        prev=${COMP_WORDS[COMP_CWORD-2]}
+    fi
     case $prev in
-    --config | --socket)
+    -c | --config | --socket | --output)
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
@@ -15,15 +20,25 @@ _netmgr()
         mapfile -t COMPREPLY < <(compgen -W 'error warning info debug' -- "$cur")
         return
         ;;
+    help)
+        mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur")
+        return
+        ;;
     esac
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        if [[ " $commands " == *" $word "* ]]; then
+        if [[ $word == = ]]; then
+            continue
+        elif [[ $value ]]; then
+            value=""
+        elif [[ " -c --config --socket --log-level --output --pace " == *" $word "* ]]; then
+            value=follows
+        elif [[ " $commands " == *" $word "* ]]; then
             command=$word
             break
         fi
     done
     case $command in
-    '') options="$commands --version" ;;
+    '') options="$commands --config --json --socket --version" ;;
     run) options='--config --socket --log-level --dry-run' ;;
     check | diff) options='--config' ;;
     status | sets | reload | resync | ping | shutdown) options='--json --socket --config' ;;

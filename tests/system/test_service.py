@@ -146,8 +146,11 @@ def test_shutdown_is_meant(host: Host) -> None:
     host.run("netmgr shutdown")
     eventually(lambda: host.state() == "inactive")
     assert host.restarts() == 0 and host.show("Result") == "success"
-    assert host.run("netmgr ping") == "PONG"
-    assert host.state() == "active"
+    for question in ("ping", "status", "sets json"):
+        assert host.machine.attempt("netmgr " + question) == (
+            3, "netmgr is not running: `systemctl start netmgr` starts it, `systemctl status netmgr` says more")
+    assert (host.state(), host.state("netmgr.socket")) == ("inactive", "active")
+    assert host.run("netmgr resync").startswith("OK") and host.state() == "active"
 
 
 def test_the_journal_has_priorities(host: Host) -> None:
