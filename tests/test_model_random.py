@@ -20,6 +20,7 @@ from netmgr.model.inventory import Inventory
 from netmgr.model.managed_set import ManagedSet
 from netmgr.model.zones import tally
 from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, NFT_SET_MAP, NFT_SET_TIMEOUT, ChangeElements, SetName
+from tests import plainly
 from tests.fakekernel import FakeKernel, FakeSet, overlap
 from tests.happenings import ADDRESSES, ENDPOINTS, NAMES, random_containers, random_event, random_snapshot
 from tests.workbench import Bench, named
@@ -160,6 +161,7 @@ def check(life: Life, foreign: Mapping[SetName, AbstractSet[bytes]], commits: in
         if isinstance(change, ChangeElements) and not change.form.interval:
             assert set(change.delete) & counted.get(change.set, {}).keys() <= set(change.add), "nothing leaves that is still there"
     assert model.plan(0.0) == []
+    plainly.check(model)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -169,6 +171,7 @@ def test_whatever_happens_the_sets_become_true(seed: int) -> None:
     for _ in range(250):
         for kind in life.source.choices(kinds, [weight for _, weight in HAPPENINGS], k=life.source.choice((1, 1, 2, 6))):
             kind(life)
+        plainly.check(life.bench.model, planned=False)
         foreign = {name: found.foreign for name, found in life.kernel.sets.items()}
         commits = len(life.kernel.commits)
         life.bench.settle()

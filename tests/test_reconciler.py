@@ -11,6 +11,7 @@ from netmgr.values.errors import ProtocolError
 from netmgr.values.outcomes import Fault, Outcome
 from netmgr.values.sets import IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, Change, ChangeElements, Form, SetInfo, SetName
 from netmgr.values.text import reason
+from tests import plainly
 from tests.fakekernel import FakeKernel
 from tests.workbench import WAN, WAN_AND_LAN, Bench, by_set, gone, key, keys, named, seen
 
@@ -79,7 +80,7 @@ def test_a_set_that_is_replaced_while_it_is_read_is_looked_at_again_at_once() ->
 
     bench.kernel.before_read = [lambda: None, replace] * 2
     for name in ("lan_ips", "wan_ips"):
-        bench.model.unsurveyed.add(named(name))
+        bench.model.doubt([named(name)])
     bench.settle()
     assert contents(bench) == RIGHT
     assert bench.errors() == []
@@ -201,7 +202,7 @@ def test_answers_that_are_always_lost_set_everything_aside() -> None:
     bench.settle()
     bench.settle()
     assert len(bench.kernel.commits) == 2
-    assert bench.errors() == ["inet filter %s: the kernel's answer was lost" % name for name in ("wan_ips", "wan_nets", "lan_ips")]
+    assert bench.errors() == ["inet filter %s: the kernel's answer was lost" % name for name in ("lan_ips", "wan_ips", "wan_nets")]
 
 
 def test_a_partial_commit_blames_only_who_is_to_blame() -> None:
@@ -365,6 +366,7 @@ def test_random_trouble_is_bounded_and_over_when_it_is_over(seed: int) -> None:
         bench.settle(float(now))
         assert len(bench.kernel.commits) - before < 3 * (3 * len(bench.model.sets) + 3)
         assert len(bench.kernel.commits) - before < 20
+        plainly.check(bench.model, now)
     bench.kernel.before_commit.clear()
     bench.look(200.0)
     bench.settle(200.0)

@@ -19,7 +19,8 @@ NAMES, NAME_RANGES = Form(IFNAME), Form(IFNAME, True)
 def policy(text: str, forms: Dict[str, Form]) -> Policy:
     """Sets as "wan_ips" (in inet filter) or as "ip other wan_ips"."""
     made = Policy(configuration(text, "test.yaml"))
-    made.bind({set_name(name): form for name, form in forms.items()})
+    for name, form in forms.items():
+        made.bind(set_name(name), form)
     return made
 
 

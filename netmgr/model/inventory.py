@@ -11,7 +11,8 @@ the moment that it is.
 `unsure`: IPv6 addresses that a link keeps when it goes down (keep_addr_on_down) become tentative, and no event says so.
 """
 
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Union
+from itertools import chain
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Tuple, Union
 
 from netmgr.values.addresses import identity
 from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, Event, LinkSeen
@@ -63,10 +64,13 @@ class Inventory:
 
     def things(self) -> Iterator[Thing]:
         """Everything that is there."""
-        for ifindex, link in self.links.items():
-            yield Interface(link.name)
-            yield Addresses(link.name, self.addresses.get(ifindex, {}))
+        yield from chain.from_iterable(self.interfaces())
         yield from self.containers.values()
+
+    def interfaces(self) -> Iterator[Tuple[Interface, Addresses]]:
+        """Every interface with its addresses."""
+        for ifindex, link in self.links.items():
+            yield Interface(link.name), Addresses(link.name, self.addresses.get(ifindex, {}))
 
     def apply(self, event: Event) -> List[ThingChange]:
         """Take in one event of a link or address."""

@@ -8,12 +8,14 @@ one of them may be a container's, and must not vanish for the moment until the e
 """
 
 import errno
-from typing import AbstractSet, Dict, Iterable, List, Optional, Sequence, Set, Tuple
+from typing import AbstractSet, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from netmgr.config.schema import Config
-from netmgr.model.inventory import Inventory, ThingChange
+from netmgr.model.inventory import Inventory, Thing, ThingChange
+from netmgr.model.labelled_zones import LabelledZones
 from netmgr.model.ledger import Ledger
 from netmgr.model.managed_set import ManagedSet, Role
+from netmgr.model.overview import Overview, marks_of
 from netmgr.model.zones import Feed, Policy, feeds_of_zone, tally
 from netmgr.values import sets
 from netmgr.values.events import ContainerSeen
@@ -28,7 +30,8 @@ class Model:
     """All managed sets of one configuration.
 
     `unsurveyed` are sets that must be looked at before they can be planned for, `stale` those that may have changed since somebody
-    (the include files) last cleared it, `repaired` those in which a commit mended foreign damage since it was last cleared.
+    (the include files) last cleared it, `repaired` those in which a commit mended foreign damage since it was last taken.  Whatever
+    happens to a set is noted in `overview`.
     """
 
     def __init__(self, config: Config, inventory: Inventory) -> None:
@@ -37,13 +40,17 @@ class Model:
         self.policy = Policy(config)
         self.ledger = Ledger()
         self.sets: Dict[SetName, ManagedSet] = {}
+        self.overview = Overview()
         self.unsurveyed: Set[SetName] = set()
         self.stale: Set[SetName] = set()
         self.repaired: Set[SetName] = set()
         self.hold = False
+        self._labelled = LabelledZones(self.policy)
+        self._now = 0.0
+        for zone in self.policy.zones:
+            self._manage_zone(zone)
         for container in inventory.containers.values():
-            self._know_zones(container)
-        self._manage_zones()
+            self._welcome(container)
 
     # -- what happens
 
@@ -60,16 +67,21 @@ class Model:
 
     def observe(self, findings: Dict[SetName, Tuple[Optional[SetInfo], Optional[Reading]]]) -> None:
         """Take in what the kernel's sets are and hold; (None, None) says that there is no such set."""
-        forms = {name: self.sets[name].seen.form for name in findings}
+        changed = set()
         for name, (info, reading) in findings.items():
             managed = self.sets[name]
+            form = managed.seen.form
             managed.observe(info, reading, self._created_form(managed))
-        if any(self.sets[name].seen.form != form for name, form in forms.items()):
-            self._rebind()
-        for name in findings:
-            if self.hold and not self.sets[name].role.retiring:
-                self.sets[name].spare(self.ledger.wanted(name))
+            if managed.seen.form != form:
+                changed.add(name)
+        if changed:
+            self._rebind(changed)
         self.unsurveyed.difference_update(findings)
+        for name in findings:
+            managed = self.sets[name]
+            if self.hold and not managed.role.retiring:
+                managed.spare(self.ledger.wanted(name))
+            self._note(managed)
         self._forget_retired()
 
     def release_held(self) -> None:
@@ -77,26 +89,24 @@ class Model:
         self.hold = False
         for managed in self.sets.values():
             managed.spare_nothing()
+            self._note(managed)
 
     def retire(self, names: Iterable[SetName]) -> None:
         """Sets of an earlier configuration: take netmgr's elements out of them, then forget them."""
         for name in names:
             if name not in self.sets:
-                self.sets[name] = ManagedSet(name, Role())
-                self.sets[name].retire()
-                self.unsurveyed.add(name)
+                self._manage(name).retire()
+                self._note(self.sets[name])
 
     def retire_all(self) -> None:
         """Nothing is wanted any more, in any set."""
         for managed in self.sets.values():
             managed.retire()
+            self._note(managed)
 
     def recount(self) -> None:
         """Links and addresses were replaced: count every claim anew, and compare every set as a whole."""
-        counts = tally(self.inventory.things(), self.policy)
-        for name, managed in self.sets.items():
-            self.ledger.replace(name, counts.get(name, {}))
-            managed.compare_all()
+        self._count(self.sets, tally(self.inventory.things(), self.policy))
 
     # -- what to do about it
 
@@ -106,26 +116,36 @@ class Model:
 
     def plan(self, now: float) -> List[Change]:
         """The one transaction that makes every set true that can be; empty when there is nothing to do."""
-        touched = self.ledger.touched()
+        self._now = now
+        if self.overview.pauses:
+            self._end_pauses()
         changes: List[Change] = []
-        for name, managed in self.sets.items():
-            if (managed.whole or name in touched) and managed.pause.until <= now:
-                changes += self._changes(managed)
+        for name in sorted(self.overview.compare.union(self.ledger.touched())):
+            changes += self._changes(self.sets[name])
         return changes
 
     def unreadable(self, name: SetName, reason: str, now: float) -> None:
         """The set could not be read; it is left alone for a while."""
+        self._now = now
         self.sets[name].set_aside(reason, now)
-        self.unsurveyed.add(name)
+        self.doubt([name])
 
     def doubt(self, names: Iterable[SetName]) -> None:
         """These sets may no longer be what they were: they must be looked at."""
-        self.unsurveyed.update(names)
+        for name in names:
+            self.unsurveyed.add(name)
+            self._note(self.sets[name])
 
     def resume(self) -> None:
         """Try everything again at once."""
-        for managed in self.sets.values():
-            managed.resume()
+        for name in list(self.overview.waiting):
+            self.sets[name].resume()
+            self._note(self.sets[name])
+
+    def note_file(self, managed: ManagedSet, trouble: Optional[str]) -> None:
+        """Why the include file of the set is not as it should be; None when it is."""
+        managed.note_file(trouble)
+        self._note(managed)
 
     def take_repaired(self) -> List[SetName]:
         """The sets in which a commit mended foreign damage since the last call."""
@@ -138,58 +158,87 @@ class Model:
         for change in changes:
             if isinstance(change, CreateSet):
                 if really:
-                    self.unsurveyed.add(change.set)
-            elif isinstance(change, ChangeElements) and self.sets[change.set].apply(change) and really:
-                self.repaired.add(change.set)
+                    self.doubt([change.set])
+            elif isinstance(change, ChangeElements):
+                managed = self.sets[change.set]
+                if managed.apply(change) and really:
+                    self.repaired.add(change.set)
+                self._note(managed)
         self._forget_retired()
 
     def refused(self, changes: Sequence[Change], faults: Sequence[Fault], now: float, again: bool) -> None:
         """The transaction failed.  Sets that may only need another look get one; if this happens `again`, they are left alone first."""
+        self._now = now
         elements = {change.set: change for change in changes if isinstance(change, ChangeElements)}
         for name in sets.names_of(changes):
             self.sets[name].compare_all()
+            self._note(self.sets[name])
         for fault in faults:
             managed = None if fault.set is None else self.sets.get(fault.set)
-            if managed is None:
-                continue
-            if fault.errno == errno.ENFILE and managed.name in elements:
-                managed.learn_capacity(elements[managed.name], fault.position)
-                continue
-            if fault.errno in LOOK_AGAIN:
-                self.unsurveyed.add(managed.name)
-            if again or fault.errno not in LOOK_AGAIN:
-                managed.set_aside(fault.reason, now)
+            if managed is not None:
+                self._blame(managed, fault, elements.get(managed.name), again)
+                self._note(managed)
 
     def to_survey(self, now: float) -> List[SetName]:
         """The sets that need a look before they can be planned for."""
-        return sorted(name for name in self.unsurveyed if self.sets[name].pause.until <= now) if self.unsurveyed else []
+        self._now = now
+        if self.overview.pauses:
+            self._end_pauses()
+        return sorted(self.overview.look)
 
-    def next_retry(self, planned: float) -> Optional[float]:
-        """When the first set is due that was still set aside at the time of the last plan, if any was."""
-        return min((managed.pause.until for managed in self.sets.values() if managed.pause.until > planned), default=None)
+    def next_retry(self) -> Optional[float]:
+        """When the first of the sets that are set aside is due, if any is."""
+        return self.overview.next_pause()
 
     def relies_on_fleeting(self) -> bool:
         """Whether a set is as it is only until somebody else's element in it expires."""
-        fleeting = [managed for managed in self.sets.values() if managed.held.expiring or managed.wrong.full]
-        return any(managed.relies_on_fleeting(self.ledger.wanted(managed.name)) for managed in fleeting)
+        return bool(self.overview.fleeting)
 
     def active(self, zone: str) -> bool:
         """Whether a zone is worth a word when it has no set: the configuration names it, or a container is in it."""
-        return zone in self.config.zones or any(zone in self.policy.zones_of_container(container)
-                                                for container in self.inventory.containers.values())
+        return zone in self.config.zones or self._labelled.in_use(zone)
+
+    def promised(self, managed: ManagedSet) -> bool:
+        """Whether a set that does not exist is one that should."""
+        return any(feed.one_of[:1] == (managed.name,) and self.active(feed.zone) and self.overview.present.isdisjoint(feed.one_of)
+                   for feed in managed.role.feeds)
 
     # -- inner parts
 
+    def _note(self, managed: ManagedSet) -> None:
+        name = managed.name
+        promised = managed.seen.info is None and self.promised(managed)
+        marks = marks_of(managed, name in self.unsurveyed, promised, self.ledger.wanted(name), self._now)
+        if self.overview.note(name, marks).present != marks.present:
+            self._note_promised(managed.role.feeds)
+
+    def _note_promised(self, feeds: Iterable[Feed]) -> None:
+        """Whether one of the sets of these feeds exists, or somebody is in their zones, has changed."""
+        for name in {feed.one_of[0] for feed in feeds if feed.one_of}:
+            if name in self.sets:
+                self._note(self.sets[name])
+
+    def _end_pauses(self) -> None:
+        for name in self.overview.over(self._now):
+            self._note(self.sets[name])
+
     def _changes(self, managed: ManagedSet) -> List[Change]:
         touched = self.ledger.take_touched(managed.name)
+        if managed.name in self.overview.waiting:
+            managed.compare_all()       # when it has waited
+            return []
         if managed.seen.form is not None:
             self.stale.add(managed.name)
         creations = () if managed.seen.info is not None else self._creations(managed)
         if managed.seen.form is None or creations is None:
             managed.leave_missing()
+            self._note(managed)
             return []
         change = managed.plan(self.ledger.wanted(managed.name), touched)
-        return [*creations] if change is None else [*creations, change]
+        if change is None:
+            self._note(managed)
+            return [*creations]
+        return [*creations, change]
 
     def _creations(self, managed: ManagedSet) -> Optional[Sequence[Change]]:
         """What makes a missing set; None when it is not for netmgr to make it."""
@@ -198,59 +247,97 @@ class Model:
             return None
         return CreateTable(managed.name.family, managed.name.table), CreateSet(managed.name, created.type)
 
+    def _blame(self, managed: ManagedSet, fault: Fault, change: Optional[ChangeElements], again: bool) -> None:
+        if fault.errno == errno.ENFILE and change is not None:
+            managed.learn_capacity(change, fault.position)
+            return
+        if fault.errno in LOOK_AGAIN:
+            self.unsurveyed.add(managed.name)
+        if again or fault.errno not in LOOK_AGAIN:
+            managed.set_aside(fault.reason, self._now)
+
+    # -- sets that come and go
+
     def _welcome(self, container: ContainerSeen) -> None:
         """A new container may bring new zones, and zones of which missing sets are now worth creating."""
-        if self._know_zones(container):
-            self._manage_zones()
-        if self.config.nftables.create:
-            for zone in self.policy.zones_of_container(container):
-                missing = (feed.set for feed in feeds_of_zone(self.policy.zones[zone]) if self.sets[feed.set].seen.info is None)
-                self.unsurveyed.update(name for name in missing if self._created_form(self.sets[name]) is not None)
-
-    def _know_zones(self, container: ContainerSeen) -> bool:
-        """Add the zones that a container's label names.  A name that no set could have is passed over."""
-        new = False
-        for zone in self.policy.labels_of(container):
-            try:
-                new |= self.policy.add_zone(zone)
-            except ValueError:
-                continue
-        return new
+        known, begun = self._labelled.welcome(container)
+        for zone in known:
+            self._manage_zone(zone)
+        for zone in begun:
+            feeds = feeds_of_zone(self.policy.zones[zone])
+            self._note_promised(feeds)
+            missing = [self.sets[feed.set] for feed in feeds if self.sets[feed.set].seen.info is None]
+            self.doubt([managed.name for managed in missing if self._created_form(managed) is not None])
 
     def _part_with(self, container: ContainerSeen) -> None:
         """Forget the zones that only labels named, in which no container is any more and of which no set was ever there."""
-        for zone in self.policy.labels_of(container):
-            if self.policy.only_labelled(zone) and not self.active(zone):
-                names = {feed.set for feed in feeds_of_zone(self.policy.zones[zone])}
-                if all(self.sets[name].seen.form is None for name in names):
-                    self._forget_zone(zone, names)
+        for zone in self._labelled.part_with(container):
+            self._note_promised(feeds_of_zone(self.policy.zones[zone]))
+        for zone in self._labelled.idle(container):
+            names = {feed.set for feed in feeds_of_zone(self.policy.zones[zone])}
+            if all(self.sets[name].seen.form is None for name in names):
+                self._forget_zone(zone, names)
+
+    def _manage_zone(self, zone: str) -> None:
+        """From now on this zone fills its sets, too."""
+        for feed in feeds_of_zone(self.policy.zones[zone]):
+            managed = self._manage(feed.set)
+            self._feed(managed, (*managed.role.feeds, feed))
 
     def _forget_zone(self, zone: str, names: Set[SetName]) -> None:
-        del self.policy.zones[zone]
-        self._manage_zones()
         for name in names:
-            if not self.sets[name].role.feeds:
-                del self.sets[name]
-                self.unsurveyed.discard(name)
-                self.ledger.forget(name)
-
-    def _manage_zones(self) -> None:
-        feeds: Dict[SetName, List[Feed]] = {name: [] for name, managed in self.sets.items() if not managed.role.retiring}
-        for zone in self.policy.zones.values():
-            for feed in feeds_of_zone(zone):
-                feeds.setdefault(feed.set, []).append(feed)
-        for name, of_set in feeds.items():
-            exclusive = any(self.policy.zones[feed.zone].exclusive for feed in of_set)
-            if name in self.sets:
-                self.sets[name].feed(of_set, exclusive)
+            managed = self.sets[name]
+            feeds = tuple(feed for feed in managed.role.feeds if feed.zone != zone)
+            if feeds:
+                self._feed(managed, feeds)
             else:
-                self.sets[name] = ManagedSet(name, Role(tuple(of_set), exclusive))
-                self.unsurveyed.add(name)
+                self._forget(name)
+        del self.policy.zones[zone]
 
-    def _rebind(self) -> None:
-        """Forms have changed: count every claim anew."""
-        self.policy.bind({name: managed.seen.form for name, managed in self.sets.items() if managed.seen.form is not None})
-        self.recount()
+    def _manage(self, name: SetName) -> ManagedSet:
+        if name not in self.sets:
+            self.sets[name] = ManagedSet(name, Role())
+            self.unsurveyed.add(name)
+        return self.sets[name]
+
+    def _feed(self, managed: ManagedSet, feeds: Tuple[Feed, ...]) -> None:
+        managed.feed(feeds, any(self.policy.zones[feed.zone].exclusive for feed in feeds))
+        self._note(managed)
+
+    def _forget(self, name: SetName) -> None:
+        del self.sets[name]
+        self.unsurveyed.discard(name)
+        self.stale.discard(name)
+        self.overview.forget(name)
+        self.ledger.forget(name)
+        self.policy.bind(name, None)
+
+    def _forget_retired(self) -> None:
+        for name in sorted(self.overview.retired) if self.overview.retired else ():
+            self._forget(name)
+
+    # -- claims
+
+    def _rebind(self, names: Set[SetName]) -> None:
+        """The forms of these sets have changed: count the claims in them anew."""
+        for name in names:
+            self.policy.bind(name, self.sets[name].seen.form)
+        zones = {feed.zone for name in names for feed in self.sets[name].role.feeds}
+        self._count(names, tally(self._things_in(zones), self.policy, names))
+
+    def _count(self, names: Iterable[SetName], counts: Dict[SetName, Dict[bytes, int]]) -> None:
+        for name in names:
+            self.ledger.replace(name, counts.get(name, {}))
+            self.sets[name].compare_all()
+            self._note(self.sets[name])
+
+    def _things_in(self, zones: Set[str]) -> Iterator[Thing]:
+        """What may feed the sets of these zones."""
+        for interface, addresses in self.inventory.interfaces():
+            if not zones.isdisjoint(self.policy.zones_of_interface(interface.name)):
+                yield interface
+                yield addresses
+        yield from {container.id: container for zone in zones for container in self._labelled.inside(zone)}.values()
 
     def _created_form(self, managed: ManagedSet) -> Optional[Form]:
         """The form of the set that netmgr makes when this one is missing; None when it makes none."""
@@ -259,8 +346,3 @@ class Model:
         zones = [feed.zone for feed in managed.role.feeds if feed.holds == "addresses" and self.policy.zones[feed.zone].convention]
         return next((Form(CREATED[suffix]) for zone in zones if self.active(zone)
                      for suffix in CREATED if managed.name.name == zone + suffix), None)
-
-    def _forget_retired(self) -> None:
-        for name in [name for name, managed in self.sets.items() if managed.role.retiring and not managed.held.ours]:
-            if name not in self.unsurveyed:
-                del self.sets[name]

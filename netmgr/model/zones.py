@@ -7,7 +7,7 @@ kernel's key in a plain set, key + prefix length in an interval set (see ranges.
 
 from collections import Counter
 from fnmatch import fnmatchcase
-from typing import Collection, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Collection, Container, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from netmgr.config.schema import Config, Table, Zone, default_zone
 from netmgr.model.inventory import Addresses, Interface, Thing
@@ -86,9 +86,12 @@ class Policy:
         wanted = self._config.docker.label
         return [zone.strip() for key, value in container.labels if key == wanted for zone in value.split(",")]
 
-    def bind(self, forms: Dict[SetName, Form]) -> None:
-        """From now on these are the forms of these sets; other sets take no elements."""
-        self._forms = dict(forms)
+    def bind(self, name: SetName, form: Optional[Form]) -> None:
+        """From now on this is the form of this set; without one it takes no elements."""
+        if form is None:
+            self._forms.pop(name, None)
+        else:
+            self._forms[name] = form
         self._by_interface.clear()
         self._by_zones.clear()
 
@@ -135,12 +138,13 @@ class Policy:
         return [(feed, self._forms[feed.set]) for feed in feeds if feed.set in self._forms]
 
 
-def tally(things: Iterable[Thing], policy: Policy) -> Dict[SetName, Dict[bytes, int]]:
-    """Every claim of everything, counted from nothing: what the ledger must be equal to at all times."""
+def tally(things: Iterable[Thing], policy: Policy, names: Optional[Container[SetName]] = None) -> Dict[SetName, Dict[bytes, int]]:
+    """Every claim of these things, counted from nothing: what the ledger must be equal to at all times.  With names: in these sets."""
     claimed: Dict[SetName, List[bytes]] = {}
     for thing in things:
         for name, elements in policy.claims(thing):
-            claimed.setdefault(name, []).extend(elements)
+            if names is None or name in names:
+                claimed.setdefault(name, []).extend(elements)
     return {name: _counted(elements) for name, elements in claimed.items()}
 
 

@@ -1,18 +1,18 @@
 """The state of everything as one value, and every set with its elements."""
 
 from fnmatch import fnmatchcase
-from typing import AbstractSet, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import AbstractSet, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from netmgr import __version__
 from netmgr.config.schema import InterfaceRule
 from netmgr.model.inventory import Link
 from netmgr.model.managed_set import MISSING, ManagedSet
 from netmgr.model.model import Model
+from netmgr.model.zones import feeds_of_zone
 from netmgr.show.answers import Address, Container, Elements, Endpoint, Interface, LastRepair, SetContents, SetStatus, Source, Status
 from netmgr.sync.repairs import Repair
 from netmgr.values import addresses, sets
 from netmgr.values.addresses import local, prefixlen
-from netmgr.values.sets import SetName
 from netmgr.values.text import number
 from netmgr.wire import nft_text
 
@@ -55,29 +55,22 @@ def everything(model: Model, sources: SourcesStatus, pid: int, uptime: float, co
 def state(model: Model, sources: SourcesStatus) -> str:
     """ready when every set that exists is synced, every file is written and every enabled source is ok, else degraded."""
     healthy = all(source.state in ("ok", "disabled") for source in sources.sources)
-    return "ready" if healthy and all(map(_is_well, model.sets.values())) else "degraded"
-
-
-def _is_well(managed: ManagedSet) -> bool:
-    return managed.role.retiring or (managed.error is None and managed.unwritten is None)
+    return "ready" if healthy and not model.overview.error and not model.overview.unwritten else "degraded"
 
 
 def shown(model: Model) -> Iterator[ManagedSet]:
     """The sets that concern the user: those that exist, and the missing ones that the configuration promises."""
     for managed in model.sets.values():
-        if not managed.role.retiring and (managed.state.word != MISSING or _promised(model, managed)):
+        if not managed.role.retiring and (managed.state.word != MISSING or model.promised(managed)):
             yield managed
 
 
 def summary(model: Model) -> str:
     """All sets in one line."""
-    shown_sets = list(shown(model))
-    wrong = sum(managed.error is not None for managed in shown_sets)
-    missing = sum(managed.error is None and managed.seen.info is None for managed in shown_sets)
-    parts = ["%s in %s" % (number(sum(len(managed.held.ours) for managed in shown_sets), "element"),
-                           number(len(shown_sets) - wrong - missing, "set"))]
-    parts += [number(missing, "set") + " missing"] if missing else []
-    parts += [number(wrong, "set") + " in error"] if wrong else []
+    overview = model.overview
+    parts = ["%s in %s" % (number(overview.own, "element"), number(len(overview.synced), "set"))]
+    parts += [number(len(overview.missing), "set") + " missing"] if overview.missing else []
+    parts += [number(len(overview.error), "set") + " in error"] if overview.error else []
     return ", ".join(parts)
 
 
@@ -101,16 +94,6 @@ def _may_be_leased(address: bytes, rule: InterfaceRule) -> bool:
     """Lifetimes do not matter, for some clients set none."""
     listed = {each for each, _length in rule.addresses}
     return len(address) == 4 and not addresses.kinds(address, 0) & addresses.LINK_LOCAL and address not in listed
-
-
-def _promised(model: Model, managed: ManagedSet) -> bool:
-    """Whether a set that does not exist is one that should."""
-    return any(feed.one_of[:1] == (managed.name,) and model.active(feed.zone) and _all_missing(model, feed.one_of)
-               for feed in managed.role.feeds)
-
-
-def _all_missing(model: Model, names: Iterable[SetName]) -> bool:
-    return all(model.sets[name].seen.info is None for name in names)
 
 
 def _interfaces(model: Model) -> Iterator[Interface]:
@@ -140,8 +123,8 @@ def _four_before_six(item: Tuple[bytes, int]) -> Tuple[int, bytes]:
 
 def _excluded(model: Model, zones: Tuple[str, ...], width: int) -> List[int]:
     """What each set that would take addresses of this family leaves out; without such a set, what the others do."""
-    feeds = [(feed.exclude, managed.seen.form) for managed in model.sets.values() for feed in managed.role.feeds
-             if feed.zone in zones and feed.holds != "interfaces"]
+    feeds = [(feed.exclude, model.sets[feed.set].seen.form) for zone in zones for feed in feeds_of_zone(model.policy.zones[zone])
+             if feed.holds != "interfaces"]
     fitting = [exclude for exclude, form in feeds if form is not None and form.width == width and form.type != sets.IFNAME]
     missing = [exclude for exclude, form in feeds if form is None]
     return fitting or missing or [exclude for exclude, _form in feeds] or [addresses.UNUSABLE]

@@ -71,7 +71,7 @@ class Includes:
         model.stale.clear()
         for managed in stale:
             if managed.seen.form is not None and not managed.role.retiring:
-                managed.note_file(self._attempt(managed.name, partial(self._files.write, managed.name, content(model, managed))))
+                model.note_file(managed, self._attempt(managed.name, partial(self._files.write, managed.name, content(model, managed))))
         self._pace.spent(begin, self._clock())
 
     def doubt(self, model: Model) -> None:

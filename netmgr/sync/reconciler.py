@@ -56,7 +56,7 @@ class Reconciler:
         self.quiet = False
         self._kernel = kernel
         self._log = log
-        self._told: Dict[SetName, Tuple[str, Optional[float]]] = {}
+        self._told: Dict[SetName, Tuple[Optional[str], Optional[float]]] = {}     # the last error, and since when it is gone
         self._generation = 0
         self._seen: Set[SetName] = set()        # in this generation they are the sets that the model knows
 
@@ -197,16 +197,18 @@ class Reconciler:
                 self._log("debug" if self.quiet else "info", summary(change))
 
     def _tell_errors(self, now: float) -> None:
+        """What is wrong and was not, or had not been for long; sets that were never in error take no place in _told."""
+        for name in self.model.overview.take_news():
+            error = self.model.sets[name].error
+            text, well_since = self._told.get(name, (None, None))
+            if error is not None:
+                if error != text or (well_since is not None and now - well_since > TELL_AGAIN):
+                    self._log("error", "%s: %s" % (name, error))
+                self._told[name] = error, None
+            elif text is not None and well_since is None:
+                self._told[name] = text, now
         if len(self._told) > len(self.model.sets):
             self._told = {name: told for name, told in self._told.items() if name in self.model.sets}
-        for name, managed in self.model.sets.items():
-            text, well_since = self._told.get(name, ("", None))
-            if managed.error is None:
-                self._told[name] = text, now if well_since is None else well_since
-            else:
-                if managed.error != text or (well_since is not None and now - well_since > TELL_AGAIN):
-                    self._log("error", "%s: %s" % (name, managed.error))
-                self._told[name] = managed.error, None
 
 
 UNEXPLAINED = Fault(None, 0, "the kernel refused without a reason", "", None, False)

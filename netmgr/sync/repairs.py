@@ -42,7 +42,7 @@ class Repairs:
         self._suspects: List[Suspect] = []
         self._suspicious = False
         self._doubtful = False
-        self._looked_at = self._reconciled_at = 0.0
+        self._looked_at = 0.0
         self._look_at: Optional[float] = None
         self._quick = Pace(QUICK_REST)
         self._thorough = Pace(THOROUGH_REST)
@@ -75,7 +75,7 @@ class Repairs:
         if self._look_at is not None and self._look_at <= now:
             self._look()
             now = self._clock()
-        changes = self._reconcile(now)
+        changes = self.reconciler.reconcile(now)
         repaired = self.reconciler.model.take_repaired()
         if repaired:
             self._account(repaired)
@@ -89,7 +89,7 @@ class Repairs:
         changes = self.settle()
         now = self._clock()
         self.reconciler.survey(list(self.reconciler.model.sets), now)
-        found = self._reconcile(now)
+        found = self.reconciler.reconcile(now)
         self.reconciler.model.take_repaired()
         self._look_at = self._next_look()
         drift = [change for change in found if isinstance(change, ChangeElements)]
@@ -101,12 +101,8 @@ class Repairs:
 
     def deadline(self) -> Optional[float]:
         """When settle() has something to do even if nothing happens until then."""
-        times = [time for time in (self.reconciler.model.next_retry(self._reconciled_at), self._look_at) if time is not None]
-        return min(times, default=None)
-
-    def _reconcile(self, now: float) -> List[Change]:
-        self._reconciled_at = now
-        return self.reconciler.reconcile(now)
+        retry, look = self.reconciler.model.next_retry(), self._look_at
+        return look if retry is None else retry if look is None else min(retry, look)
 
     def _next_look(self) -> Optional[float]:
         if self._suspicious:
@@ -121,7 +117,7 @@ class Repairs:
         thorough = begin >= self._thorough.ready_at
         self.reconciler.survey(sorted(model.sets), begin, thorough)
         self._suspicious = False
-        self._doubtful = not thorough or any(not managed.seen.verified for managed in model.sets.values())
+        self._doubtful = not thorough or bool(model.overview.unverified)
         self._looked_at = end = self._clock()
         self._quick.spent(begin, end)
         if thorough:

@@ -1,0 +1,115 @@
+"""What of all sets somebody asks about in every turn, kept as such: which are due, set aside, missing, in error.
+
+With thousands of sets an event concerns one or two; so whatever happens to a set is noted here, and nobody looks at all of them to
+find out.  The marks of a set are worked out anew from what is known of it (marks_of); tests hold what is kept against all of them.
+"""
+
+import heapq
+from typing import AbstractSet, Dict, List, NamedTuple, Optional, Set, Tuple
+
+from netmgr.model.managed_set import ERROR, MISSING, SYNCED, ManagedSet, State
+from netmgr.values.sets import SetName
+
+
+class Marks(NamedTuple):
+    """One set's.  The marks before `own` are kept as sets of names under the same name; retiring sets have no place among the last four.
+
+    `look` and `compare`: it must be looked at, or compared as a whole, and may be.  `waiting`: it is set aside, until then.  `retired`:
+    there is nothing more to withdraw from it.  `missing`: it should exist.
+    """
+
+    look: bool = False
+    compare: bool = False
+    waiting: float = 0.0
+    present: bool = False
+    unverified: bool = False
+    fleeting: bool = False
+    retired: bool = False
+    synced: bool = False
+    missing: bool = False
+    error: bool = False
+    unwritten: bool = False
+    own: int = 0
+    state: State = State(MISSING)
+
+
+UNMARKED = Marks()
+
+
+def marks_of(managed: ManagedSet, unread: bool, promised: bool, claimed: AbstractSet[bytes], now: float) -> Marks:
+    """The marks of a set: must it be looked at, should it exist, what is claimed in it."""
+    state, retiring, own = managed.state, managed.role.retiring, len(managed.held.ours)
+    may = managed.pause.until <= now
+    return Marks(
+        look=unread and may, compare=managed.whole and may, waiting=0.0 if may else managed.pause.until,
+        present=managed.seen.info is not None, unverified=not managed.seen.verified,
+        fleeting=bool(managed.held.expiring or managed.wrong.full) and managed.relies_on_fleeting(claimed),
+        retired=retiring and not own and not unread,
+        synced=state.word == SYNCED and not retiring,
+        missing=state.word == MISSING and not retiring and promised,
+        error=state.word == ERROR and not retiring, unwritten=managed.unwritten is not None and not retiring,
+        own=0 if retiring else own, state=state)
+
+
+class Overview:
+    """The marks of all sets.  `own` is how many elements netmgr has in them; `news` are sets whose state has changed.
+
+    `pauses` has the ends of all pauses, also of those that have been cut short.
+    """
+
+    def __init__(self) -> None:
+        self._kept: Tuple[Set[SetName], ...] = tuple(set() for _mark in range(Marks._fields.index("own")))
+        (self.look, self.compare, self.waiting, self.present, self.unverified, self.fleeting, self.retired,
+         self.synced, self.missing, self.error, self.unwritten) = self._kept
+        self.own = 0
+        self.news: Set[SetName] = set()
+        self._marks: Dict[SetName, Marks] = {}
+        self.pauses: List[Tuple[float, SetName]] = []
+
+    def note(self, name: SetName, marks: Marks) -> Marks:
+        """From now on these are a set's marks; what they were."""
+        before = self._marks.get(name, UNMARKED)
+        if marks == before:
+            return before
+        for names, is_so, was_so in zip(self._kept, marks, before):
+            if is_so != was_so:
+                (names.add if is_so else names.discard)(name)
+        self.own += marks.own - before.own
+        if marks.state != before.state:
+            self.news.add(name)
+        if marks.waiting and marks.waiting != before.waiting:
+            heapq.heappush(self.pauses, (marks.waiting, name))
+        self._marks[name] = marks
+        return before
+
+    def forget(self, name: SetName) -> None:
+        """There is no such set any more."""
+        self.note(name, UNMARKED)
+        self._marks.pop(name, None)
+        self.news.discard(name)
+
+    def take_news(self) -> List[SetName]:
+        """The sets whose state is another than at the last call."""
+        if not self.news:
+            return []
+        news, self.news = sorted(self.news), set()
+        return news
+
+    def next_pause(self) -> Optional[float]:
+        """When the first pause ends."""
+        while self.pauses and not self._counts(*self.pauses[0]):
+            heapq.heappop(self.pauses)
+        return self.pauses[0][0] if self.pauses else None
+
+    def over(self, now: float) -> List[SetName]:
+        """The sets whose pause is over."""
+        found = []
+        while self.pauses and self.pauses[0][0] <= now:
+            until, name = heapq.heappop(self.pauses)
+            if self._counts(until, name):
+                found.append(name)
+        return found
+
+    def _counts(self, until: float, name: SetName) -> bool:
+        """Whether this is how long the set is set aside; it may have been resumed or forgotten."""
+        return self._marks.get(name, UNMARKED).waiting == until
