@@ -181,21 +181,13 @@ def test_events_without_sense(line: bytes) -> None:
         docker.notice(line)
 
 
-def test_lines_however_cut() -> None:
-    stream = b"one\ntwo\r\n\n  \n\x1ethree\nfour"
-    for pieces in ([stream], [stream[index:index + 1] for index in range(len(stream))], [stream[:6], stream[6:]]):
-        lines = docker.Lines()
-        assert [line for piece in pieces for line in lines.feed(piece)] == [b"one", b"two", b"three"]
-        assert list(lines.feed(b"\n")) == [b"four"]
-
-
-def test_a_line_without_end() -> None:
-    lines = docker.Lines()
-    with pytest.raises(ProtocolError):
-        for _ in range(docker.LINE_LIMIT):
-            list(lines.feed(b"x" * 4096))
-    with pytest.raises(ProtocolError):
-        list(docker.Lines().feed(b"x" * (docker.LINE_LIMIT + 1) + b"\n"))
+def test_events_may_be_records_and_have_a_limit() -> None:
+    lines = docker.event_lines()
+    lines.feed(b"one\r\n\x1etwo\n\x1e\n")
+    assert list(iter(lines.line, None)) == [b"one", b"two"]
+    lines.feed(b"x" * (docker.LINE_LIMIT + 1))
+    with pytest.raises(ProtocolError, match="an event longer than"):
+        lines.line()
 
 
 # -- requests and refusals

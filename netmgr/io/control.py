@@ -22,7 +22,7 @@ from netmgr.io.loop import READ, WRITE, Deadline, Loop
 from netmgr.io.peer import Peer, peer_of
 from netmgr.values.errors import ProtocolError
 from netmgr.values.text import Log
-from netmgr.wire.lines import LineBuffer
+from netmgr.wire.lines import Lines
 
 __all__ = ["ControlServer", "Listener", "adopt", "listen"]
 
@@ -32,6 +32,7 @@ ANSWERING_SECONDS = 0.002
 IDLE_SECONDS = 30.0
 ACCEPT_PAUSE = 1.0
 CHUNK = 4096
+LINE_LIMIT = 4096
 
 Reply = Callable[[str], None]
 Answer = Callable[[str, Peer, bool, Reply], None]       # line, whose, whether they may change something, called once with the text
@@ -150,7 +151,7 @@ class _Client:
         self._connection = connection
         self._asks = asks
         self._gone = gone
-        self._lines = LineBuffer()
+        self._lines = Lines(LINE_LIMIT)
         self._output = bytearray()
         self._ended = False
         loop.watch(connection.fileno(), self._turn)
@@ -194,13 +195,14 @@ class _Client:
         try:
             if not self._lines.waiting():
                 self._receive()
-            self.line = self._lines.line()
+            line = self._lines.line()
         except ProtocolError as error:
             self._output += b"ERROR: %s\n" % str(error).encode()
-            self._lines = LineBuffer()
+            self._lines = Lines(LINE_LIMIT)
             self._ended = True
             return
-        if self.line is not None:
+        if line is not None:
+            self.line = line.decode("utf-8", "backslashreplace")
             self.active = self._loop.now()
             self._asks(self)
 

@@ -9,22 +9,20 @@ it at random) and is short again once a connection has lasted.  What is known is
 until an engine tells otherwise.  Without a socket nothing is known, nothing is amiss (if `enabled` is auto) and the socket is looked
 for every `longest_retry`.
 
-Nothing waits: connecting to a unix socket succeeds or fails at once, as does sending a request into its empty buffer.  Every question
-has a deadline.  The stream of events has none once it has begun: a peer that dies closes it.
+Every question has a deadline.  The stream of events has none once it has begun: a peer that dies closes it.
 """
 
 import os
-import socket
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Union
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from netmgr.config.schema import Docker
+from netmgr.io.http_exchange import Exchange, Failure
 from netmgr.io.loop import Deadline, Loop
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import ContainerSeen
+from netmgr.values.text import reason
 from netmgr.wire import docker, http1
 from netmgr.wire.docker_questions import LIST, Question, Questions, successful
-
-RECEIVE = 1 << 18
 
 
 class Timing(NamedTuple):
@@ -40,61 +38,6 @@ class Timing(NamedTuple):
 
 
 TIMING = Timing()
-
-Failure = Union[OSError, ProtocolError]
-
-
-class Exchange:
-    """One request and its reply, on a connection of its own.  OSError when there is nobody to connect to.
-
-    receive(event) is called for every event of the reply and may close() or raise ProtocolError; failed(error) is the last call.
-    """
-
-    def __init__(self, loop: Loop, path: str, request: bytes, limit: Optional[int], patience: float,
-                 receive: Callable[[http1.Event], None], failed: Callable[[Failure], None]) -> None:
-        self._loop, self._receive, self._failed = loop, receive, failed
-        self._reply = http1.Reply(limit)
-        self._open = True
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        try:
-            self._socket.connect(path)
-            self._socket.sendall(request)
-        except OSError:
-            self._socket.close()
-            raise
-        loop.watch(self._socket.fileno(), self._readable)
-        self._deadline = loop.call_later(patience, lambda: self._fail(TimeoutError("no complete answer within %g s" % patience)))
-
-    def has_time(self) -> None:
-        """The reply may take for ever."""
-        self._deadline.cancel()
-
-    def close(self) -> None:
-        """Nothing more will be called."""
-        if self._open:
-            self._open = False
-            self._deadline.cancel()
-            self._loop.unwatch(self._socket.fileno())
-            self._socket.close()
-
-    def _readable(self, _events: int) -> None:
-        try:
-            data = self._socket.recv(RECEIVE)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._fail(error)
-            return
-        try:
-            for event in self._reply.feed(data) if data else self._reply.close():
-                if self._open:
-                    self._receive(event)
-        except ProtocolError as error:
-            self._fail(error)
-
-    def _fail(self, error: Failure) -> None:
-        self.close()
-        self._failed(error)
 
 
 class DockerSource:
@@ -117,7 +60,7 @@ class DockerSource:
         self._deadlines: Dict[str, Deadline] = {}
         self._questions: Optional[Questions] = None
         self._engine = docker.Engine("", "", False)
-        self._lines = docker.Lines()
+        self._lines = docker.event_lines()
         self._known = False             # an engine has told, and its word still counts
         self._failures = 0
         self._connected = self._asked = self._not_before = 0.0
@@ -153,7 +96,7 @@ class DockerSource:
 
     def _on_version(self, _question: Question, head: http1.Head, body: bytes) -> None:
         self._engine = docker.engine(successful(head, body))
-        self._lines = docker.Lines()
+        self._lines = docker.event_lines()
         request = docker.events_request(self._engine.api, self._settings.require_healthy)
         self._open("events", request, None, self._on_stream, self._lost)
 
@@ -167,7 +110,8 @@ class DockerSource:
         elif isinstance(event, http1.End):
             raise ProtocolError("the engine ended the stream of events")
         else:
-            self._take_in([each for each in map(docker.notice, self._lines.feed(event.data)) if each is not None])
+            self._lines.feed(event.data)
+            self._take_in([each for each in map(docker.notice, iter(self._lines.line, None)) if each is not None])
         self._advance()
 
     def _take_in(self, notices: List[docker.Notice]) -> None:
@@ -225,7 +169,7 @@ class DockerSource:
             self._later("retry", self._timing.longest_retry, self._connect)
             self._rest()
             return
-        self.state, self.error = "connecting" if self._known else "error", _reason(error)
+        self.state, self.error = "connecting" if self._known else "error", reason(error)
         self._say("warning", "%s: %s" % (self._settings.socket, self.error))
         if (self._known or self.pending) and "grace" not in self._deadlines:
             self._later("grace", self._settings.grace, self._give_up)
@@ -310,7 +254,3 @@ class DockerSource:
     def _cancel(self, name: str) -> None:
         if name in self._deadlines:
             self._deadlines.pop(name).cancel()
-
-
-def _reason(error: Failure) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -21,7 +21,7 @@ from netmgr.values.errors import ProtocolError
 from netmgr.values.records import Condition, Page, Pair, Seen
 from netmgr.values.text import Log, reason
 from netmgr.wire import etcd, http1
-from netmgr.wire.docker import Lines
+from netmgr.wire.lines import Lines
 
 SMALL = 1 << 20                 # bytes of an answer that is no list
 FIRST_PAUSE = 0.1               # seconds
@@ -92,7 +92,7 @@ class FleetSource:
         self._at = random.randrange(len(self._members))
         self._asking: Optional[Asking] = None
         self._stream: Optional[Stream] = None
-        self._lines = Lines()
+        self._lines = Lines(SMALL, "an event")
         self._headers: etcd.Headers = ()
         self._deadlines: Dict[str, Deadline] = {}
         self._failures = 0
@@ -305,7 +305,7 @@ class FleetSource:
 
     def _watch(self) -> None:
         self._close_stream()
-        self._lines = Lines()
+        self._lines = Lines(SMALL, "an event")
         request = etcd.watch_request(self._host(), self._follower.watches(), self._headers)
         try:
             self._stream = Stream(self._loop, self._members[self._at], request, self._on_stream, self._on_stream_refused, self._lost)
@@ -313,7 +313,8 @@ class FleetSource:
             self._lost(problem)
 
     def _on_stream(self, data: bytes) -> None:
-        for line in self._lines.feed(data):
+        self._lines.feed(data)
+        for line in iter(self._lines.line, None):
             if self._stream is None:
                 break
             self._on_seen(etcd.seen(line))

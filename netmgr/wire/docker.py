@@ -21,6 +21,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import ContainerSeen, Endpoint
 from netmgr.wire import http1
+from netmgr.wire.lines import Lines
 
 LOWEST_API, HIGHEST_API = (1, 24), (1, 52)
 
@@ -28,7 +29,7 @@ VERSION_LIMIT = 1 << 20
 LIST_LIMIT = 64 << 20
 INSPECT_LIMIT = 4 << 20
 LINE_LIMIT = 1 << 20
-SEPARATORS = b" \t\r\n\x1e"      # RFC 7464 puts a record separator before each object
+SEPARATORS = b" \t\r\n\x1e"
 NUMBER_DIGITS = 20
 IDENTIFIER_LENGTH = 128
 ERROR_LENGTH = 200
@@ -65,27 +66,9 @@ class Listing(NamedTuple):
     unclear: Tuple[str, ...]
 
 
-class Lines:
-    """The events' stream, cut into lines."""
-
-    def __init__(self) -> None:
-        self._rest = bytearray()
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """The lines that these bytes complete, without empty ones.  ProtocolError when one is too long."""
-        first, *others = data.split(b"\n")
-        self._append(first)
-        for other in others:
-            line = bytes(self._rest).strip(SEPARATORS)
-            self._rest.clear()
-            self._append(other)
-            if line:
-                yield line
-
-    def _append(self, data: bytes) -> None:
-        self._rest += data
-        if len(self._rest) > LINE_LIMIT:
-            raise ProtocolError("an event of more than %d bytes" % LINE_LIMIT)
+def event_lines() -> Lines:
+    """What cuts the stream of events, which may have record separators (RFC 7464) before each."""
+    return Lines(LINE_LIMIT, "an event", SEPARATORS)
 
 
 def version_request() -> bytes:
