@@ -60,7 +60,7 @@ def test_an_element_that_came_twice_is_noticed_and_counts_once() -> None:
 
 def test_descriptions_of_sets() -> None:
     def read(name: str) -> Tuple[Any, ...]:
-        return tuple(nft_read.set_info(payload_of("getset-" + name), NAME, 9))[1:]
+        return tuple(nft_read.set_info(payload_of("getset-" + name), NAME, 9))[1:-2]
     assert read("plain") == (IPV4_ADDR, 4, 0, 99, 0, (9, 1), 3)
     assert read("six") == (IPV6_ADDR, 16, NFT_SET_INTERVAL, 0, 0, (9, 3), 2)
     assert read("names") == (IFNAME, 16, NFT_SET_INTERVAL, 0, 0, (9, 4), 2)
@@ -70,11 +70,37 @@ def test_descriptions_of_sets() -> None:
 
 
 @pytest.mark.parametrize(("number", "name"), [
-    (7, "ipv4_addr"), (41, "ifname"), (13, "inet_service"), (63, "63"), (0, "0"),
+    (7, "ipv4_addr"), (41, "ifname"), (13, "inet_service"), (20, "iface_index"), (36, "dscp"), (63, "63"), (0, "0"),
     (7 << 12 | 12 << 6 | 13, "ipv4_addr . inet_proto . inet_service"), (1 << 6, "1 . 0"), (0xFFFFFFFF, "3 . 63 . 63 . 63 . 63 . 63"),
 ])
 def test_types(number: int, name: str) -> None:
     assert nft_read.type_name(number) == name
+
+
+def newset(*attributes_: bytes) -> memoryview:
+    known = [attribute(4, (7).to_bytes(4, "big")), attribute(5, (4).to_bytes(4, "big")), attribute(16, (1).to_bytes(8, "big"))]
+    return memoryview(bytes(4) + b"".join([*known, *attributes_]))
+
+
+@pytest.mark.parametrize(("userdata", "merges"), [
+    ("", False), ("000402000000", False), ("00040200000002040100000007036869 00", True), ("020400000000", False), ("0204010000", False),
+    ("02", False), ("0200", False), ("07ff02040100000002", False), ("0703686900 0204010000000304", True),
+])
+def test_auto_merge_sets(userdata: str, merges: bool) -> None:
+    assert nft_read.set_info(newset(attribute(13, bytes.fromhex(userdata))), NAME, 1).merges is merges
+
+
+def test_userdata_of_any_kind_are_no_error() -> None:
+    source = random.Random(5)
+    for _ in range(2000):
+        userdata = source.randbytes(source.randrange(20))
+        assert nft_read.set_info(newset(attribute(13, userdata)), NAME, 1).merges in (True, False)
+
+
+def test_tables_with_an_owner() -> None:
+    assert not nft_read.owned(payload_of("gettable"))
+    assert nft_read.owned(memoryview(bytes(4) + attribute(2, bytes(3) + b"\2") + attribute(7, bytes(4))))
+    assert nft_read.set_info(newset(), NAME, 1, True).owned
 
 
 def test_generations_tables_and_commits() -> None:

@@ -10,6 +10,7 @@ from netmgr.values.sets import (
     IFNAME,
     IPV4_ADDR,
     IPV6_ADDR,
+    NFT_SET_ANONYMOUS,
     NFT_SET_CONCAT,
     NFT_SET_CONSTANT,
     NFT_SET_EVAL,
@@ -57,7 +58,12 @@ def name(text: str) -> bytes:
     (info(IPV4_ADDR), Form(IPV4_ADDR)),
     (info(IPV6_ADDR, NFT_SET_INTERVAL), Form(IPV6_ADDR, interval=True)),
     (info(IPV4_ADDR, NFT_SET_TIMEOUT | NFT_SET_EVAL), Form(IPV4_ADDR, timeout=True)),
-    (info(IFNAME, NFT_SET_EXPR | NFT_SET_CONSTANT), Form(IFNAME)),
+    (info(IFNAME, NFT_SET_EXPR), Form(IFNAME)),
+    (info(IPV4_ADDR, NFT_SET_INTERVAL)._replace(merges=True), Form(IPV4_ADDR, interval=True, merge=True)),
+    (info(IPV4_ADDR)._replace(merges=True), Form(IPV4_ADDR)),
+    (info(IPV4_ADDR)._replace(owned=True), None),
+    (info(IPV4_ADDR, NFT_SET_CONSTANT), None),
+    (info(IPV4_ADDR, NFT_SET_ANONYMOUS | NFT_SET_EVAL), None),
     (info(IPV4_ADDR, NFT_SET_MAP), None),
     (info(IPV4_ADDR, NFT_SET_OBJECT), None),
     (info(IPV4_ADDR, NFT_SET_CONCAT), None),
@@ -80,6 +86,10 @@ def test_form_of(described: SetInfo, form: Optional[Form]) -> None:
     (info(IPV4_ADDR), "interfaces", "its type is ipv4_addr; interfaces need ifname"),
     (info(IPV4_ADDR, NFT_SET_MAP), "addresses", "it is a map; expected a set of ipv4_addr or ipv6_addr"),
     (info("13"), "interfaces", "its type is not one that netmgr fills; expected ifname"),
+    (info(IPV4_ADDR, NFT_SET_CONSTANT), "addresses", "it is constant: a set with flags constant takes no further elements"),
+    (info(IPV4_ADDR, NFT_SET_ANONYMOUS | NFT_SET_EVAL), "addresses",
+     "it is a meter, which only its rule fills; expected a set of ipv4_addr or ipv6_addr"),
+    (info(IPV4_ADDR)._replace(owned=True), "addresses", "its table belongs to another program, and only that may change it"),
     (info(IPV4_ADDR, NFT_SET_CONCAT), "addresses", "its type is not one that netmgr fills; expected ipv4_addr or ipv6_addr"),
 ])
 def test_misfit(described: SetInfo, holds: str, reason: Optional[str]) -> None:
@@ -139,7 +149,7 @@ def test_an_element_as_text(form: Form, element: bytes, expected: str) -> None:
 def test_element_lists() -> None:
     two = [key("192.0.2.10"), key("192.0.2.9")]
     assert element_list(Form(IPV4_ADDR), two) == '192.0.2.9 comment "netmgr", 192.0.2.10 comment "netmgr"'
-    assert element_list(Form(IPV4_ADDR, timeout=True), two[:1]) == '192.0.2.10 timeout 0s comment "netmgr"'
+    assert element_list(Form(IPV4_ADDR, timeout=True), two[:1]) == '192.0.2.10 timeout 3650d comment "netmgr"'
 
 
 def test_a_transaction_as_text() -> None:
@@ -164,7 +174,7 @@ def test_long_lists_are_what_their_elements_are_one_by_one() -> None:
     for form in (Form(IPV4_ADDR), Form(IPV6_ADDR, timeout=True)):
         keys = [bytes(form.width), b"\xff" * form.width] + [source.randbytes(form.width) for _ in range(500)]
         keys += [bytes(each if source.random() < 0.4 else 0 for each in key) for key in keys[2:]]
-        suffix = ' timeout 0s comment "netmgr"' if form.timeout else ' comment "netmgr"'
+        suffix = ' timeout 3650d comment "netmgr"' if form.timeout else ' comment "netmgr"'
         keys = [key for key in keys if form.width == 4 or any(key[:10]) or not any(key)]      # ::192.0.2.1 has two notations
         assert element_list(form, keys) == ", ".join(element_text(form, key) + suffix for key in sorted(keys))
     assert element_list(Form(IPV6_ADDR), [bytes(10) + b"\xff\xff\xc0\0\2\1"]) == '::ffff:192.0.2.1 comment "netmgr"'
@@ -172,8 +182,9 @@ def test_long_lists_are_what_their_elements_are_one_by_one() -> None:
 
 
 def test_names_for_which_nft_has_no_notation() -> None:
-    form, odd = Form(IFNAME), [name.ljust(16, b"\0") for name in (b'a"b', b"l\xff")]
+    form, odd = Form(IFNAME), [name.ljust(16, b"\0") for name in (b'a"b', b"l\xff", b"a" * 14 + b"*", b"lan\\x", b"lan\\x*")]
     assert element_list(form, odd) == ""
-    assert list(text([ChangeElements(NAME, form, [], odd)])) == [
+    assert element_list(form, [b"a" * 13 + b"*\0\0"]) == '"aaaaaaaaaaaaa\\*" comment "netmgr"'
+    assert list(text([ChangeElements(NAME, form, [], odd[:2])])) == [
         '# add element inet filter wan_ips { "a"b" }: nft has no notation for this name',
         '# add element inet filter wan_ips { "l\ufffd" }: nft has no notation for this name']

@@ -53,7 +53,7 @@ class Nft:
             answers = self._ask(questions, nft.FAMILIES[name.family])
         except (FileNotFoundError, ValueError):
             return None
-        return nft_read.set_info(answers[1], name, nft_read.table_handle(answers[0]))
+        return nft_read.set_info(answers[1], name, nft_read.table_handle(answers[0]), nft_read.owned(answers[0]))
 
     def read(self, info: SetInfo) -> Reading:
         """Everything that a set with addresses or names holds.  OSError (FileNotFoundError: this set is gone), ProtocolError.

@@ -22,6 +22,8 @@ WIDTHS = {IPV4_ADDR: 4, IPV6_ADDR: 16, IFNAME: 16}
 
 COMMENT = "netmgr"
 
+_FILLED_BY_NOBODY = NFT_SET_ANONYMOUS | NFT_SET_CONSTANT | NFT_SET_MAP | NFT_SET_OBJECT | NFT_SET_CONCAT
+
 
 class SetName(NamedTuple):
     """Where a set is; `family` as nft writes it: inet, ip, ip6, arp, bridge, netdev."""
@@ -35,11 +37,12 @@ class SetName(NamedTuple):
 
 
 class Form(NamedTuple):
-    """How a set wants its elements: the type's name, whether as ranges, and whether elements could expire."""
+    """How a set wants its elements: the type's name, whether as ranges, whether elements could expire, whether touching ranges as one."""
 
     type: str
     interval: bool = False
     timeout: bool = False
+    merge: bool = False
 
     @property
     def width(self) -> int:
@@ -51,7 +54,8 @@ class SetInfo(NamedTuple):
     """A set as the kernel describes it.  `type` is nft's name of the key type or, of a type not known here, its number.
 
     `identity` is (table handle, set handle): another pair under the same name is another set.  `size` 0 is unlimited; `timeout`
-    is the default in milliseconds, 0 none; `elements` is their number where the kernel tells it (6.18), else None.
+    is the default in milliseconds, 0 none; `elements` is their number where the kernel tells it (6.18), else None.  `merges`: it is an
+    auto-merge set, which concerns nobody but nft; `owned`: its table belongs to another program.
     """
 
     name: SetName
@@ -62,6 +66,8 @@ class SetInfo(NamedTuple):
     timeout: int
     identity: Tuple[int, int]
     elements: Optional[int]
+    merges: bool = False
+    owned: bool = False
 
 
 class Contents(NamedTuple):
@@ -113,9 +119,10 @@ def names_of(changes: Iterable[Change]) -> Set[SetName]:
 
 def form_of(info: SetInfo) -> Optional[Form]:
     """The form of the elements that a set takes; None when netmgr can fill no set of this kind."""
-    if info.type not in WIDTHS or info.key_length != WIDTHS[info.type] or info.flags & (NFT_SET_MAP | NFT_SET_OBJECT | NFT_SET_CONCAT):
+    if info.type not in WIDTHS or info.key_length != WIDTHS[info.type] or info.owned or info.flags & _FILLED_BY_NOBODY:
         return None
-    return Form(info.type, bool(info.flags & NFT_SET_INTERVAL), bool(info.flags & NFT_SET_TIMEOUT))
+    interval = bool(info.flags & NFT_SET_INTERVAL)
+    return Form(info.type, interval, bool(info.flags & NFT_SET_TIMEOUT), interval and info.merges)
 
 
 def misfit(info: SetInfo, holds: str) -> Optional[str]:
@@ -123,6 +130,12 @@ def misfit(info: SetInfo, holds: str) -> Optional[str]:
     right = IFNAME if holds == "interfaces" else "%s or %s" % (IPV4_ADDR, IPV6_ADDR)
     if info.flags & (NFT_SET_MAP | NFT_SET_OBJECT):
         return "it is a map; expected a set of %s" % right
+    if info.flags & NFT_SET_ANONYMOUS:
+        return "it is a meter, which only its rule fills; expected a set of %s" % right
+    if info.flags & NFT_SET_CONSTANT:
+        return "it is constant: a set with flags constant takes no further elements"
+    if info.owned:
+        return "its table belongs to another program, and only that may change it"
     if form_of(info) is None:
         return "its type is not one that netmgr fills; expected %s" % right
     if (info.type == IFNAME) != (holds == "interfaces"):

@@ -19,16 +19,23 @@ from netmgr.values.errors import ProtocolError
 from netmgr.values.events import RulesetChanged
 from netmgr.values.sets import COMMENT, NFT_SET_EVAL, NFT_SET_INTERVAL, NFT_SET_TIMEOUT, Contents, SetInfo, SetName
 from netmgr.wire.netlink import Buffer, Message, attributes, messages
-from netmgr.wire.nft import KEY_TYPES, NFNL_SUBSYS_NFTABLES, NFT_MSG_NEWGEN
+from netmgr.wire.nft import NFNL_SUBSYS_NFTABLES, NFT_MSG_NEWGEN
 
 NFTA_GEN_ID, NFTA_GEN_PROC_PID, NFTA_GEN_PROC_NAME = 1, 2, 3
-NFTA_TABLE_HANDLE = 4
+NFTA_TABLE_HANDLE, NFTA_TABLE_OWNER = 4, 7
 NFTA_SET_TABLE, NFTA_SET_NAME, NFTA_SET_FLAGS, NFTA_SET_KEY_TYPE, NFTA_SET_KEY_LEN = 1, 2, 3, 4, 5
-NFTA_SET_DESC, NFTA_SET_TIMEOUT, NFTA_SET_HANDLE, NFTA_SET_COUNT = 9, 11, 16, 20
+NFTA_SET_DESC, NFTA_SET_TIMEOUT, NFTA_SET_USERDATA, NFTA_SET_HANDLE, NFTA_SET_COUNT = 9, 11, 13, 16, 20
 NFTA_SET_DESC_SIZE = 1
 
 _NFGENMSG = struct.Struct(">BBH")
-_TYPES = {**{number: name for name, number in KEY_TYPES.items()}, 9: "ether_addr", 12: "inet_proto", 13: "inet_service", 19: "mark"}
+_TYPES = {
+    7: "ipv4_addr", 8: "ipv6_addr", 9: "ether_addr", 10: "ether_type", 11: "arp_op", 12: "inet_proto", 13: "inet_service", 14:
+    "icmp_type", 15: "tcp_flag", 16: "dccp_pkttype", 17: "mh_type", 18: "time", 19: "mark", 20: "iface_index", 21: "iface_type", 22:
+    "realm", 23: "classid", 24: "uid", 25: "gid", 26: "ct_state", 27: "ct_dir", 28: "ct_status", 29: "icmpv6_type", 30: "ct_label", 31:
+    "pkt_type", 32: "icmp_code", 33: "icmpv6_code", 34: "icmpx_code", 35: "devgroup", 36: "dscp", 37: "ecn", 38: "fib_addrtype", 39:
+    "boolean", 40: "ct_event", 41: "ifname", 42: "igmp_type", 43: "date", 44: "hour", 45: "day", 46: "cgroupsv2",
+}
+_UDATA_SET_MERGE = 2    # NFTNL_UDATA_SET_MERGE_ELEMENTS
 _BITS = 6               # that a type takes in the number of a concatenation
 _COMMENT = COMMENT.encode()
 _RECORD = ffi.sizeof("struct nftcodec_element")
@@ -107,6 +114,11 @@ def table_handle(payload: memoryview) -> int:
     return _integer(_attributes(payload), NFTA_TABLE_HANDLE, 8)
 
 
+def owned(payload: memoryview) -> bool:
+    """NFT_MSG_NEWTABLE: whether one program alone may change the table."""
+    return NFTA_TABLE_OWNER in _attributes(payload)
+
+
 def type_name(number: int) -> str:
     """What nft calls a type or a concatenation of types; of a rare one the number."""
     rest, last = number >> _BITS, number & (1 << _BITS) - 1
@@ -114,8 +126,8 @@ def type_name(number: int) -> str:
     return "%s . %s" % (type_name(rest), name) if rest else name
 
 
-def set_info(payload: memoryview, name: SetName, table: int) -> SetInfo:
-    """NFT_MSG_NEWSET, in the table with this handle."""
+def set_info(payload: memoryview, name: SetName, table: int, owned: bool = False) -> SetInfo:
+    """NFT_MSG_NEWSET, in the table with this handle, which may be owned."""
     found = _attributes(payload)
     number = _integer(found, NFTA_SET_KEY_TYPE, 4)
     described = attributes(found.get(NFTA_SET_DESC, memoryview(b"")))
@@ -127,7 +139,18 @@ def set_info(payload: memoryview, name: SetName, table: int) -> SetInfo:
         size=_integer(described, NFTA_SET_DESC_SIZE, 4) if NFTA_SET_DESC_SIZE in described else 0,
         timeout=_integer(found, NFTA_SET_TIMEOUT, 8) if NFTA_SET_TIMEOUT in found else 0,
         identity=(table, _integer(found, NFTA_SET_HANDLE, 8)),
-        elements=_integer(found, NFTA_SET_COUNT, 4) if NFTA_SET_COUNT in found else None)
+        elements=_integer(found, NFTA_SET_COUNT, 4) if NFTA_SET_COUNT in found else None,
+        merges=NFTA_SET_USERDATA in found and _merges(bytes(found[NFTA_SET_USERDATA])),
+        owned=owned)
+
+
+def _merges(userdata: bytes) -> bool:
+    """What nft notes for itself: a string of { u8 type; u8 length; u8 data[length]; }; whatever does not read as that is none of nft's."""
+    while len(userdata) >= 2 and len(userdata) >= 2 + userdata[1]:
+        if userdata[0] == _UDATA_SET_MERGE:
+            return any(userdata[2:2 + userdata[1]])
+        userdata = userdata[2 + userdata[1]:]
+    return False
 
 
 def ruleset_changes(buffer: Buffer) -> List[RulesetChanged]:

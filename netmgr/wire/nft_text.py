@@ -6,6 +6,9 @@ from netmgr._nftcodec import ffi, lib
 from netmgr.values import addresses
 from netmgr.values.sets import COMMENT, IFNAME, Change, ChangeElements, CreateSet, CreateTable, Form
 
+FOREVER = "3650d"       # 0s is the set's default, and `never` is refused by nft before 1.1; netmgr makes it never when it sees it
+NAME_LONGEST = 15       # bytes between quotation marks
+
 
 def text(changes: Sequence[Change]) -> Iterator[str]:
     """The transaction as nft commands, in the order in which they take effect."""
@@ -32,7 +35,7 @@ def _command(verb: str, change: ChangeElements, elements: Sequence[bytes]) -> It
 
 def element_list(form: Form, elements: Iterable[bytes], with_comment: bool = True) -> str:
     """Elements with netmgr's comment, as nft reads them between braces.  Names for which nft has no notation are left out."""
-    suffix = (" timeout 0s" if form.timeout else "") + ' comment "%s"' % COMMENT if with_comment else ""
+    suffix = (" timeout %s" % FOREVER if form.timeout else "") + ' comment "%s"' % COMMENT if with_comment else ""
     if form.type == IFNAME:
         elements = [each for each in elements if _has_notation(form, each)]
     if form.interval or form.type == IFNAME:
@@ -70,6 +73,7 @@ def element_text(form: Form, element: bytes) -> str:
 
 
 def _has_notation(form: Form, element: bytes) -> bool:
-    """Whether nft can be told this name: it knows no escape for a quotation mark, and reads UTF-8."""
-    name = element[:form.width]
-    return b'"' not in name and name.decode("utf-8", "replace").encode() == name
+    """Whether nft can be told this name: it knows no escape for a quotation mark, drops a backslash, and reads UTF-8."""
+    name = element[:form.width].rstrip(b"\0")
+    starred = name.endswith(b"*")
+    return not (b'"' in name or b"\\" in name or len(name) + starred > NAME_LONGEST) and name.decode("utf-8", "replace").encode() == name
