@@ -28,7 +28,6 @@ from netmgr.values.text import number
 NEEDS_CAPABILITY = "the kernel refuses access to nf_tables: netmgr needs the capability CAP_NET_ADMIN (or root)"
 UNSETTLED = "links and addresses cannot be read just now, the sets follow as soon as they can"
 LOG_AGAIN = 1.0
-KEPT = {"keep": "stay in their sets", "remove": "are removed"}
 
 
 class Options(NamedTuple):
@@ -80,7 +79,6 @@ class Daemon:
         self._sources.stop()
         self._keeper.stop()
         self._control.close()
-        self._log("info", "stopped; netmgr's elements %s" % KEPT[self._keeper.config.nftables.on_stop])
 
     # -- what the control socket asks for
 

@@ -105,14 +105,20 @@ class Keeper:
         self._files.doubt(self.model)
 
     def stop(self) -> None:
-        """Leave the sets as `on_stop` says."""
-        if self.config.nftables.on_stop == "remove":
-            names = list(self.model.sets)
-            self.model.retire_all()
-            self.repairs.settle()
-            self._files.remove(names)
-        else:
+        """Leave the sets as `on_stop` says, and say how they are left."""
+        if self.config.nftables.on_stop == "keep":
             self._files.write(self.model, at_once=True)
+            self._log("info", "stopped; netmgr's elements stay in their sets")
+            return
+        names = list(self.model.sets)
+        self.model.retire_all()
+        self.repairs.settle()
+        self._files.remove(names)
+        left = ["%s (%s)" % (name, managed.error or "it could not be read") for name, managed in self.model.sets.items()]
+        if left:
+            self._log("warning", "stopped; netmgr's elements could not be removed from %s" % ", ".join(left))
+        else:
+            self._log("info", "stopped; netmgr's elements %s removed" % ("would be" if self._dry_run else "are"))
 
     # -- inner parts
 

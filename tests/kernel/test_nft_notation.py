@@ -16,12 +16,16 @@ from tests.waiting import eventually
 
 PROGRAMS = pytest.mark.parametrize("program", programs(), ids=lambda program: program.name)
 
-NAMES = ["eth0", "a*", "*", "**", "a**", "a" * 13 + "*", "a" * 14 + "*", "a" * 15, "lan\\x", "lan\\x*", "a\\", "\\", "\\*", "a\\*", "a'b", "a$b",
-         "a;b", "{a}", "a#b", "#", "$x", "@x", "a,b", "a=b", "a\x01b", "ä" * 7, "ä*", "-", "0", "0x1", "1.2.3.4", "lo!", "a%b", "~", "a?b", "a[b]"]
+NAMES = ["eth0", "a*", "*", "**", "a**", "a" * 13 + "*", "a" * 14 + "*", "a" * 15, "lan\\x", "lan\\x*", "a\\", "\\", "\\*", "a\\*",
+         "a'b", "a$b", "a;b", "{a}", "a#b", "#", "$x", "@x", "a,b", "a=b", "a\x01b", "ä" * 7, "ä*", "-", "0", "0x1", "1.2.3.4",
+         "lo!", "a%b", "~", "a?b", "a[b]"]
 
-TYPES = ("ipv4_addr ipv6_addr ether_addr ether_type arp_op inet_proto inet_service icmp_type tcp_flag dccp_pkttype mh_type time mark iface_index "
-         "iface_type realm classid uid gid ct_state ct_dir ct_status icmpv6_type pkt_type icmp_code icmpv6_code icmpx_code devgroup dscp ecn "
-         "fib_addrtype boolean ifname igmp_type cgroupsv2").split()
+TYPES = [
+    "ipv4_addr", "ipv6_addr", "ether_addr", "ether_type", "arp_op", "inet_proto", "inet_service", "icmp_type", "tcp_flag",
+    "dccp_pkttype", "mh_type", "time", "mark", "iface_index", "iface_type", "realm", "classid", "uid", "gid", "ct_state", "ct_dir",
+    "ct_status", "icmpv6_type", "pkt_type", "icmp_code", "icmpv6_code", "icmpx_code", "devgroup", "dscp", "ecn", "fib_addrtype",
+    "boolean", "ifname", "igmp_type", "cgroupsv2",
+]
 
 
 def load(lab: Lab, program: Program, text: str) -> None:

@@ -1,0 +1,67 @@
+"""The keeper of the sets on a kernel of dictionaries: how it ends."""
+
+import errno
+from typing import List, Tuple
+
+import pytest
+
+from netmgr.io.loop import Loop
+from netmgr.io.rtnetlink import Snapshot
+from netmgr.io.systemd import Manager
+from netmgr.keeper import Keeper
+from netmgr.values.events import LinkSeen
+from tests.fakekernel import FakeKernel
+from tests.workbench import WAN, configuration, named, seen
+
+REMOVE = WAN + "nftables: {on_stop: remove}\n"
+
+
+class House:
+    """A keeper whose only source tells of eth0 with 192.0.2.1."""
+
+    def __init__(self, text: str, dry_run: bool = False) -> None:
+        self.log: List[Tuple[str, str]] = []
+        self.kernel = FakeKernel()
+        loop = Loop()
+        self.keeper = Keeper(loop, self.kernel, Manager(loop.now, lambda: "", loop.call_later), configuration(text), None, lambda: None,
+                             lambda level, line: self.log.append((level, line)), dry_run)
+
+    def settle(self) -> None:
+        self.keeper.snapshot(Snapshot([LinkSeen(1, "eth0", True)], {}, True))
+        self.keeper.events([seen("192.0.2.1/24")])
+        self.keeper.settle()
+
+
+@pytest.mark.parametrize(("text", "dry_run", "last", "left"), [
+    (WAN, False, "stopped; netmgr's elements stay in their sets", 1),
+    (REMOVE, False, "stopped; netmgr's elements are removed", 0),
+    (REMOVE, True, "stopped; netmgr's elements would be removed", 0),
+])
+def test_the_last_line_says_what_became_of_the_elements(text: str, dry_run: bool, last: str, left: int) -> None:
+    house = House(text, dry_run)
+    house.kernel.make(named("wan_ips"), "ipv4_addr")
+    house.settle()
+    house.keeper.stop()
+    assert house.log[-1] == ("info", last)
+    assert len(house.kernel.sets[named("wan_ips")].ours) == left
+
+
+def test_the_last_line_does_not_promise_what_failed() -> None:
+    house = House(REMOVE)
+    for name in ("wan_ips", "wan_ipv6"):
+        house.kernel.make(named(name), "ipv4_addr")
+    house.settle()
+    house.kernel.refuses[named("wan_ips")] = (errno.EPERM, "not permitted")
+    house.keeper.stop()
+    assert house.log[-1] == ("warning", "stopped; netmgr's elements could not be removed from inet filter wan_ips (not permitted)")
+    assert not house.kernel.sets[named("wan_ipv6")].ours
+
+
+def test_what_cannot_be_read_is_not_called_removed() -> None:
+    house = House(REMOVE)
+    house.kernel.make(named("wan_ips"), "ipv4_addr")
+    house.settle()
+    house.kernel.unreadable[named("wan_ips")] = OSError(errno.EIO, "no answer")
+    house.keeper.doubt()
+    house.keeper.stop()
+    assert house.log[-1][0] == "warning" and "wan_ips" in house.log[-1][1]
