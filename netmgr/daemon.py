@@ -14,6 +14,7 @@ from netmgr.io.include_files import IncludeFiles
 from netmgr.io.log import Log
 from netmgr.io.loop import Loop
 from netmgr.io.nft import Nft
+from netmgr.io.rights import give_up_rights
 from netmgr.io.ruleset import Ruleset
 from netmgr.keeper import Keeper
 from netmgr.show import commands
@@ -213,6 +214,7 @@ def run(config_path: str, socket_path: Optional[str], log_level: Optional[str], 
     except (OSError, ProtocolError) as problem:
         log("error", str(problem))
         return 1
+    _give_up_rights(log)
     loop.run()
     daemon.stop()
     return 0
@@ -225,6 +227,13 @@ def edge(loop: Loop, log: Log) -> Edge:
     except PermissionError:
         raise OSError(NEEDS_CAPABILITY) from None
     return Edge(ruleset, lambda config, keeper: recipes(config, loop, ruleset, keeper, log))
+
+
+def _give_up_rights(log: Log) -> None:
+    try:
+        give_up_rights()
+    except OSError as problem:
+        log("warning", "the rights of root cannot be given up: %s" % problem.strerror)
 
 
 def _socket_of(config: Config) -> Tuple[object, ...]:

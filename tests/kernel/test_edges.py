@@ -11,10 +11,11 @@ import pytest
 
 from netmgr.cli import main
 from netmgr.io.nft import Nft
+from netmgr.io.rights import CAP_NET_ADMIN
 from netmgr.io.rtnetlink import RequestSocket
 from netmgr.values.errors import ProtocolError
 from netmgr.values.text import reason
-from tests.kernel.lab import Lab
+from tests.kernel.lab import Lab, forces_buffers
 from tests.kernel.running import CONFIG, ROOT, RULESET, Netmgr
 from tests.waiting import eventually
 
@@ -64,6 +65,24 @@ def test_a_kernel_that_cannot_be_asked_is_told_and_no_output_error(
         monkeypatch.setattr(RequestSocket, "snapshot", refuse)
         assert main(["diff", "--config", str(config)]) == 1
         assert capsys.readouterr() == ("", "netmgr: %s\n" % problem)
+
+
+def test_root_gives_up_what_it_does_not_need(lab: Lab) -> None:
+    lab.nft(RULESET)
+    lab.link("eth0")
+    netmgr = Netmgr(lab)
+    assert netmgr.process is not None
+    lines = Path("/proc/%d/status" % netmgr.process.pid).read_text().splitlines()
+    status = dict(line.split(":\t", 1) for line in lines)
+    assert {int(status[kind], 16) for kind in ("CapPrm", "CapEff", "CapBnd")} == {1 << CAP_NET_ADMIN}
+    assert (int(status["CapInh"], 16), int(status["CapAmb"], 16), status["NoNewPrivs"]) == (0, 0, "1")
+    assert status["Groups"].split() == [] or not forces_buffers()
+    lab.run("ip addr add 192.0.2.1/24 dev eth0")
+    netmgr.holds("wan_ips", "192.0.2.1")
+    assert netmgr.ask("reload").startswith("OK: ") and netmgr.ask("resync").startswith("OK: ")
+    lab.nft("flush ruleset\n" + RULESET)
+    netmgr.holds("wan_ips", "192.0.2.1")
+    assert netmgr.stop() == 0 and not netmgr.socket.exists()
 
 
 def test_a_log_that_nobody_reads_holds_up_nothing(lab: Lab) -> None:

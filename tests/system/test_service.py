@@ -18,7 +18,7 @@ def test_the_units_are_in_order(host: Host) -> None:
     assert (status, output) == (0, "")
     host.run("systemd-analyze security --offline=yes --threshold=15 netmgr.service")
     assert "nftables.service" in host.show("After") and "nftables.service" not in host.show("Requires")
-    assert host.show("Type") == ("notify" if "252" in host.run("systemctl --version") else "notify-reload")
+    assert host.show("Type") == "notify"
 
 
 def test_ready_means_that_the_sets_are_right(host: Host) -> None:
@@ -64,6 +64,26 @@ def test_reload_takes_a_good_file_and_refuses_a_broken_one(host: Host) -> None:
     host.configure(CONFIG)
     host.run("systemctl reload netmgr")
     assert (host.elements("wan_ips"), host.elements("lan_ips")) == ({"192.0.2.1"}, set())
+
+
+def test_one_reload_is_one_reload(host: Host) -> None:
+    host.run("systemctl reload netmgr")
+    assert len([entry for entry in host.daemon_entries() if entry["MESSAGE"].startswith("reload: ")]) == 1
+    assert host.state() == "active"
+
+
+def test_many_restarts_in_a_row_are_no_failure(host: Host) -> None:
+    for _time in range(12):
+        host.run("systemctl restart netmgr.socket && systemctl restart netmgr")
+    assert (host.state(), host.state("netmgr.socket")) == ("active", "active")
+    assert host.elements("wan_ips") == {"192.0.2.1"}
+
+
+def test_what_it_can_write_it_cannot_execute(host: Host) -> None:
+    mounts = [line.split() for line in host.run("cat /proc/%d/mounts" % host.pid()).splitlines()]
+    for place in ("/run", "/tmp"):
+        options = [fields[3].split(",") for fields in mounts if fields[1] == place][-1]
+        assert "noexec" in options, place
 
 
 def test_hangup_reloads_too(host: Host) -> None:
