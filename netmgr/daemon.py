@@ -22,7 +22,7 @@ from netmgr.show.answers import SetContents, Status
 from netmgr.show.status import SourcesStatus, SourceStatus, everything, set_contents, summary
 from netmgr.sources import Recipe, Running, Sources, recipes
 from netmgr.sync.reconciler import Kernel
-from netmgr.values.errors import ConfigError, ProtocolError
+from netmgr.values.errors import ConfigError
 from netmgr.values.sets import Change, ChangeElements
 from netmgr.values.text import number
 
@@ -49,7 +49,7 @@ class Edge(NamedTuple):
 
 
 class Daemon:
-    """One running netmgr: start() begins, the loop does the rest, stop() is the clean end.  Making one may fail: OSError, ProtocolError."""
+    """One running netmgr: start() begins, the loop does the rest, stop() is the clean end.  Making one may fail: OSError."""
 
     def __init__(self, loop: Loop, options: Options, config: Config, log: Log, edge: Edge) -> None:
         self._loop, self._options, self._log, self._edge = loop, options, log, edge
@@ -61,7 +61,7 @@ class Daemon:
         try:
             self._keeper = Keeper(loop, edge.kernel, self._manager, config, self._directory(config), self._ready, log, options.dry_run)
             self._first = self._sources.prepare(edge.recipes(config, self._keeper))
-        except (OSError, ProtocolError):
+        except OSError:
             self._control.close()
             raise
 
@@ -130,11 +130,14 @@ class Daemon:
         7. old sources end, new ones begin, others refresh    what is answered reflects all that had happened when we were asked
         8. the sets follow                                once: what goes and what comes is one transaction, so there is no gap
         """
+        present = directory = self._keeper.directory
         try:
             config = load(self._options.config_path)
-            directory = self._directory(config, self._keeper.directory)
+            directory = self._directory(config, present)
             following = self._sources.prepare(self._edge.recipes(config, self._keeper))
-        except (ConfigError, OSError, ProtocolError) as problem:
+        except (ConfigError, OSError) as problem:
+            if directory is not None and directory is not present:
+                directory.release()
             return "ERROR: %s" % problem
         before = self._keeper.config
         self._set_level(config)
@@ -211,7 +214,7 @@ def run(config_path: str, socket_path: Optional[str], log_level: Optional[str], 
         for line in problem.errors:
             log("error", line)
         return 1
-    except (OSError, ProtocolError) as problem:
+    except OSError as problem:
         log("error", str(problem))
         return 1
     _give_up_rights(log)

@@ -13,7 +13,7 @@ from netmgr.io.loop import Loop
 from netmgr.io.ruleset import Ruleset, watcher
 from netmgr.keeper import Keeper
 from netmgr.values.errors import ProtocolError
-from netmgr.values.text import Log
+from netmgr.values.text import Log, reason
 
 
 class Source(Protocol):
@@ -63,16 +63,16 @@ class Sources:
         self.running: Dict[str, Running] = {}
 
     def prepare(self, recipes: Sequence[Recipe]) -> Dict[str, Running]:
-        """What is to run by these recipes, for swap(); nothing has changed yet, and nothing has when this fails."""
+        """What is to run by these recipes, for swap(); nothing has changed yet, and nothing has when this fails (OSError)."""
         following: Dict[str, Running] = {}
         try:
             for recipe in recipes:
                 known = self.running.get(recipe.name)
                 same = known is not None and known.recipe.settings == recipe.settings
                 following[recipe.name] = known if known is not None and same else Running(recipe, recipe.make())
-        except (OSError, ProtocolError):
+        except (OSError, ProtocolError) as problem:
             self._stop(following, self.running)
-            raise
+            raise OSError("%s: %s" % (recipe.name, reason(problem))) from None
         return following
 
     def swap(self, following: Dict[str, Running]) -> None:

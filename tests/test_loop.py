@@ -1,14 +1,24 @@
-"""The loop: descriptors, signals."""
+"""The loop: signals, descriptors, deadlines in their order, hooks."""
 
 import os
+import random
 import signal
 import socket
 from contextlib import closing
-from typing import List
+from typing import Iterator, List
 
 import pytest
 
-from netmgr.io.loop import READ, WRITE, Loop
+from netmgr.io.loop import READ, WRITE, Deadline, Loop
+
+
+class Clock(Loop):
+    """A loop whose time stands still between the steps of a test."""
+
+    time = 1000.0
+
+    def now(self) -> float:
+        return self.time
 
 
 def test_a_storm_of_one_signal_is_one_call_and_hides_no_other_signal() -> None:
@@ -84,3 +94,82 @@ def test_a_new_descriptor_with_the_number_of_one_that_was_ready_is_not_taken_for
         assert seen == ["served"]
     for end in (fresh, _end, *(end for pair in pairs for end in pair)):
         end.close()
+
+
+# -- deadlines
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    made = Clock()
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_deadlines_come_in_the_order_of_their_times(clock: Clock, seed: int) -> None:
+    source, heard, cancelled = random.Random(seed), [], set()
+    for number in range(200):
+        due = source.randrange(2000, 2050), number
+        deadline = clock.call_at(due[0], lambda due=due: heard.append(due))         # type: ignore[misc]
+        if source.random() < 0.3:
+            cancelled.add(due)
+            deadline.cancel()
+    clock.time = 1990.0
+    while clock.time < 2050:
+        clock.time += source.choice((1, 3, 20))
+        clock.turn(0)
+        assert all(when <= clock.time for when, _number in heard)
+    assert heard == sorted(heard) and len(heard) == 200 - len(cancelled) and not cancelled.intersection(heard)
+
+
+def test_one_that_is_cancelled_by_another_of_the_same_turn_never_happens(clock: Clock) -> None:
+    heard: List[str] = []
+    later: List[Deadline] = []
+
+    def first() -> None:
+        heard.append("first")
+        later[0].cancel()
+
+    done = clock.call_later(1, first)
+    later.append(clock.call_later(2, lambda: heard.append("second")))
+    clock.call_later(3, lambda: heard.append("third"))
+    clock.time += 10
+    clock.turn(0)
+    done.cancel()
+    clock.turn(0)
+    assert heard == ["first", "third"]
+
+
+def test_at_once_means_next_turn(clock: Clock) -> None:
+    """Else one that asks again and again would keep all others waiting, on a clock that is coarse."""
+    heard: List[float] = []
+
+    def again() -> None:
+        heard.append(clock.time)
+        clock.call_later(0, again)
+
+    clock.call_later(0, again)
+    for turns in range(1, 4):
+        clock.turn(10)
+        assert len(heard) == turns
+
+
+def test_the_loop_sleeps_no_longer_than_to_its_next_deadline() -> None:
+    heard: List[str] = []
+    with closing(Loop()) as loop:
+        loop.call_later(3600, lambda: heard.append("too late")).cancel()
+        loop.call_later(0.01, loop.stop)
+        loop.before_sleep.append(lambda: heard.append("hook"))
+        loop.run()
+    assert set(heard) == {"hook"}
+
+
+def test_hooks_run_before_each_sleep_and_see_what_callbacks_did(clock: Clock) -> None:
+    done: List[str] = []
+    clock.before_sleep.append(lambda: done.append("settle"))
+    clock.call_later(0, lambda: done.append("event"))
+    clock.call_later(0, lambda: done.append("event"))
+    clock.turn(0)
+    clock.turn(0)
+    assert done == ["settle", "event", "event", "settle"]

@@ -128,11 +128,14 @@ class Loop:
         return until if longest is None else min(until, longest)
 
     def _run_due(self) -> None:
+        """What these callbacks ask for is for the next turn, however soon."""
         now = self.now()
+        due: List[Deadline] = []
         while self._deadlines and self._deadlines[0][0] <= now:
-            callback = heapq.heappop(self._deadlines)[2].callback
-            if callback is not None:
-                callback()
+            due.append(heapq.heappop(self._deadlines)[2])
+        for deadline in due:
+            if deadline.callback is not None:
+                deadline.callback()
 
     def _read_signals(self, _events: int) -> None:
         assert self._wakeup is not None

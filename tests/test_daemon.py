@@ -1,0 +1,322 @@
+"""The daemon's wiring, with fakes at its edge: when it settles, what a reload swaps, what a resync reads, in which order it ends."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Callable, Dict, Iterator, List, Optional
+
+import pytest
+
+from netmgr.config.schema import Config
+from netmgr.daemon import Daemon, Edge, Options
+from netmgr.io.configuration import load
+from netmgr.io.include_files import IncludeFiles
+from netmgr.io.log import Log
+from netmgr.io.loop import Loop
+from netmgr.io.rtnetlink import Snapshot
+from netmgr.keeper import Keeper
+from netmgr.sources import Recipe
+from netmgr.values.errors import ProtocolError
+from netmgr.values.events import Event, LinkSeen
+from netmgr.values.outcomes import Outcome
+from netmgr.values.sets import IPV4_ADDR
+from netmgr.values.text import reason
+from tests.fakekernel import FakeKernel
+from tests.workbench import container, gone, key, keys, named, seen
+
+WAN = """
+interfaces: [{name: eth0, nftables_zone: wan}]
+docker: {enabled: false}
+"""
+LAN = WAN.replace("wan", "lan")
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class Clock(Loop):
+    """A loop whose time can be ahead of the real one."""
+
+    ahead = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead
+
+
+class Source:
+    """Tells when it is told to; what is done to it goes into a diary."""
+
+    def __init__(self, name: str, diary: List[str], begin: Callable[[], None] = lambda: None, pending: bool = False) -> None:
+        self.state, self.error, self.pending = "ok", None, pending
+        self.counters: Dict[str, int] = {}
+        self._name, self._diary, self._begin = name, diary, begin
+        diary.append("make " + name)
+
+    error: Optional[str]
+
+    def start(self) -> None:
+        self._diary.append("start " + self._name)
+        self._begin()
+
+    def refresh(self) -> None:
+        self._diary.append("refresh " + self._name)
+        self._begin()
+
+    def stop(self) -> None:
+        self._diary.append("stop " + self._name)
+
+
+class Scene:
+    """A daemon with three sources: `links`, which is vital, `boxes`, whose settings are the docker section, and `last`, which may fail."""
+
+    def __init__(self, directory: Path, text: str = WAN) -> None:
+        self.path, self.socket, self.includes = directory / "netmgr.yaml", directory / "sock", directory / "includes"
+        self.diary: List[str] = []
+        self.sources: Dict[str, Source] = {}
+        self.refusal: Optional[Exception] = None
+        self.boxes_pending = False
+        self.events: List[Event] = [LinkSeen(1, "eth0", True), seen("192.0.2.1/24")]
+        self.kernel, self.loop, self.log = FakeKernel(), Clock(), Log("error", False)
+        for name in ("wan_ips", "lan_ips"):
+            self.kernel.make(named(name), IPV4_ADDR)
+        self.configure(text)
+        options = Options(str(self.path), str(self.socket), None, False, "")
+        self.daemon = Daemon(self.loop, options, load(str(self.path)), self.log, Edge(self.kernel, self._recipes))
+
+    def configure(self, text: str) -> None:
+        self.path.write_text(text + "nftables: {include_dir: %s}\n" % self.includes if "nftables:" not in text else text)
+
+    def start(self) -> "Scene":
+        self.daemon.start()
+        self.turn()
+        return self
+
+    def turn(self) -> None:
+        self.loop.turn(0)
+        self.loop.turn(0)
+
+    def happen(self, *events: Event) -> None:
+        self.keeper.events(events)
+
+    def held(self, name: str) -> List[str]:
+        return sorted(".".join(map(str, each)) for each in self.kernel.sets[named(name)].elements)
+
+    def ask(self, what: str) -> str:
+        answers: List[str] = []
+        getattr(self.daemon, what)(answers.append)
+        (answer,) = answers
+        return answer
+
+    def _recipes(self, config: Config, keeper: Keeper) -> List[Recipe]:
+        self.keeper = keeper
+
+        def tell() -> None:
+            keeper.snapshot(Snapshot([], {}, True))
+            self.happen(*self.events)
+
+        def links() -> Source:
+            return self._made(Source("links", self.diary, tell))
+
+        def boxes() -> Source:
+            return self._made(Source("boxes", self.diary, pending=self.boxes_pending))
+
+        def last() -> Source:
+            if self.refusal is not None:
+                raise self.refusal
+            return self._made(Source("last", self.diary, keeper.doubt))
+
+        return [Recipe("links", None, links, vital=True), Recipe("boxes", config.docker._replace(entry=None), boxes),
+                Recipe("last", config.nftables.watch, last)]
+
+    def _made(self, source: Source) -> Source:
+        self.sources[self.diary[-1].split()[1]] = source
+        return source
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    yield from scenes(tmp_path, WAN)
+
+
+def scenes(tmp_path: Path, text: str) -> Iterator[Scene]:
+    handlers = {signum: signal.getsignal(signum) for signum in SIGNALS}
+    made = Scene(tmp_path, text)
+    yield made
+    if made.socket.exists():
+        made.daemon.stop()
+    made.loop.close()
+    for signum, handler in handlers.items():
+        signal.signal(signum, handler)
+
+
+# -- settling
+
+
+def test_nothing_is_concluded_before_the_vital_source_has_told(scene: Scene) -> None:
+    scene.sources["links"].pending = True
+    scene.start()
+    assert (scene.kernel.commits, scene.ask("resync")[:20]) == ([], "ERROR: not resynced:")
+    scene.sources["links"].pending = False
+    scene.turn()
+    assert scene.held("wan_ips") == ["192.0.2.1"]
+
+
+def test_what_nothing_claims_is_spared_until_every_source_has_told(scene: Scene) -> None:
+    scene.kernel.make(named("wan_ips"), IPV4_ADDR, ours=keys("192.0.2.9"))
+    scene.sources["boxes"].pending = True
+    scene.start()
+    assert scene.held("wan_ips") == ["192.0.2.1", "192.0.2.9"]
+    scene.sources["boxes"].pending = False
+    scene.turn()
+    assert scene.held("wan_ips") == ["192.0.2.1"]
+
+
+def test_what_one_turn_brings_is_one_transaction(scene: Scene) -> None:
+    scene.start()
+    before = len(scene.kernel.commits)
+    scene.happen(seen("192.0.2.2/24"), gone("192.0.2.1/24"))
+    scene.happen(seen("192.0.2.3/24"))
+    scene.turn()
+    assert (len(scene.kernel.commits), scene.held("wan_ips")) == (before + 1, ["192.0.2.2", "192.0.2.3"])
+
+
+def test_a_set_that_failed_is_tried_again_without_any_event(scene: Scene) -> None:
+    scene.kernel.refuses[named("wan_ips")] = (1, "not permitted")
+    scene.start()
+    assert scene.daemon.status().state == "degraded"
+    scene.kernel.refuses.clear()
+    scene.loop.ahead += 3600
+    scene.turn()
+    assert (scene.held("wan_ips"), scene.daemon.status().state) == (["192.0.2.1"], "ready")
+
+
+def test_an_audit_finds_what_no_event_has_told(scene: Scene) -> None:
+    scene.start()
+    del scene.kernel.sets[named("wan_ips")].elements[key("192.0.2.1")]
+    scene.turn()
+    assert scene.held("wan_ips") == []
+    scene.loop.ahead += 3600
+    scene.turn()
+    assert scene.held("wan_ips") == ["192.0.2.1"]
+
+
+# -- what is asked for
+
+
+def test_a_resync_reads_everything(scene: Scene) -> None:
+    scene.start()
+    scene.diary.clear()
+    scene.kernel.sets[named("wan_ips")].elements.clear()
+    assert scene.ask("resync") == "OK: resynced: 1 element added, 0 removed"
+    assert (scene.diary, scene.held("wan_ips")) == (["refresh links", "refresh boxes", "refresh last"], ["192.0.2.1"])
+    assert scene.ask("resync") == "OK: resynced: nothing had to change"
+
+
+def test_the_status_shows_the_sources_as_they_are(scene: Scene) -> None:
+    scene.start()
+    scene.sources["boxes"].state, scene.sources["boxes"].error = "error", "nobody there"
+    scene.sources["links"].counters["overruns"] = 3
+    status = scene.daemon.status()
+    assert (status.state, list(status.sources)) == ("degraded", ["links", "boxes", "last"])
+    assert status.sources["links"].facts["overruns"] == 3 and status.sources["boxes"].facts["error"] == "nobody there"
+
+
+# -- reload
+
+
+def test_a_reload_swaps_in_one_transaction(scene: Scene) -> None:
+    scene.start()
+    scene.diary.clear()
+    before = len(scene.kernel.commits)
+    scene.configure(LAN)
+    assert scene.ask("reload").startswith("OK: reloaded %s: 1 element added, 1 removed; " % scene.path)
+    assert (len(scene.kernel.commits), scene.held("wan_ips"), scene.held("lan_ips")) == (before + 1, [], ["192.0.2.1"])
+    assert scene.diary == ["refresh links", "refresh boxes", "refresh last"]
+
+
+def test_a_source_with_other_settings_is_made_before_the_old_one_ends(scene: Scene) -> None:
+    scene.start()
+    scene.diary.clear()
+    scene.boxes_pending = True
+    scene.configure(WAN.replace("{enabled: false}", "{socket: /nowhere}"))
+    assert scene.ask("reload").startswith("OK: reloaded")
+    assert scene.diary == ["make boxes", "stop boxes", "refresh links", "start boxes", "refresh last"]
+    scene.kernel.make(named("wan_ips"), IPV4_ADDR, ours=keys("192.0.2.9"))
+    scene.keeper.doubt()
+    scene.turn()
+    assert scene.held("wan_ips") == ["192.0.2.1", "192.0.2.9"], "the new one has told nothing yet"
+
+
+def test_containers_stay_over_a_reload(scene: Scene) -> None:
+    scene.start()
+    scene.keeper.containers([container("c1", "172.18.0.2/16", label="wan")])
+    scene.turn()
+    before = scene.held("wan_ips")
+    scene.configure(WAN + "log_level: error\n")
+    scene.ask("reload")
+    assert (scene.held("wan_ips"), len(scene.daemon.status().containers)) == (before, 1)
+
+
+@pytest.mark.parametrize("refusal", [None, OSError(24, "Too many open files"), ProtocolError("odd")])
+def test_a_failed_reload_changes_nothing(scene: Scene, tmp_path: Path, refusal: Optional[Exception]) -> None:
+    scene.start()
+    scene.diary.clear()
+    model, config, commits = scene.keeper.model, scene.keeper.config, list(scene.kernel.commits)
+    scene.refusal = refusal
+    elsewhere = tmp_path / "elsewhere"
+    nftables = "nftables: {watch: poll, include_dir: %s}\n" % elsewhere
+    scene.configure(LAN.replace("{enabled: false}", "{socket: /nowhere}") + "log_level: debug\n" + nftables
+                    if refusal is not None else "interfaces: 5\n")
+    assert scene.ask("reload").startswith("ERROR: " if refusal is None else "ERROR: last: %s" % reason(refusal))
+    scene.turn()
+    assert scene.diary == ([] if refusal is None else ["make boxes", "stop boxes"])
+    assert (scene.keeper.model, scene.keeper.config, scene.kernel.commits, scene.log.level) == (model, config, commits, "info")
+    IncludeFiles(str(elsewhere)).claim()        # a BlockingIOError would say that the daemon has it
+    scene.happen(seen("192.0.2.2/24"))
+    scene.turn()
+    assert scene.held("wan_ips") == ["192.0.2.1", "192.0.2.2"]
+
+
+def test_a_hangup_is_a_reload(scene: Scene) -> None:
+    scene.start()
+    scene.configure(LAN)
+    signal.raise_signal(signal.SIGHUP)
+    scene.turn()
+    assert scene.held("lan_ips") == ["192.0.2.1"]
+
+
+# -- beginning and end
+
+
+def test_a_start_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scene, "_recipes", lambda *_details: [Recipe("none", None, failing)])
+    with pytest.raises(OSError, match="no descriptor"):
+        Scene(tmp_path)
+    assert not (tmp_path / "sock").exists()
+
+
+def failing() -> Source:
+    raise OSError("no descriptor")
+
+
+@pytest.mark.parametrize(("on_stop", "left"), [("keep", ["192.0.2.1"]), ("remove", [])])
+def test_the_order_of_a_stop(tmp_path: Path, on_stop: str, left: List[str]) -> None:
+    includes = tmp_path / "includes"
+    for scene in scenes(tmp_path, WAN + "nftables: {on_stop: %s, include_dir: %s}\n" % (on_stop, includes)):
+        scene.start()
+        scene.diary.clear()
+
+        def committed(scene: Scene = scene) -> Optional[Outcome]:
+            scene.diary.append("commit, socket %s" % scene.socket.exists())
+            return None
+        scene.kernel.before_commit = [committed]
+        scene.daemon.stop()
+        stops = ["stop links", "stop boxes", "stop last"]
+        assert scene.diary == (stops if on_stop == "keep" else [*stops, "commit, socket True"])
+        assert (scene.held("wan_ips"), scene.socket.exists()) == (left, False)
+        assert ("inet.filter.wan_ips.nft" in os.listdir(includes)) == (on_stop == "keep")
+
+
+def test_shutdown_ends_the_loop_after_its_answer(scene: Scene) -> None:
+    scene.start()
+    scene.loop.before_sleep.append(lambda: scene.ask("shutdown"))
+    scene.loop.run()
+    assert scene.held("wan_ips") == ["192.0.2.1"]
