@@ -29,7 +29,7 @@ def test_a_set_that_is_forgotten_is_as_if_it_had_never_been() -> None:
     ledger.claim(ONE, [b"a"])
     for _ in range(2):
         ledger.forget(ONE)
-        assert (set(ledger.wanted(ONE)), set(ledger.touched()), ledger.counts(ONE)) == (set(), set(), {})
+        assert (set(ledger.wanted(ONE)), set(ledger.touched), ledger.counts(ONE)) == (set(), set(), {})
 
 
 def test_several_elements_and_the_same_twice_in_one_claim() -> None:

@@ -65,11 +65,14 @@ class LinkSource:
             self._log("warning", "netlink: %s; reading everything again" % drained.lost)
         if self._seen(drained.events) or drained.lost:
             self._snapshot_due = True
-        self._advance()
+        if self._snapshot_due:
+            self._advance()
+        else:
+            self.pending = self._more or self._lost
 
     def _advance(self) -> None:
-        """Take the snapshot that is due, if any, but never before the queue is empty."""
-        if self._snapshot_due and not self._more:
+        """Take the snapshot that is due, but never before the queue is empty."""
+        if not self._more:
             self._snapshot_due = False
             self._take_snapshot()
         self.pending = self._more or self._lost

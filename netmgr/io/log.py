@@ -40,7 +40,8 @@ class Log:
     def __call__(self, level: str, line: str) -> None:
         """Write one line, if its level is wanted."""
         if PRIORITIES[level] <= PRIORITIES[self.level]:
-            self._lost += not (self._caught_up() and self._put(level, line))
+            behind = self._rest or self._lost
+            self._lost += not ((not behind or self._caught_up()) and self._put(level, line))
 
     def resume(self) -> None:
         """If lines were lost, say so now."""

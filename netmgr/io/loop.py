@@ -107,7 +107,8 @@ class Loop:
             if found is not None and self.watched.get(fd) is found:
                 callback, wanted = found
                 callback(events & wanted or wanted)         # an error or a hang-up: reading and writing will tell
-        self._run_due()
+        if self._deadlines and self._deadlines[0][0] <= self.now():
+            self._run_due()
 
     def close(self) -> None:
         """Release the epoll and the signal pipe."""

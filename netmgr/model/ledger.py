@@ -13,11 +13,11 @@ _NOTHING: Dict[bytes, int] = {}
 
 
 class Ledger:
-    """Counts of claims, by set and element."""
+    """Counts of claims, by set and element.  `touched` has the sets, and the elements in them, for take_touched()."""
 
     def __init__(self) -> None:
         self._counts: Dict[SetName, Dict[bytes, int]] = {}
-        self._touched: Dict[SetName, Set[bytes]] = {}
+        self.touched: Dict[SetName, Set[bytes]] = {}
 
     def claim(self, name: SetName, elements: Iterable[bytes]) -> None:
         """One more claim of each."""
@@ -26,7 +26,7 @@ class Ledger:
             count = counts.get(element, 0)
             counts[element] = count + 1
             if not count:
-                self._touched.setdefault(name, set()).add(element)
+                self.touched.setdefault(name, set()).add(element)
 
     def release(self, name: SetName, elements: Iterable[bytes]) -> None:
         """One claim of each less.  Releasing what is not claimed is a bug in the caller: KeyError."""
@@ -34,19 +34,19 @@ class Ledger:
         for element in elements:
             if counts[element] == 1:
                 del counts[element]
-                self._touched.setdefault(name, set()).add(element)
+                self.touched.setdefault(name, set()).add(element)
             else:
                 counts[element] -= 1
 
     def replace(self, name: SetName, counts: Dict[bytes, int]) -> None:
         """Start a set anew with these counts; nothing of it counts as touched."""
         self._counts[name] = counts
-        self._touched.pop(name, None)
+        self.touched.pop(name, None)
 
     def forget(self, name: SetName) -> None:
         """Nobody will ask for this set any more."""
         self._counts.pop(name, None)
-        self._touched.pop(name, None)
+        self.touched.pop(name, None)
 
     def wanted(self, name: SetName) -> KeysView[bytes]:
         """Every element of the set that somebody claims."""
@@ -56,10 +56,6 @@ class Ledger:
         """Element -> number of claims; not to be changed."""
         return self._counts.get(name, _NOTHING)
 
-    def touched(self) -> KeysView[SetName]:
-        """The sets of which take_touched() has something to give."""
-        return self._touched.keys()
-
     def take_touched(self, name: SetName) -> Set[bytes]:
         """The elements that came to be wanted or unwanted since the last call."""
-        return self._touched.pop(name, set())
+        return self.touched.pop(name, set())

@@ -87,6 +87,7 @@ class State(NamedTuple):
 
 
 UNHARMED, ALL_IS_WELL, NO_PAUSE = Damage(), Wrong(), Pause()
+IS_SYNCED, IS_MISSING = State(SYNCED), State(MISSING)
 
 
 class ManagedSet:
@@ -118,10 +119,9 @@ class ManagedSet:
     @property
     def state(self) -> State:
         """How it is."""
-        error = self.error
-        if error is not None:
-            return State(ERROR, error)
-        return State(MISSING if self.seen.info is None else SYNCED)
+        if self.wrong != ALL_IS_WELL:
+            return State(ERROR, self.error)
+        return IS_MISSING if self.seen.info is None else IS_SYNCED
 
     @property
     def count(self) -> Optional[int]:

@@ -120,7 +120,7 @@ class Model:
         if self.overview.pauses:
             self._end_pauses()
         changes: List[Change] = []
-        for name in sorted(self.overview.compare.union(self.ledger.touched())):
+        for name in sorted(self.overview.compare.union(self.ledger.touched)):
             changes += self._changes(self.sets[name])
         return changes
 

@@ -18,7 +18,7 @@ from typing import Dict, Iterable, List, Optional, Protocol, Sequence, Set, Tupl
 from netmgr.model.model import Model
 from netmgr.values import sets
 from netmgr.values.errors import ProtocolError
-from netmgr.values.outcomes import NOTHING, STALE, Fault, Outcome, Reading
+from netmgr.values.outcomes import COMMITTED, NOTHING, STALE, Fault, Outcome, Reading
 from netmgr.values.sets import Change, ChangeElements, CreateTable, SetInfo, SetName
 from netmgr.values.text import Log, reason
 from netmgr.wire import nft_text
@@ -91,7 +91,8 @@ class Reconciler:
             if not changes:
                 break
             done.extend(self._commit(changes, now, suspects))
-        self._tell_errors(now)
+        if self.model.overview.news:
+            self._tell_errors(now)
         return done
 
     def _look_at(self, name: SetName, thorough: bool) -> Optional[Finding]:
@@ -164,19 +165,16 @@ class Reconciler:
 
     def _outcome(self, changes: Sequence[Change], names: Set[SetName]) -> Outcome:
         if self.dry_run:
-            return Outcome(True, True, ())
-        for _attempt in range(CAREFUL_ATTEMPTS):
-            if not names <= self._seen and not self._confirm(names):
-                return STALE
-            outcome = self._send(changes, self._generation)
-            if not outcome.stale:
-                return outcome
-            self._seen.clear()
-        return self._send(changes, 0)
-
-    def _send(self, changes: Sequence[Change], generation: int) -> Outcome:
+            return COMMITTED
         try:
-            return self._kernel.commit(changes, generation)
+            for _attempt in range(CAREFUL_ATTEMPTS):
+                if not names <= self._seen and not self._confirm(names):
+                    return STALE
+                outcome = self._kernel.commit(changes, self._generation)
+                if not outcome.stale:
+                    return outcome
+                self._seen.clear()
+            return self._kernel.commit(changes, 0)
         except (OSError, ProtocolError) as problem:
             return Outcome(False, False, (LOST._replace(reason="it cannot be written: %s" % reason(problem)),))
 

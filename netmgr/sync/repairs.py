@@ -76,9 +76,8 @@ class Repairs:
             self._look()
             now = self._clock()
         changes = self.reconciler.reconcile(now)
-        repaired = self.reconciler.model.take_repaired()
-        if repaired:
-            self._account(repaired)
+        if self.reconciler.model.repaired:
+            self._account(self.reconciler.model.take_repaired())
         self._look_at = self._next_look()
         if not self._suspicious and not self._doubtful:
             self._suspects.clear()

@@ -35,7 +35,7 @@ _BEGINNINGS = {LINK_LOCAL: b"\xa9\xfe", PRIVATE: b"\x0a\x64\xac\xc0\xfc\xfd", LO
 
 def kinds(local: bytes, flags: int) -> int:
     """Every kind that an address with these IFA_FLAGS is of, as a mask."""
-    return kinds_by_flags(len(local) == 16, flags) | _kinds_by_value(local)
+    return _BY_FLAGS[len(local) == 16][flags & 0xFF] | _kinds_by_value(local)
 
 
 def suspicious(first_bytes: bytes, kinds: int) -> bool:
@@ -44,7 +44,7 @@ def suspicious(first_bytes: bytes, kinds: int) -> bool:
 
 
 def kinds_by_flags(six: bool, flags: int) -> int:
-    """The kinds that the IFA_FLAGS alone make."""
+    """The kinds that the IFA_FLAGS alone make; all that matter of these are the lowest eight bits."""
     mask = PERMANENT if flags & IFA_F_PERMANENT else DYNAMIC
     if flags & IFA_F_DEPRECATED:
         mask |= DEPRECATED
@@ -53,6 +53,9 @@ def kinds_by_flags(six: bool, flags: int) -> int:
     if flags & IFA_F_DADFAILED or flags & (IFA_F_TENTATIVE | IFA_F_OPTIMISTIC) == IFA_F_TENTATIVE:
         mask |= UNUSABLE
     return mask
+
+
+_BY_FLAGS = tuple(tuple(kinds_by_flags(six, flags) for flags in range(256)) for six in (False, True))
 
 
 def _kinds_by_value(local: bytes) -> int:

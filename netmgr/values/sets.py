@@ -114,7 +114,11 @@ class Difference(NamedTuple):
 
 def names_of(changes: Iterable[Change]) -> Set[SetName]:
     """The sets that a transaction is about."""
-    return {change.set for change in changes if not isinstance(change, CreateTable)}
+    names = set()
+    for change in changes:
+        if not isinstance(change, CreateTable):
+            names.add(change.set)
+    return names
 
 
 def form_of(info: SetInfo) -> Optional[Form]:

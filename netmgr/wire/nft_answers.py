@@ -30,7 +30,11 @@ class Part(NamedTuple):
 
 def acks(messages: Sequence[Message], seq: int, following: int) -> List[Tuple[int, Ack]]:
     """The acknowledgements and errors among these messages that answer sequence numbers from seq to following."""
-    return [(message.seq, error(message)) for message in messages if message.type == NLMSG_ERROR and seq <= message.seq <= following]
+    found: List[Tuple[int, Ack]] = []
+    for message in messages:
+        if message.type == NLMSG_ERROR and seq <= message.seq <= following:
+            found.append((message.seq, error(message)))
+    return found
 
 
 def faults(parts: Sequence[Part], seq: int, answers: Sequence[Tuple[int, Ack]]) -> Tuple[Fault, ...]:

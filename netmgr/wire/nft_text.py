@@ -1,5 +1,6 @@
 """Transactions and elements in nft's own notation."""
 
+from functools import partial
 from typing import Iterable, Iterator, List, Sequence
 
 from netmgr._nftcodec import ffi, lib
@@ -52,7 +53,7 @@ def _address_list(keys: List[bytes], width: int, suffix: bytes) -> str:
 
 def element_texts(form: Form, elements: Iterable[bytes]) -> List[str]:
     """Elements in nft's notation, sorted by key."""
-    return [element_text(form, element) for element in sorted(elements)]
+    return [*map(partial(element_text, form), sorted(elements))]
 
 
 def element_text(form: Form, element: bytes) -> str:
