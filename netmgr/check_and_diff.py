@@ -2,48 +2,93 @@
 
 import os
 import sys
-from typing import Optional, Tuple
+from typing import Callable, List, Optional, Tuple, TypeVar
 
 from netmgr.config.schema import Config
 from netmgr.daemon import NEEDS_CAPABILITY
 from netmgr.io.configuration import load
 from netmgr.io.nft import Nft
 from netmgr.io.rtnetlink import RequestSocket
-from netmgr.show import differences
-from netmgr.values.errors import ConfigError, ProtocolError
+from netmgr.show import advice, differences
+from netmgr.values.errors import ConfigError, Entry, ProtocolError, Remark
+from netmgr.values.events import LinkSeen
 from netmgr.values.text import printable_lines, reason
 
+DONE, FAILED, DIFFERENT, TROUBLE = 0, 1, 1, 2
 
-def check(config_path: str) -> Tuple[int, str]:
-    """`netmgr check`: 0 and the sets that would be filled, or 1 when the file has errors; these go to standard error."""
-    config = _load_or_complain(config_path)
-    if config is None:
-        return 1, ""
-    try:
-        text = differences.check_text(config, Nft().inspect)
-    except (OSError, ProtocolError) as problem:
-        print("netmgr: the kernel's sets were not looked at: %s" % reason(problem), file=sys.stderr)
-        text = differences.check_text(config, None)
-    return 0, "%s is valid\n%s" % (config_path, text)
+Result = TypeVar("Result")
+
+
+def check(config_path: str, strict: bool, as_json: bool) -> Tuple[int, str]:
+    """`netmgr check`: 0 and the sets that would be filled, with warnings, or 1 when the file has errors; these go to standard error."""
+    config, errors = _read(config_path)
+    seen = None if config is None else _look(config)
+    warnings = [] if config is None or seen is None else advice.warnings(config, seen)
+    status = FAILED if errors or (strict and warnings) else DONE
+    if as_json:
+        return status, advice.json_text(errors, warnings)
+    if config is None or seen is None:
+        _complain("%s\n%s" % ("\n".join(map(str, errors)), advice.summary(config_path, len(errors), 0).rstrip()))
+        return status, ""
+    sets = None if seen.ruleset is None else seen.ruleset.sets
+    return status, printable_lines("".join((
+        differences.check_text(config, None if sets is None else sets.get), advice.text(warnings),
+        advice.summary(config_path, 0, len(warnings)))))
 
 
 def diff(config_path: str) -> Tuple[int, str]:
-    """`netmgr diff`: 0 and the nft commands that a start would amount to, or 1 when that cannot be said."""
-    config = _load_or_complain(config_path)
+    """`netmgr diff`, as diff(1): the nft commands that a start would amount to, and whether there are any; 2 when that cannot be said."""
+    config, errors = _read(config_path)
     if config is None:
-        return 1, ""
+        _complain("\n".join(map(str, errors)))
+        return TROUBLE, ""
     containers_unknown = config.docker.enabled != "false" and os.path.exists(config.docker.socket)
     try:
         snapshot = RequestSocket().snapshot()
-        return 0, differences.diff_text(config, Nft(), snapshot.links, snapshot.addresses, containers_unknown)
+        found = differences.of_a_start(config, Nft(), snapshot.links, snapshot.addresses, containers_unknown)
     except (OSError, ProtocolError) as problem:
-        print("netmgr: %s" % (NEEDS_CAPABILITY if isinstance(problem, PermissionError) else problem), file=sys.stderr)
-        return 1, ""
+        _complain("netmgr: %s" % (NEEDS_CAPABILITY if isinstance(problem, PermissionError) else problem))
+        return TROUBLE, ""
+    return DIFFERENT if found.changes else DONE, differences.text(found)
 
 
-def _load_or_complain(path: str) -> Optional[Config]:
+def _read(path: str) -> Tuple[Optional[Config], List[Remark]]:
     try:
-        return load(path)
-    except (ConfigError, OSError) as problem:
-        print(printable_lines(str(problem)), file=sys.stderr)
+        return load(path), []
+    except ConfigError as problem:
+        return None, list(problem.remarks)
+    except OSError as problem:
+        return None, [Remark(Entry(path, 0), str(problem))]
+
+
+def _look(config: Config) -> advice.Seen:
+    links = _looked("interfaces", lambda: RequestSocket().snapshot().links)
+    ruleset = _looked("sets", lambda: _ruleset(config, Nft()))
+    names = None if links is None else {link.name for link in links if isinstance(link, LinkSeen)}
+    return advice.Seen(names, ruleset, os.path.exists(config.docker.socket), _is_unknown(config.socket_group))
+
+
+def _looked(what: str, look: Callable[[], Result]) -> Optional[Result]:
+    try:
+        return look()
+    except (OSError, ProtocolError) as problem:
+        _complain("netmgr: the kernel's %s were not looked at: %s" % (what, reason(problem)))
         return None
+
+
+def _ruleset(config: Config, nft: Nft) -> advice.Ruleset:
+    names = nft.sets()
+    looked_at = ((name, nft.inspect(name)) for name in differences.candidates(config) if name in names)
+    return advice.Ruleset(nft.tables(), names, {name: info for name, info in looked_at if info is not None})
+
+
+def _is_unknown(group: Optional[str]) -> bool:
+    import grp
+    try:
+        return group is not None and not group.isdecimal() and not grp.getgrnam(group)
+    except KeyError:
+        return True
+
+
+def _complain(text: str) -> None:
+    print(printable_lines(text), file=sys.stderr)

@@ -16,6 +16,7 @@ from netmgr.show.command_line import Command, Request, UsageError, known_command
 from netmgr.values.text import printable, printable_lines
 
 DONE, FAILED, WRONG_USAGE, NO_DAEMON, INTERRUPTED = 0, 1, 2, 3, 130
+TROUBLE = 2
 ANSWER_SECONDS = 30.0
 
 
@@ -79,14 +80,29 @@ def _open_missing_descriptors() -> None:
 
 def _check_config(request: Request) -> int:
     from netmgr import check_and_diff
-    status, text = check_and_diff.check(_place(request).config)
+    path = request.words[0] if request.words else _place(request).config
+    status, text = check_and_diff.check(path, "--strict" in request.options, "--json" in request.options)
     return _show(text) or status
 
 
 def _diff(request: Request) -> int:
+    if "--running" in request.options:
+        return _diff_running(request)
     from netmgr import check_and_diff
     status, text = check_and_diff.diff(_place(request).config)
     return _show(text) or status
+
+
+def _diff_running(request: Request) -> int:
+    """The daemon reads the file by itself, so a relative name is made absolute here."""
+    from netmgr.show.differences import read_answer
+    given = request.options.get("--config")
+    try:
+        answer = _ask(request, "diff" + (" " + os.path.abspath(given) if given else ""))
+    except CommandError as error:
+        raise CommandError(TROUBLE if error.status == FAILED else error.status, str(error)) from None
+    different, text = read_answer(answer)
+    return _show(text) or (FAILED if different else DONE)
 
 
 def _demo(request: Request) -> int:
@@ -172,8 +188,9 @@ _CLIENT = ("--json", "--socket", "--config")
 
 COMMANDS = {command.name: command for command in (
     Command("run", ("--config", "--socket", "--log-level", "--dry-run"), "the daemon, in the foreground", _run),
-    Command("check", ("--config",), "validate the configuration, and show which sets would be filled", _check_config),
-    Command("diff", ("--config",), "what a start would change, as nft commands; writes nothing", _diff),
+    Command("check", ("--strict", "--json", "--config"), "validate the configuration, and show which sets would be filled", _check_config,
+            "[FILE]"),
+    Command("diff", ("--running", "--config", "--socket"), "what a start would change, as nft commands; writes nothing", _diff),
     Command("status", _CLIENT, "interfaces, containers, sets and sources of the running daemon", _status, "[json]"),
     Command("sets", _CLIENT, "every set with its elements", _sets, "[json]"),
     Command("reload", _CLIENT, "let the daemon read its configuration again", _asking("reload", starts=True), "[json]"),

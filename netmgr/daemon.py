@@ -110,6 +110,15 @@ class Daemon:
         changes = self._keeper.settle()
         reply("ERROR: not resynced: %s" % UNSETTLED if changes is None else "OK: resynced: %s" % _counted(changes))
 
+    def diff(self, path: str, reply: commands.Reply) -> None:
+        """What a reload would change; the kernel's sets are read, and nothing else happens."""
+        from netmgr.show import differences
+        try:
+            config = load(path or self._options.config_path)
+            reply(differences.answer(differences.of_a_reload(config, self._edge.kernel, self._keeper.model)))
+        except (ConfigError, OSError) as problem:
+            reply("ERROR: %s" % problem)
+
     def shutdown(self, reply: commands.Reply) -> None:
         """Stop after this turn of the loop, when the answer is out."""
         self._loop.call_later(0, self._loop.stop)

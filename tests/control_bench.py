@@ -27,6 +27,7 @@ class Bench:
         self.asked: List[str] = []
         self.logged: List[Tuple[str, str]] = []
         self.status_value = Status(state="ready")
+        self.diff_answer = "# nothing would change"
         self.reload_answer = "OK: nothing had to change"
         self.pending: Optional[List[Reply]] = None
         self.loop = Loop()
@@ -66,6 +67,10 @@ class Bench:
             reply("OK: nothing had to change")
         else:
             self.pending.append(reply)
+
+    def diff(self, path: str, reply: Callable[[str], None]) -> None:
+        self.asked.append("diff " + path)
+        reply(self.diff_answer)
 
     def shutdown(self, reply: Reply) -> None:
         self.asked.append("shutdown")

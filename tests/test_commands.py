@@ -104,6 +104,10 @@ class Recorder:
         self.done.append("resync")
         reply("OK: nothing had to change")
 
+    def diff(self, path: str, reply: Reply) -> None:
+        self.done.append(path)
+        reply("add element inet filter wan_ips { 192.0.2.1 }")
+
     def shutdown(self, reply: Reply) -> None:
         self.done.append("shutdown")
         reply("OK: stopping")
@@ -176,7 +180,7 @@ def test_version() -> None:
 def test_help_names_every_command_and_every_command_answers() -> None:
     text = answer("help", Recorder(), False)
     for command in commands.COMMANDS:
-        assert any(line.startswith(command.name + "  ") for line in text.splitlines())
+        assert any(line.startswith(("%s  " % command.name, "%s [" % command.name)) for line in text.splitlines())
         assert not answer(command.name, Recorder(), True).startswith("ERROR")
 
 
@@ -187,6 +191,17 @@ def test_what_changes_something_is_not_for_everybody(line: str) -> None:
     assert service.done == []
     assert answer(line, service, True).startswith("OK: ")
     assert service.done == [line]
+
+
+def test_what_follows_a_command_is_not_for_everybody() -> None:
+    service = Recorder()
+    for line, path in (("diff", ""), (" Diff ", ""), ("diff /etc/my  file.yaml\r", "/etc/my  file.yaml")):
+        assert answer(line, service, True) == "add element inet filter wan_ips { 192.0.2.1 }\n"
+        assert service.done.pop() == path
+    assert answer("diff", service, False).startswith("add element")
+    assert answer("diff /etc/shadow", service, False) == (
+        "ERROR: diff /etc/shadow is only for root, the daemon's own user and members of the socket's group\n")
+    assert service.done == [""]
 
 
 def test_an_unknown_command_comes_back_harmless() -> None:

@@ -28,6 +28,8 @@ echo "${COMPREPLY[*]}"
     (["--json", "status", "--s"], ["--socket"]),
     (["run", "--log-level", "=", "d"], ["debug"]),
     (["version", "--"], ["--help"]),
+    (["check", "pkg-files/con"], ["pkg-files/config"]),
+    (["check", "--st"], ["--strict"]),
 ])
 def test_bash_offers(words: List[str], offered: List[str]) -> None:
     done = subprocess.run(["bash", "-c", SCRIPT, "bash", "netmgr", *words], capture_output=True, text=True, cwd=ROOT, check=False)

@@ -78,7 +78,7 @@ def without_places(config: Config) -> Config:
     zones = {name: zone._replace(entry=None, sets=tuple(rule._replace(entry=NOWHERE) for rule in zone.sets))
              for name, zone in config.zones.items()}
     return config._replace(interfaces=tuple(rule._replace(entry=NOWHERE) for rule in config.interfaces), zones=zones,
-                           docker=config.docker._replace(entry=None))
+                           docker=config.docker._replace(entry=None), files=(), group_entry=None)
 
 
 def test_every_key() -> None:
@@ -105,6 +105,7 @@ def test_every_key() -> None:
         docker=Docker("true", "/run/podman.sock", "containers", "org.example.zone",
                       (("frontend", "web"), ("back*", "db"), ("back*", "lan")), True, 2.5, at(34, "docker")),
         socket_path="/run/other.sock", socket_mode=0o600, socket_group="adm", log_level="debug",
+        files=("c.yaml",), group_entry=at(45, "socket_group"),
     )
     assert list(parse(FULL, "c.yaml").zones) == ["wan", "lan", "trusted", "spare", "containers", "web", "db"]
 

@@ -8,7 +8,18 @@ import pytest
 
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import RulesetChanged
-from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, NFT_SET_EVAL, NFT_SET_INTERVAL, NFT_SET_MAP, NFT_SET_TIMEOUT, Contents, Form
+from netmgr.values.sets import (
+    IFNAME,
+    IPV4_ADDR,
+    IPV6_ADDR,
+    NFT_SET_EVAL,
+    NFT_SET_INTERVAL,
+    NFT_SET_MAP,
+    NFT_SET_TIMEOUT,
+    Contents,
+    Form,
+    SetName,
+)
 from netmgr.wire import nft_read
 from netmgr.wire.netlink import attribute, attributes, messages
 from tests.nftables import NAME, PLAIN, RANGES, TOP, captures, dumped, info, interface, ip, span
@@ -119,6 +130,20 @@ def test_how_long_a_dump_must_be() -> None:
     assert nft_read.plausible(info(RANGES, count=3), 6) and nft_read.plausible(info(RANGES, count=3), 7)
     assert not nft_read.plausible(info(RANGES, count=3), 5)
     assert nft_read.plausible(info(PLAIN, NFT_SET_EVAL, count=7), 6) and nft_read.plausible(info(PLAIN, NFT_SET_TIMEOUT, count=7), 6)
+
+
+@pytest.mark.parametrize("family, text", [(1, "inet"), (2, "ip"), (10, "ip6"), (77, "77")])
+def test_names_of_tables_and_sets(family: int, text: str) -> None:
+    head = bytes([family, 0, 0, 0])
+    table, named, flags = attribute(1, b"filter\0"), attribute(2, b"wan_ips\0"), attribute(3, (4).to_bytes(4, "big"))
+    assert nft_read.table_name(memoryview(head + table)) == (text, "filter")
+    assert nft_read.set_name(memoryview(head + table + named)) == SetName(text, "filter", "wan_ips")
+    assert nft_read.set_name(memoryview(head + table + named + flags)) == SetName(text, "filter", "wan_ips")
+    assert nft_read.set_name(memoryview(head + table + named + attribute(3, (3).to_bytes(4, "big")))) is None
+    for payload in (b"", head[:3], head, head + named[:-1]):
+        for read in (nft_read.table_name, nft_read.set_name):
+            with pytest.raises(ProtocolError):
+                read(memoryview(payload))
 
 
 def test_the_union_of_doubtful_readings() -> None:

@@ -20,7 +20,7 @@ COMMAND = pytest.mark.parametrize("command", cli.COMMANDS.values(), ids=list(cli
 
 def test_the_default_configuration_asks_for_nothing() -> None:
     asked = reader.parse(DEFAULT, "default.yaml")
-    assert asked._replace(docker=asked.docker._replace(entry=None)) == reader.parse("", "empty.yaml")
+    assert asked._replace(docker=asked.docker._replace(entry=None), files=("empty.yaml",)) == reader.parse("", "empty.yaml")
 
 
 def test_what_it_shows_in_comments_is_right_when_uncommented() -> None:

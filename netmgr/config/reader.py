@@ -81,7 +81,7 @@ def _config(files: List[_File]) -> Config:
         interfaces, {name: zones.get(name) or default_zone(name, nftables) for name in named}, nftables, docker,
         main.read("socket_path", default.socket_path), main.read("socket_mode", default.socket_mode),
         main.read("socket_group", default.socket_group), main.read("log_level", default.log_level),
-        fleet)
+        fleet, tuple(file.problems.filename for file in files), main.where("socket_group"))
 
 
 def _zones(files: List[_File], nftables: Nftables) -> Dict[str, Zone]:

@@ -85,7 +85,10 @@ class Docker(NamedTuple):
 
 
 class Config(NamedTuple):
-    """A whole configuration.  `zones` has every zone that the text names: in interfaces, then in zones, then in docker."""
+    """A whole configuration.  `zones` has every zone that the text names: in interfaces, then in zones, then in docker.
+
+    `files` are where it comes from, `group_entry` is where the socket's group stands.
+    """
 
     interfaces: Tuple[InterfaceRule, ...]
     zones: Dict[str, Zone]
@@ -96,6 +99,8 @@ class Config(NamedTuple):
     socket_group: Optional[str] = None
     log_level: str = "info"
     fleet: "Optional[Fleet]" = None
+    files: Tuple[str, ...] = ()
+    group_entry: Optional[Entry] = None
 
 
 def default_zone(name: str, nftables: Nftables) -> Zone:

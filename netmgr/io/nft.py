@@ -6,7 +6,7 @@ one; the kernel still builds, and frees, one for every element, and that is the 
 
 import errno
 import time
-from typing import List, Optional, Sequence, Tuple
+from typing import Callable, List, Optional, Sequence, Set, Tuple
 
 from netmgr.io.nft_socket import Netfilter
 from netmgr.values.errors import ProtocolError
@@ -69,6 +69,15 @@ class Nft:
                 return Reading(dumped, True)
             contents = nft_read.union(contents, dumped)
         return Reading(contents, False)
+
+    def tables(self) -> Set[Tuple[str, str]]:
+        """Every table, by family and name."""
+        return {nft_read.table_name(each) for each in self._listed(nft.NFT_MSG_GETTABLE, nft.NFT_MSG_NEWTABLE)}
+
+    def sets(self) -> Set[SetName]:
+        """Every set and map that has a name of its own."""
+        names = (nft_read.set_name(each) for each in self._listed(nft.NFT_MSG_GETSET, nft.NFT_MSG_NEWSET))
+        return {name for name in names if name is not None}
 
     def commit(self, changes: Sequence[Change], generation: int = 0) -> Outcome:
         """Make all changes in one transaction; without any, send nothing.
@@ -133,17 +142,29 @@ class Nft:
         elements = nft_read.Elements(info)
         seq = self._reserve(1)
         self._netfilter.send(nft_write.about_set(seq, info.name, nft.NFT_MSG_GETSETELEM, NLM_F_DUMP))
-        try:
-            while not self._feed(elements, seq):
-                pass
-        except BaseException:
-            self._netfilter.discard()
-            raise
+        self._collect(seq, nft.NFT_MSG_NEWSETELEM, elements.feed)
         contents = elements.contents()
         steady = elements.generations <= {before & 0xFFFF} and self.generation() == before
         return contents, steady and elements.dumped == elements.different and nft_read.plausible(now, elements.dumped)
 
-    def _feed(self, elements: nft_read.Elements, seq: int) -> bool:
+    def _listed(self, question: int, kind: int) -> List[memoryview]:
+        """All objects of a kind, of every family; they may change while they are read."""
+        found: List[memoryview] = []
+        seq = self._reserve(1)
+        self._netfilter.send(request(nft.NFNL_SUBSYS_NFTABLES << 8 | question, NLM_F_DUMP, seq, bytes(4)))
+        self._collect(seq, kind, lambda payload: found.append(memoryview(bytes(payload))))
+        return found
+
+    def _collect(self, seq: int, kind: int, take: Callable[[memoryview], object]) -> None:
+        """Take in a dump of messages of this kind, to its end."""
+        try:
+            while not self._feed(seq, kind, take):
+                pass
+        except BaseException:
+            self._netfilter.discard()
+            raise
+
+    def _feed(self, seq: int, kind: int, take: Callable[[memoryview], object]) -> bool:
         """Take in one receive of a dump; True at its end."""
         view = self._netfilter.receive()
         if view is None:
@@ -154,8 +175,8 @@ class Nft:
             if message.type in (NLMSG_DONE, NLMSG_ERROR):
                 _raise_for(error(message).errno)
                 return True
-            if message.type == nft.NFNL_SUBSYS_NFTABLES << 8 | nft.NFT_MSG_NEWSETELEM:
-                elements.feed(message.payload)
+            if message.type == nft.NFNL_SUBSYS_NFTABLES << 8 | kind:
+                take(message.payload)
         return False
 
     def _ask(self, questions: Sequence[Tuple[int, bytes]], family: int) -> List[memoryview]:

@@ -37,17 +37,21 @@ class Service(Protocol):
     def resync(self, reply: Reply) -> None:
         """Read everything again and reconcile."""
 
+    def diff(self, path: str, reply: Reply) -> None:
+        """What a reload of this file would change, of the usual one by default."""
+
     def shutdown(self, reply: Reply) -> None:
         """Begin a clean stop."""
 
 
 class Command(NamedTuple):
-    """`changes`: it changes something, so not everybody may give it."""
+    """`changes`: it changes something, so not everybody may give it.  `argument`: what may follow the name, which not everybody may do."""
 
     name: str
     summary: str
     changes: bool
-    run: Callable[[Service, Reply], None]
+    run: Callable[[Service, str, Reply], None]
+    argument: str = ""
 
 
 def _status_text(service: Service) -> str:
@@ -71,49 +75,68 @@ def _sets_json(service: Service) -> str:
 
 
 COMMANDS = (
-    Command("ping", "answers PONG", False, lambda _service, reply: reply("PONG")),
-    Command("status", "interfaces, containers, sets and sources, for people", False, lambda service, reply: reply(_status_text(service))),
-    Command("status json", "the same as one line of JSON", False, lambda service, reply: reply(_status_json(service))),
-    Command("sets", "every set with its elements", False, lambda service, reply: reply(_sets_text(service))),
-    Command("sets json", "the same as one line of JSON", False, lambda service, reply: reply(_sets_json(service))),
-    Command("reload", "read the configuration again", True, lambda service, reply: service.reload(reply)),
-    Command("resync", "read links, addresses, sets and containers again", True, lambda service, reply: service.resync(reply)),
-    Command("shutdown", "stop cleanly", True, lambda service, reply: service.shutdown(reply)),
-    Command("version", "name and version", False, lambda _service, reply: reply("netmgr " + __version__)),
-    Command("help", "this list", False, lambda _service, reply: reply(help_text())),
+    Command("ping", "answers PONG", False, lambda _service, _words, reply: reply("PONG")),
+    Command("status", "interfaces, containers, sets and sources, for people", False,
+            lambda service, _words, reply: reply(_status_text(service))),
+    Command("status json", "the same as one line of JSON", False, lambda service, _words, reply: reply(_status_json(service))),
+    Command("sets", "every set with its elements", False, lambda service, _words, reply: reply(_sets_text(service))),
+    Command("sets json", "the same as one line of JSON", False, lambda service, _words, reply: reply(_sets_json(service))),
+    Command("reload", "read the configuration again", True, lambda service, _words, reply: service.reload(reply)),
+    Command("resync", "read links, addresses, sets and containers again", True, lambda service, _words, reply: service.resync(reply)),
+    Command("diff", "what a reload would change, as nft commands", False,
+            lambda service, words, reply: service.diff(words, reply), "[FILE]"),
+    Command("shutdown", "stop cleanly", True, lambda service, _words, reply: service.shutdown(reply)),
+    Command("version", "name and version", False, lambda _service, _words, reply: reply("netmgr " + __version__)),
+    Command("help", "this list", False, lambda _service, _words, reply: reply(help_text())),
 )
 
 
-def command(line: str) -> Optional[Command]:
+class Asked(NamedTuple):
+    """A command and what follows it."""
+
+    command: Command
+    argument: str
+
+    @property
+    def for_everybody(self) -> bool:
+        """Whether it takes no privilege."""
+        return not (self.command.changes or self.argument)
+
+
+def asked(line: str) -> Optional[Asked]:
     """The command that a line gives, or None."""
-    name = " ".join(line.split()).lower()
-    return next((known for known in COMMANDS if known.name == name), None)
+    name, first, rest = " ".join(line.split()).lower(), *(line.strip().split(None, 1) + ["", ""])[:2]
+    for known in COMMANDS:
+        if known.name == name or (known.argument and known.name == first.lower()):
+            return Asked(known, "" if known.name == name else rest)
+    return None
 
 
 def answer(line: str, service: Service, privileged: bool, reply: Reply) -> None:
     """Reply to one line with a newline-terminated text; to a blank line with ""."""
-    known = command(line)
-    if known is not None and (privileged or not known.changes):
-        known.run(service, lambda text: reply(text.rstrip("\n") + "\n"))
+    known = asked(line)
+    if known is not None and (privileged or known.for_everybody):
+        known.command.run(service, known.argument, lambda text: reply(text.rstrip("\n") + "\n"))
     elif known is not None:
-        reply("ERROR: %s is only for root, the daemon's own user and members of the socket's group\n" % known.name)
+        reply("ERROR: %s is only for root, the daemon's own user and members of the socket's group\n" % _echo(line.strip()))
     else:
         reply('ERROR: unknown command "%s", try help\n' % _echo(line) if line.strip() else "")
 
 
 def answering(service: Service, log: Log) -> Callable[[str, object, bool, Reply], None]:
     """What a control socket answers with: (line, who, privileged, reply).  Who asks for a change is told to the log."""
-    def asked(line: str, who: object, privileged: bool, reply: Reply) -> None:
-        known = command(line)
-        if known is not None and known.changes:
-            log("info" if privileged else "debug", "%s %s by %s" % (known.name, "asked for" if privileged else "denied, asked for", who))
+    def answered(line: str, who: object, privileged: bool, reply: Reply) -> None:
+        known = asked(line)
+        if known is not None and known.command.changes:
+            how = "asked for" if privileged else "denied, asked for"
+            log("info" if privileged else "debug", "%s %s by %s" % (known.command.name, how, who))
         answer(line, service, privileged, reply)
-    return asked
+    return answered
 
 
 def help_text() -> str:
     """Every command in one line each."""
-    return "\n".join(aligned([(known.name, known.summary) for known in COMMANDS]))
+    return "\n".join(aligned([((known.name + " " + known.argument).rstrip(), known.summary) for known in COMMANDS]))
 
 
 def _echo(line: str) -> str:

@@ -1,6 +1,6 @@
-"""What netmgr would do, without doing it: the texts of `netmgr check` and `netmgr diff`."""
+"""What netmgr would do, without doing it: what `netmgr check` and `netmgr diff` show."""
 
-from typing import Callable, Dict, List, Optional
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from netmgr.config.schema import Config
 from netmgr.model.inventory import Inventory
@@ -9,11 +9,25 @@ from netmgr.model.model import Model
 from netmgr.sync.reconciler import Kernel, Reconciler
 from netmgr.values import sets
 from netmgr.values.events import Event
-from netmgr.values.sets import SetInfo, SetName
+from netmgr.values.sets import Change, SetInfo, SetName
 from netmgr.values.text import aligned
 from netmgr.wire import nft_text
 
+NOTHING = "# nothing would change"
+
 Inspect = Callable[[SetName], Optional[SetInfo]]
+
+
+class Found(NamedTuple):
+    """What would change, and the sets that could not be filled, each with the reason."""
+
+    changes: Sequence[Change]
+    wrong: Sequence[str]
+
+
+def candidates(config: Config) -> List[SetName]:
+    """Every set that could be filled."""
+    return list(Model(config, Inventory()).sets)
 
 
 def check_text(config: Config, inspect: Optional[Inspect]) -> str:
@@ -26,16 +40,41 @@ def check_text(config: Config, inspect: Optional[Inspect]) -> str:
     return "".join("%s\n" % line for line in aligned(rows))
 
 
-def diff_text(config: Config, kernel: Kernel, links: List[Event], addresses: Dict[int, Dict[bytes, int]],
-              containers_unknown: bool) -> str:
-    """What a start would send, as nft commands; sets that cannot be filled as comments."""
-    model = Model(config, Inventory())
-    model.hold = containers_unknown
-    model.inventory.replace_interfaces(links, addresses)
+def of_a_start(config: Config, kernel: Kernel, links: List[Event], addresses: Dict[int, Dict[bytes, int]], hold: bool) -> Found:
+    """What a daemon would send that starts now.  `hold`: there may be containers that are not known."""
+    inventory = Inventory()
+    inventory.replace_interfaces(links, addresses)
+    return _found(Model(config, inventory), kernel, hold)
+
+
+def of_a_reload(config: Config, kernel: Kernel, running: Model) -> Found:
+    """What the daemon with this model would send for another configuration."""
+    model = Model(config, running.inventory)
+    model.retire(running.sets)
+    return _found(model, kernel, running.hold)
+
+
+def text(found: Found) -> str:
+    """As nft commands; sets that cannot be filled as comments."""
+    return "".join("%s\n" % line for line in [*("# " + each for each in found.wrong), *nft_text.text(found.changes)])
+
+
+def answer(found: Found) -> str:
+    """The same, with a line for nothing: no answer is empty."""
+    return text(found) + ("" if found.changes else NOTHING + "\n")
+
+
+def read_answer(said: str) -> Tuple[bool, str]:
+    """Whether anything would change, and the text."""
+    lines = [line for line in said.splitlines() if line != NOTHING]
+    return any(not line.startswith("#") for line in lines), "".join("%s\n" % line for line in lines)
+
+
+def _found(model: Model, kernel: Kernel, hold: bool) -> Found:
+    model.hold = hold
     model.recount()
     changes = Reconciler(kernel, model, lambda _level, _line: None, dry_run=True).reconcile(0.0)
-    wrong = ["# %s: %s" % (managed.name, managed.error) for managed in model.sets.values() if managed.error]
-    return "".join("%s\n" % line for line in [*wrong, *nft_text.text(changes)])
+    return Found(changes, ["%s: %s" % (managed.name, managed.error) for managed in model.sets.values() if managed.error])
 
 
 def _fitness(managed: ManagedSet, info: Optional[SetInfo]) -> str:

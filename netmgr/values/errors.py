@@ -12,7 +12,7 @@ class ProtocolError(Exception):
 
 
 class Entry(NamedTuple):
-    """A place in the configuration: the first line of what stands under the key, as in interfaces[1].name."""
+    """A place in the configuration: the first line of what stands under the key, as in interfaces[1].name; line 0 is the whole file."""
 
     file: str
     line: int
@@ -29,6 +29,8 @@ class Remark(NamedTuple):
     message: str
 
     def __str__(self) -> str:
+        if not self.entry.line:
+            return self.message
         return "%s: %s%s" % (self.entry, self.entry.key and self.entry.key + ": ", self.message)
 
 

@@ -12,17 +12,17 @@ key) says nothing.
 
 import struct
 from itertools import chain
-from typing import Dict, FrozenSet, List, Set
+from typing import Dict, FrozenSet, List, Optional, Set, Tuple
 
 from netmgr._nftcodec import ffi, lib
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import RulesetChanged
-from netmgr.values.sets import COMMENT, NFT_SET_EVAL, NFT_SET_INTERVAL, NFT_SET_TIMEOUT, Contents, SetInfo, SetName
+from netmgr.values.sets import COMMENT, NFT_SET_ANONYMOUS, NFT_SET_EVAL, NFT_SET_INTERVAL, NFT_SET_TIMEOUT, Contents, SetInfo, SetName
 from netmgr.wire.netlink import Buffer, Message, attributes, messages
-from netmgr.wire.nft import NFNL_SUBSYS_NFTABLES, NFT_MSG_NEWGEN
+from netmgr.wire.nft import FAMILIES, NFNL_SUBSYS_NFTABLES, NFT_MSG_NEWGEN
 
 NFTA_GEN_ID, NFTA_GEN_PROC_PID, NFTA_GEN_PROC_NAME = 1, 2, 3
-NFTA_TABLE_HANDLE, NFTA_TABLE_OWNER = 4, 7
+NFTA_TABLE_NAME, NFTA_TABLE_HANDLE, NFTA_TABLE_OWNER = 1, 4, 7
 NFTA_SET_TABLE, NFTA_SET_NAME, NFTA_SET_FLAGS, NFTA_SET_KEY_TYPE, NFTA_SET_KEY_LEN = 1, 2, 3, 4, 5
 NFTA_SET_DESC, NFTA_SET_TIMEOUT, NFTA_SET_USERDATA, NFTA_SET_HANDLE, NFTA_SET_COUNT = 9, 11, 13, 16, 20
 NFTA_SET_DESC_SIZE = 1
@@ -36,6 +36,7 @@ _TYPES = {
     "boolean", 40: "ct_event", 41: "ifname", 42: "igmp_type", 43: "date", 44: "hour", 45: "day", 46: "cgroupsv2",
 }
 _UDATA_SET_MERGE = 2    # NFTNL_UDATA_SET_MERGE_ELEMENTS
+_FAMILIES = {number: name for name, number in FAMILIES.items()}
 _BITS = 6               # that a type takes in the number of a concatenation
 _COMMENT = COMMENT.encode()
 _RECORD = ffi.sizeof("struct nftcodec_element")
@@ -109,6 +110,20 @@ def generation(payload: memoryview) -> int:
     return _integer(_attributes(payload), NFTA_GEN_ID, 4)
 
 
+def table_name(payload: memoryview) -> Tuple[str, str]:
+    """NFT_MSG_NEWTABLE: family and name."""
+    name = _text(_attributes(payload), NFTA_TABLE_NAME)
+    return _family(payload), name
+
+
+def set_name(payload: memoryview) -> Optional[SetName]:
+    """NFT_MSG_NEWSET: which set; None for one that a rule has for itself."""
+    found = _attributes(payload)
+    if NFTA_SET_FLAGS in found and _integer(found, NFTA_SET_FLAGS, 4) & NFT_SET_ANONYMOUS:
+        return None
+    return SetName(_family(payload), _text(found, NFTA_SET_TABLE), _text(found, NFTA_SET_NAME))
+
+
 def table_handle(payload: memoryview) -> int:
     """NFT_MSG_NEWTABLE: the handle, which no later table of the same name has."""
     return _integer(_attributes(payload), NFTA_TABLE_HANDLE, 8)
@@ -168,6 +183,16 @@ def _ruleset_changed(message: Message) -> RulesetChanged:
 def _attributes(payload: memoryview) -> Dict[int, memoryview]:
     resource(payload)
     return attributes(payload[_NFGENMSG.size:])
+
+
+def _family(payload: memoryview) -> str:
+    return _FAMILIES.get(payload[0], str(payload[0]))
+
+
+def _text(found: Dict[int, memoryview], kind: int) -> str:
+    if kind not in found:
+        raise ProtocolError("nf_tables: attribute %d is missing" % kind)
+    return bytes(found[kind]).rstrip(b"\0").decode("utf-8", "surrogateescape")
 
 
 def _integer(found: Dict[int, memoryview], kind: int, size: int) -> int:

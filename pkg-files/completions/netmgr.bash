@@ -40,12 +40,17 @@ _netmgr()
     case $command in
     '') options="$commands --config --json --socket --version" ;;
     run) options='--config --socket --log-level --dry-run' ;;
-    check | diff) options='--config' ;;
+    check) options='--strict --json --config' ;;
+    diff) options='--running --config --socket' ;;
     status | sets | reload | resync | ping | shutdown) options='--json --socket --config' ;;
     demo) options='--step --pace' ;;
     *) options= ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options --help" -- "$cur")
+    if [[ $command == check && $cur != -* ]]; then
+        compopt -o filenames 2>/dev/null
+        mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+    fi
 }
 
 complete -F _netmgr netmgr

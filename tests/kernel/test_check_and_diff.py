@@ -1,0 +1,144 @@
+"""`netmgr check` and `netmgr diff` on a real kernel, without a daemon and beside one."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Tuple
+
+from netmgr.io.nft import Nft
+from netmgr.values.sets import SetName
+from tests.kernel.lab import Lab
+from tests.kernel.running import ROOT, Netmgr
+
+TABLES = """
+table inet filter {
+    set wan_ips { type ipv4_addr; }
+    set wan_ifs { type ipv4_addr; }
+    chain c { tcp dport { 22, 80 } accept; }
+}
+table ip nat { map outside { type ipv4_addr : verdict; }
+    set lan_ips { type ipv4_addr; }
+}
+table netdev n {
+}
+"""
+
+
+def netmgr(lab: Lab, *arguments: str) -> Tuple[int, str, str]:
+    with lab.inside():
+        done = subprocess.run([sys.executable, "-m", "netmgr", *arguments], capture_output=True, text=True, check=False,
+                              env={**os.environ, "PYTHONPATH": str(ROOT)})
+    return done.returncode, done.stdout, done.stderr
+
+
+def configured(lab: Lab, text: str) -> str:
+    path = lab.directory / "config.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_every_table_and_set_by_name(lab: Lab, nft: Nft) -> None:
+    assert (nft.tables(), nft.sets()) == (set(), set())
+    lab.nft(TABLES)
+    assert nft.tables() == {("inet", "filter"), ("ip", "nat"), ("netdev", "n")}
+    assert nft.sets() == {SetName("inet", "filter", "wan_ips"), SetName("inet", "filter", "wan_ifs"), SetName("ip", "nat", "outside"),
+                          SetName("ip", "nat", "lan_ips")}
+    lab.nft("\n".join("add set ip nat set_with_a_rather_long_name_%d { type ipv4_addr; }" % number for number in range(2000)))
+    assert len(nft.sets()) == 2004
+
+
+def test_check_warns(lab: Lab) -> None:
+    lab.nft(TABLES)
+    lab.link("eth0")
+    path = configured(lab, "interfaces:\n- {name: eth0, nftables_zone: [wan, lan]}\n- {name: 'ppp*'}\nsocket_group: no-such-group\n"
+                           "docker: {enabled: false}\n")
+    status, text, complaints = netmgr(lab, "check", "--config", path)
+    assert (status, complaints) == (0, "")
+    lines = text.splitlines()
+    assert "inet filter wan_ips    addresses of wan   would be filled (ipv4_addr)" in lines
+    assert lines[-1] == "%s is valid, with 4 warnings" % path
+    assert [line.partition(": warning: ")[::2] for line in lines[-5:-1]] == [
+        (path + ":2", "interfaces[0].nftables_zone: inet filter wan_ifs cannot be filled: its type is ipv4_addr; interfaces need ifname"),
+        (path + ":2", "interfaces[0].nftables_zone: there is none of the sets lan_ips, lan_ips6, lan_ipv6, lan_nets, lan_nets6, lan_ifs"
+                      " in inet filter; there is ip nat lan_ips"),
+        (path + ":3", 'interfaces[1].name: no interface that is there matches "ppp*"'),
+        (path + ":4", 'socket_group: there is no group "no-such-group"')]
+
+    assert netmgr(lab, "check", path, "--strict") == (1, text, "")
+    status, answer, _complaints = netmgr(lab, "check", "-j", path)
+    value = json.loads(answer)
+    assert (status, value["valid"], value["errors"], len(value["warnings"])) == (0, True, [], 4)
+    assert value["warnings"][2] == {"file": path, "line": 3, "key": "interfaces[1].name",
+                                    "message": 'no interface that is there matches "ppp*"'}
+
+
+def test_check_without_a_warning(lab: Lab) -> None:
+    lab.nft("table inet filter { set wan_ips { type ipv4_addr; }; }")
+    path = configured(lab, "interfaces: [{name: lo, nftables_zone: wan}]\n")
+    status, text, _complaints = netmgr(lab, "check", "--strict", path)
+    assert (status, text.splitlines()[-1]) == (0, "%s is valid, without a warning" % path)
+
+
+def test_check_of_what_is_wrong(lab: Lab) -> None:
+    (lab.directory / "conf.d").mkdir()
+    (lab.directory / "conf.d/more.yaml").write_text("interfaces: 7\n")
+    (lab.directory / "conf.d/not-this.yml").write_text("[")
+    path = configured(lab, "log_level: loud\nzone: {}\n")
+    status, text, complaints = netmgr(lab, "check", path)
+    assert (status, text) == (1, "")
+    assert complaints.splitlines() == [
+        path + ':1: log_level: expected error, warning, info or debug, got "loud"',
+        path + ':2: zone: unknown key "zone"; did you mean "zones"?',
+        str(lab.directory / "conf.d/more.yaml") + ":1: interfaces: expected a list of interfaces, got 7", path + " is not valid: 3 errors"]
+    status, answer, complaints = netmgr(lab, "check", "--json", path)
+    assert (status, complaints) == (1, "")
+    assert [error["line"] for error in json.loads(answer)["errors"]] == [1, 2, 1]
+    missing = str(lab.directory / "missing.yaml")
+    problem = "cannot read the configuration %s: No such file or directory" % missing
+    assert netmgr(lab, "check", missing) == (1, "", "%s\n%s is not valid: 1 error\n" % (problem, missing))
+    assert json.loads(netmgr(lab, "check", "--json", missing)[1])["errors"] == [
+        {"file": missing, "line": None, "key": "", "message": problem}]
+
+
+def test_diff_is_like_diff(lab: Lab) -> None:
+    lab.nft(TABLES)
+    lab.link("eth0")
+    path = configured(lab, "interfaces: [{name: eth0, nftables_zone: wan}]\ndocker: {enabled: false}\n")
+    same = netmgr(lab, "diff", "-c", path)
+    assert same == (0, "# inet filter wan_ifs: its type is ipv4_addr; interfaces need ifname\n", "")
+    lab.run("ip address add 192.0.2.1/24 dev eth0")
+    status, text, complaints = netmgr(lab, "diff", "-c", path)
+    assert (status, complaints) == (1, "")
+    assert text == same[1] + 'add element inet filter wan_ips { 192.0.2.1 comment "netmgr" }\n'
+    lab.nft(text)
+    assert netmgr(lab, "diff", "-c", path) == same
+    assert netmgr(lab, "diff", "-c", configured(lab, "log_level: loud"))[0] == 2
+    assert netmgr(lab, "diff", "-c", "/missing")[0] == 2
+
+
+def test_diff_with_the_running_daemon(lab: Lab) -> None:
+    lab.nft(TABLES)
+    lab.link("eth0")
+    lab.run("ip address add 192.0.2.1/24 dev eth0")
+    running = Netmgr(lab, "interfaces: [{name: eth0, nftables_zone: wan}]\ndocker: {enabled: false}\n")
+    running.holds("wan_ips", "192.0.2.1")
+    where = ("--running", "--socket", str(running.socket))
+    assert netmgr(lab, "diff", *where)[:2] == (0, "# inet filter wan_ifs: its type is ipv4_addr; interfaces need ifname\n")
+
+    running.configure("interfaces: [{name: eth0, nftables_zone: lan}]\nnftables: {table: ip nat}\ndocker: {enabled: false}\n")
+    would = (1, "delete element inet filter wan_ips { 192.0.2.1 }\nadd element ip nat lan_ips { 192.0.2.1 comment \"netmgr\" }\n", "")
+    status, text, complaints = netmgr(lab, "diff", *where)
+    assert (status, sorted(text.splitlines()), complaints) == (would[0], sorted(would[1].splitlines()), would[2])
+    assert running.owned("wan_ips") == {"192.0.2.1"}, "nothing has changed"
+    running.ask("reload")
+    assert netmgr(lab, "diff", *where) == (0, "", "")
+
+    other = Path(configured(lab, "interfaces: [{name: eth0, nftables_zone: [lan, lan]}]\ndocker: {enabled: false}\n"))
+    assert netmgr(lab, "diff", *where, "--config", str(other))[0] == 1
+    other.write_text("log_level: loud")
+    status, text, complaints = netmgr(lab, "diff", *where, "-c", str(other))
+    assert (status, text) == (2, "") and "%s:1: log_level: expected" % other in complaints
+    running.stop()
+    assert netmgr(lab, "diff", *where)[0] == 3
