@@ -85,7 +85,7 @@ class Daemon:
 
     def status(self) -> Status:
         """The state of everything."""
-        told = [SourceStatus(name, each.source.state, each.source.error, each.source.counters)
+        told = [SourceStatus(name, each.source.state, each.source.error, each.source.facts)
                 for name, each in self._sources.running.items()]
         repairs = self._keeper.repairs
         return everything(self._keeper.model, SourcesStatus(told, repairs.made, repairs.last_repair), os.getpid(),
@@ -160,7 +160,7 @@ class Daemon:
 
     def _swap(self, following: Dict[str, Running]) -> None:
         self._sources.swap(following)
-        self._keeper.listen(self._sources.those(vital=True), self._sources.those(vital=False))
+        self._keeper.listen(self._sources.vital(), self._sources.others())
 
     def _directory(self, config: Config, present: Optional[IncludeFiles] = None) -> Optional[IncludeFiles]:
         """The directory of the include files, for us alone.  OSError when another netmgr has it."""

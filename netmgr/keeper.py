@@ -6,27 +6,39 @@ it for a moment, and sets must never follow such a moment.
 """
 
 import time
-from typing import Callable, Iterable, List, Optional, Protocol, Sequence
+from typing import TYPE_CHECKING, Callable, FrozenSet, Iterable, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
 
 from netmgr.config.schema import Config
 from netmgr.io.include_files import IncludeFiles
 from netmgr.io.loop import Deadline, Loop
 from netmgr.io.rtnetlink import Snapshot
 from netmgr.io.systemd import Manager
-from netmgr.model.inventory import Inventory
+from netmgr.model.inventory import Inventory, ThingChange
 from netmgr.model.model import Model
 from netmgr.sync.include_files import Includes
 from netmgr.sync.reconciler import Kernel, Reconciler
 from netmgr.sync.repairs import Repairs
-from netmgr.values.events import ContainerSeen, Event
+from netmgr.values.events import ContainerSeen, Event, HostGone, HostSeen
 from netmgr.values.sets import Change
 from netmgr.values.text import Log
+
+if TYPE_CHECKING:
+    from netmgr.model.holdings import Holdings
 
 
 class Teller(Protocol):
     """What is seen of a source here."""
 
-    pending: bool
+    @property
+    def pending(self) -> bool:
+        """What it has told is not the whole yet."""
+
+
+class Waiting(NamedTuple):
+    """A source that others need not wait for; while it is pending, what nothing claims is spared in sets of these zones (None: all)."""
+
+    source: Teller
+    zones: Optional[FrozenSet[str]]
 
 
 class Keeper:
@@ -40,7 +52,8 @@ class Keeper:
         self._loop, self._kernel, self._manager, self._dry_run, self._log = loop, kernel, manager, dry_run, log
         self._ready: Optional[Callable[[], None]] = ready
         self._vital: Sequence[Teller] = ()
-        self._others: Sequence[Teller] = ()
+        self._others: Sequence[Waiting] = ()
+        self._share: Optional[Callable[[str, Tuple[bytes, ...]], None]] = None
         self._inventory = Inventory()
         self._wake: Optional[Deadline] = None
         self._audit_due: Optional[Deadline] = None
@@ -52,17 +65,27 @@ class Keeper:
     def events(self, events: Iterable[Event]) -> bool:
         """Links and addresses that come and go; True: that is not all, a snapshot is due."""
         for event in events:
-            self.model.apply(self._inventory.apply(event))
+            self._changed(self._inventory.apply(event))
         return self._inventory.unsure
 
     def snapshot(self, snapshot: Snapshot) -> None:
         """All links and addresses."""
         self._inventory.replace_interfaces(snapshot.links, snapshot.addresses)
         self.model.recount()
+        if self._holdings is not None:
+            self._holdings.recount(self._inventory.things())
 
     def containers(self, containers: Sequence[ContainerSeen]) -> None:
         """All containers."""
-        self.model.apply(self._inventory.replace_containers(containers))
+        self._changed(self._inventory.replace_containers(containers))
+
+    def hosts(self, events: Iterable[Union[HostSeen, HostGone]]) -> None:
+        """Other hosts of the fleet that come and go."""
+        self.model.apply(self._inventory.apply_hosts(events))
+
+    def all_hosts(self, hosts: Iterable[HostSeen]) -> None:
+        """All of them."""
+        self.model.apply(self._inventory.replace_hosts(hosts))
 
     def doubt(self) -> None:
         """Sets and include files may be anything: look at all of them."""
@@ -76,10 +99,11 @@ class Keeper:
         for source in self._vital:
             if source.pending:
                 return None
-        if self.model.hold and not any(source.pending for source in self._others):
-            self.model.release_held()
+        if self.model.hold:
+            self._hold()
         changes = self.repairs.settle()
         self._finish()
+        self._tell_others()
         if self._ready is not None:
             ready, self._ready = self._ready, None
             ready()
@@ -87,10 +111,17 @@ class Keeper:
 
     # -- beginnings and ends
 
-    def listen(self, vital: Sequence[Teller], others: Sequence[Teller]) -> None:
+    def listen(self, vital: Sequence[Teller], others: Sequence[Waiting]) -> None:
         """From now on these are the sources; while others than the vital ones have not told, what nothing claims is spared."""
         self._vital, self._others = vital, others
-        self.model.hold = any(source.pending for source in others)
+        self.model.hold = any(each.source.pending for each in others)
+        self._hold()
+
+    def share(self, tell: Optional[Callable[[str, Tuple[bytes, ...]], None]]) -> None:
+        """Tell what each published zone holds, (zone, addresses), now and whenever it changes."""
+        self._share = tell
+        if self._holdings is not None:
+            self._holdings.recount(self._inventory.things())
 
     def switch(self, config: Config, directory: Optional[IncludeFiles]) -> None:
         """Go on with whole new objects, made of this configuration; the inventory stays, and so may the directory of the include files."""
@@ -124,9 +155,32 @@ class Keeper:
 
     def _make(self, config: Config, directory: Optional[IncludeFiles]) -> None:
         self.config, self.directory = config, directory
+        self._inventory.keep_hosts({each.zone for each in config.fleet.consume} if config.fleet is not None else set())
         self.model = Model(config, self._inventory)
+        self._holdings = _holdings(self.model, config)
+        if self._holdings is not None:
+            self._holdings.recount(self._inventory.things())
         self._files = Includes(directory, self._loop.now, self._log)
         self._plan_audit()
+
+    def _hold(self) -> None:
+        zones = [each.zones for each in self._others if each.source.pending]
+        if not zones:
+            self.model.release_held()
+        elif None not in zones:
+            self.model.hold_only(frozenset().union(*(each for each in zones if each is not None)))
+
+    def _changed(self, changes: Sequence[ThingChange]) -> None:
+        self.model.apply(changes)
+        if self._holdings is not None:
+            self._holdings.apply(changes)
+
+    def _tell_others(self) -> None:
+        if self._holdings is None or self._share is None or not self._holdings.changed:
+            return
+        changed, self._holdings.changed = self._holdings.changed, set()
+        for zone in sorted(changed):
+            self._share(zone, self._holdings.addresses(zone))
 
     def _reconciler(self) -> Reconciler:
         return Reconciler(self._kernel, self.model, self._log, self._dry_run)
@@ -162,6 +216,14 @@ class Keeper:
     def _woken(self) -> None:
         """No more than that: before the loop sleeps again, it settles."""
         self._wake = None
+
+
+def _holdings(model: Model, config: Config) -> "Optional[Holdings]":
+    """Only where something is published."""
+    if config.fleet is None or not config.fleet.publish:
+        return None
+    from netmgr.model.holdings import Holdings
+    return Holdings(model.policy, config.fleet.publish)
 
 
 def _utc() -> str:

@@ -5,27 +5,36 @@ begins.  When the configuration changes, sources whose settings are the same go 
 Another kind of source is another recipe.
 """
 
-from typing import Callable, Dict, List, NamedTuple, Optional, Protocol, Sequence
+from typing import Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Protocol, Sequence
 
 from netmgr.config.schema import Config, Docker
 from netmgr.io.link_source import LinkSource
 from netmgr.io.loop import Loop
 from netmgr.io.ruleset import Ruleset, watcher
-from netmgr.keeper import Keeper
+from netmgr.keeper import Keeper, Waiting
+from netmgr.show.answers import Fact
 from netmgr.values.errors import ProtocolError
 from netmgr.values.text import Log, reason
 
 
 class Source(Protocol):
-    """What tells about a part of the world, through callbacks that it was made with, from start() to stop().
+    """What tells about a part of the world, through callbacks that it was made with, from start() to stop()."""
 
-    `state` is ok, connecting, error or disabled; `error` says why.  `pending`: what it has told is not the whole yet.
-    """
+    @property
+    def state(self) -> str:
+        """ok, connecting, error or disabled; a source may have further words of its own."""
 
-    state: str
-    error: Optional[str]
-    pending: bool
-    counters: Dict[str, int]
+    @property
+    def error(self) -> Optional[str]:
+        """Why it is not ok."""
+
+    @property
+    def pending(self) -> bool:
+        """What it has told is not the whole yet."""
+
+    @property
+    def facts(self) -> Mapping[str, Fact]:
+        """What it has counted, and whatever else is worth telling, by name."""
 
     def start(self) -> None:
         """Begin to tell."""
@@ -40,13 +49,15 @@ class Source(Protocol):
 class Recipe(NamedTuple):
     """How to make a source: OSError or ProtocolError when that cannot be.
 
-    `vital`: while it is pending nothing may be concluded.  While another is, only what nothing claims is spared.
+    `vital`: while it is pending nothing may be concluded.  While another is, only what nothing claims is spared, in the sets of `zones`
+    (None: in all).
     """
 
     name: str
     settings: object
     make: Callable[[], Source]
     vital: bool = False
+    zones: Optional[FrozenSet[str]] = None
 
 
 class Running(NamedTuple):
@@ -94,9 +105,13 @@ class Sources:
         """Let none run any more."""
         self.swap({})
 
-    def those(self, vital: bool) -> List[Source]:
-        """The vital ones or the others."""
-        return [each.source for each in self.running.values() if each.recipe.vital == vital]
+    def vital(self) -> List[Source]:
+        """Those without which nothing may be concluded."""
+        return [each.source for each in self.running.values() if each.recipe.vital]
+
+    def others(self) -> List[Waiting]:
+        """Those for which nobody need wait."""
+        return [Waiting(each.source, each.recipe.zones) for each in self.running.values() if not each.recipe.vital]
 
     @staticmethod
     def _stop(some: Dict[str, Running], but: Dict[str, Running]) -> None:
@@ -112,7 +127,7 @@ class Nobody:
         self.state = "disabled"
         self.error: Optional[str] = None
         self.pending = False
-        self.counters: Dict[str, int] = {}
+        self.facts: Dict[str, Fact] = {}
         self._tell = tell
 
     def start(self) -> None:
@@ -129,12 +144,21 @@ class Nobody:
 def recipes(config: Config, loop: Loop, ruleset: Ruleset, keeper: Keeper, log: Log) -> List[Recipe]:
     """The sources of netmgr under this configuration, in the order in which they begin."""
     nftables, docker = config.nftables, config.docker
-    return [
+    found = [
         Recipe("netlink", None, lambda: LinkSource(loop, keeper.events, keeper.snapshot, log), vital=True),
         Recipe("nftables", (nftables.watch, nftables.poll_interval),
                lambda: watcher(loop, ruleset, nftables, keeper.repairs.changed, keeper.doubt)),
         Recipe("docker", docker._replace(entry=None), lambda: _engine(docker, loop, keeper, log)),
     ]
+    if config.fleet is not None:
+        found.append(Recipe("fleet", (config.fleet, nftables.on_stop), lambda: _fleet(config, loop, keeper, log),
+                            zones=frozenset(each.zone for each in config.fleet.consume)))
+    return found
+
+
+def _fleet(config: Config, loop: Loop, keeper: Keeper, log: Log) -> Source:
+    from netmgr.fleet import member
+    return member(config, loop, keeper, log)
 
 
 def _engine(settings: Docker, loop: Loop, keeper: Keeper, log: Log) -> Source:

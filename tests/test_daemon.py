@@ -46,7 +46,7 @@ class Source:
 
     def __init__(self, name: str, diary: List[str], begin: Callable[[], None] = lambda: None, pending: bool = False) -> None:
         self.state, self.error, self.pending = "ok", None, pending
-        self.counters: Dict[str, int] = {}
+        self.facts: Dict[str, int] = {}
         self._name, self._diary, self._begin = name, diary, begin
         diary.append("make " + name)
 
@@ -213,7 +213,7 @@ def test_a_resync_reads_everything(scene: Scene) -> None:
 def test_the_status_shows_the_sources_as_they_are(scene: Scene) -> None:
     scene.start()
     scene.sources["boxes"].state, scene.sources["boxes"].error = "error", "nobody there"
-    scene.sources["links"].counters["overruns"] = 3
+    scene.sources["links"].facts["overruns"] = 3
     status = scene.daemon.status()
     assert (status.state, list(status.sources)) == ("degraded", ["links", "boxes", "last"])
     assert status.sources["links"].facts["overruns"] == 3 and status.sources["boxes"].facts["error"] == "nobody there"

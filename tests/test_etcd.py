@@ -12,6 +12,7 @@ from netmgr.wire import etcd, http1
 
 HEADER = '"header":{"cluster_id":"14841639068965178418","member_id":"10276657743932975437","revision":"7","raft_term":"2"}'
 PAIR = '{"key":"YQ==","create_revision":"2","mod_revision":"3","version":"1","value":"eA==","lease":"7587899201718116101"}'
+STORE = 14841639068965178418
 READ = Pair(b"a", b"x", 3, 7587899201718116101)
 
 
@@ -56,9 +57,9 @@ READERS: List[Tuple[Callable[[bytes], Any], str, Any]] = [
     (etcd.granted, "{%s,\"ID\":\"7587899201718116101\",\"TTL\":\"30\"}" % HEADER, (7587899201718116101, 30)),
     (etcd.kept_alive, '{"result":{%s,"ID":"12","TTL":"30"}}\n' % HEADER, 30),
     (etcd.kept_alive, '{"result":{%s,"ID":"12"}}\n' % HEADER, 0),
-    (etcd.page, '{%s,"kvs":[%s],"count":"1"}' % (HEADER, PAIR), Page(7, (READ,), False)),
-    (etcd.page, '{%s,"kvs":[%s],"more":true,"count":"2"}' % (HEADER, PAIR), Page(7, (READ,), True)),
-    (etcd.page, "{%s}" % HEADER, Page(7, (), False)),
+    (etcd.page, '{%s,"kvs":[%s],"count":"1"}' % (HEADER, PAIR), Page(7, (READ,), False, STORE)),
+    (etcd.page, '{%s,"kvs":[%s],"more":true,"count":"2"}' % (HEADER, PAIR), Page(7, (READ,), True, STORE)),
+    (etcd.page, "{%s}" % HEADER, Page(7, (), False, STORE)),
     (etcd.committed, '{%s,"succeeded":true,"responses":[{"response_put":{"header":{"revision":"7"}}}]}' % HEADER, Committed(True, 7, ())),
     (etcd.committed, '{%s,"responses":[{"response_range":{"header":{"revision":"7"},"kvs":[%s],"count":"1"}}]}' % (HEADER, PAIR),
      Committed(False, 7, (READ,))),

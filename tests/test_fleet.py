@@ -196,7 +196,8 @@ def test_compaction_and_another_store_are_noticed() -> None:
     told.list_all(pair("a", "203.0.113.1"), revision=50)
     assert not told.following.take(Seen(0, 60, True, "compacted", 55, False, ()), told.now)
     assert told.following.behind(Seen(0, 3, True, None, 0, False, ()))
-    assert not told.following.saw(3) and told.following.saw(4)
+    assert not told.following.saw(Page(3, (), False, 1)) and told.following.saw(Page(4, (), False, 1))
+    assert not told.following.saw(Page(5, (), False, 2)) and told.following.saw(Page(5, (), False, 2))
 
 
 def test_a_watch_goes_on_behind_what_is_known_to_be_whole() -> None:

@@ -53,7 +53,7 @@ class DockerSource:
         self.state = "disabled"
         self.error: Optional[str] = None
         self.pending = False
-        self.counters: Dict[str, int] = {}
+        self.facts: Dict[str, int] = {}
         self._loop, self._settings, self._timing = loop, settings, timing
         self._changed, self._log = changed, log
         self._exchanges: Dict[str, Exchange] = {}

@@ -12,13 +12,14 @@ State is what was last heard, never "connected".
 """
 
 import random
-from typing import Any, Callable, Dict, List, Optional, Protocol, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from netmgr.config.fleet import Fleet
 from netmgr.io.etcd import Asking, Failure, Member, Question, Stream, tls_context
+from netmgr.io.fleet_roles import Follower, Publisher
 from netmgr.io.loop import Deadline, Loop
 from netmgr.values.errors import ProtocolError
-from netmgr.values.records import Condition, Page, Pair, Seen
+from netmgr.values.records import Seen
 from netmgr.values.text import Log, reason
 from netmgr.wire import etcd, http1
 from netmgr.wire.lines import Lines
@@ -36,42 +37,6 @@ class RefusedError(ProtocolError):
     def __init__(self, refusal: etcd.Refusal) -> None:
         super().__init__(refusal.message)
         self.refusal = refusal
-
-
-class Follower(Protocol):
-    """What others publish (netmgr.model.following)."""
-
-    listed: bool
-    revision: int
-    begin_list: Callable[[], None]
-    page: Callable[[], Optional[Tuple[bytes, bytes, int]]]
-    take_page: Callable[[Page, float], None]
-    watches: Callable[[], List[Tuple[int, bytes, bytes, int]]]
-    take: Callable[[Seen, float], bool]
-    behind: Callable[[Seen], bool]
-    saw: Callable[[int], bool]
-    doubt: Callable[[float], None]
-    forget: Callable[[], None]
-    settle: Callable[[float], None]
-    deadline: Callable[[], Optional[float]]
-    entries: Callable[[], int]
-
-
-class Publisher(Protocol):
-    """What this host publishes (netmgr.model.publication)."""
-
-    lease: int
-    begin: Callable[[int], None]
-    due_at: Callable[[], Optional[float]]
-    take: Callable[[float], List[str]]
-    records: Callable[[Sequence[str], float], Tuple[List[Condition], List[Tuple[bytes, bytes]]]]
-    held: Callable[[Sequence[str]], List[Tuple[bytes, ...]]]
-    written: Callable[[Sequence[str], Sequence[Tuple[bytes, ...]]], None]
-    not_written: Callable[[Sequence[str], Sequence[Pair], float], None]
-    refused: Callable[[Sequence[str], str, float], None]
-    error: Callable[[], Optional[str]]
-    conflict: Callable[[float], Optional[str]]
-    farewell: Callable[[], List[Tuple[bytes, bytes]]]
 
 
 class FleetSource:
@@ -97,8 +62,8 @@ class FleetSource:
         self._deadlines: Dict[str, Deadline] = {}
         self._failures = 0
         self._page = 200
-        self._writing = self._alive = False
-        self._began = self._heard = 0.0
+        self._writing = self._granting = self._alive = False
+        self._began = self._heard = self._renewed = 0.0
         self._trouble: Optional[str] = None
         self._said = ""
 
@@ -163,6 +128,11 @@ class FleetSource:
         """Seconds since the last answer that had a leader; None: never."""
         return self._loop.now() - self._heard if self._heard else None
 
+    @property
+    def lease_remaining(self) -> Optional[float]:
+        """Seconds that our lease lasts if it is not renewed; None: there is none."""
+        return max(0.0, round(self._renewed + self._ttl - self._loop.now(), 1)) if self._publisher.lease else None
+
     # -- a member: version, token, lease
 
     def _connect(self) -> None:
@@ -211,10 +181,15 @@ class FleetSource:
             self._follow()
 
     def _grant(self) -> None:
+        if self._granting:
+            return
+        self._granting = True
         self._ask(etcd.grant_request(self._host(), self._settings.ttl, self._headers), self._on_grant)
 
     def _on_grant(self, body: bytes) -> None:
+        self._granting = False
         lease, _ttl = etcd.granted(body)
+        self._renewed = self._loop.now()
         self._publisher.begin(lease)
         self._write()
 
@@ -230,6 +205,8 @@ class FleetSource:
         if not etcd.kept_alive(body):
             self._log("warning", "fleet: the lease is gone; everything is published again")
             self._publish_again()
+        else:
+            self._renewed = self._loop.now()
 
     def _on_probe(self, body: bytes) -> None:
         """Also a refusal for lack of rights comes from a member with a leader; then there is no body."""
@@ -239,8 +216,8 @@ class FleetSource:
         self._heard, self._failures, self._trouble = now, 0, None
         self._stale_later(now)
         self._say("info", "connected to %s, etcd %s" % (self.endpoint, self.version))
-        if body and not self._follower.saw(etcd.page(body).revision):
-            self._say("warning", "this is not the etcd that it was, for its revision is lower; everything is read and published again")
+        if body and not self._follower.saw(etcd.page(body)):
+            self._say("warning", "this is not the etcd that it was; everything is read and published again")
             self._publish_again()
             self._list_again()
         elif not self._alive:
@@ -370,15 +347,17 @@ class FleetSource:
         zones = self._publisher.take(now)
         if not zones:
             return
-        held = self._publisher.held(zones)
+        held, lease = self._publisher.held(zones), self._publisher.lease
         conditions, values = self._publisher.records(zones, now)
         self._writing = True
 
         def answered(head: http1.Head, body: bytes) -> None:
             self._writing = False
-            self._on_written(zones, held, head, body)
+            if lease == self._publisher.lease:      # else all of it is written again on another
+                self._on_written(zones, held, head, body)
+            self._write()
 
-        request = etcd.put_request(self._host(), conditions, values, self._publisher.lease, self._headers)
+        request = etcd.put_request(self._host(), conditions, values, lease, self._headers)
         self._asking.ask(Question(request, SMALL, self._patience, answered))
 
     def _on_written(self, zones: Sequence[str], held: Sequence[Tuple[bytes, ...]], head: http1.Head, body: bytes) -> None:
@@ -397,7 +376,6 @@ class FleetSource:
                 self._publisher.refused(zones, refusal.message, now)
             else:
                 raise RefusedError(refusal)
-        self._write()
 
     def _say_goodbye(self) -> None:
         """Waits a moment for the answer: the loop is over, and this is the last thing that is said."""
@@ -431,7 +409,7 @@ class FleetSource:
 
     def _disconnect(self) -> None:
         self._close_stream()
-        self._writing = self._alive = False
+        self._writing = self._granting = self._alive = False
         if self._asking is not None:
             self._asking.close()
             self._asking = None

@@ -23,7 +23,7 @@ class LinkSource:
         self.state = "connecting"
         self.error: Optional[str] = None
         self.pending = True
-        self.counters = {"overruns": 0, "resyncs": 0}
+        self.facts = {"overruns": 0, "resyncs": 0}
         self._loop = loop
         self._seen = seen
         self._replaced = replaced
@@ -59,7 +59,7 @@ class LinkSource:
         drained = self._events.drain()
         self._more = drained.more
         if drained.lost:
-            self.counters["overruns"] += 1
+            self.facts["overruns"] += 1
             self._lost = True
             self.state, self.error = "connecting", drained.lost
             self._log("warning", "netlink: %s; reading everything again" % drained.lost)
@@ -94,7 +94,7 @@ class LinkSource:
             self._again_in(max(RETRY_WHILE_CHANGING, self._loop.now() - begin))
             return
         self.state, self.error, self._lost, self._in_vain = "ok", None, False, 0
-        self.counters["resyncs"] += 1
+        self.facts["resyncs"] += 1
         self._replaced(snapshot)
 
     def _again_in(self, delay: float) -> None:

@@ -52,7 +52,7 @@ class RulesetEvents:
         self.state = "ok"
         self.error: Optional[str] = None
         self.pending = False
-        self.counters: Dict[str, int] = {}
+        self.facts: Dict[str, int] = {}
         self.refresh = doubt
         self._loop, self._ruleset, self._nft, self._changed = loop, ruleset, ruleset.nft, changed
         self._watch = Watch(self._nft.portid)
@@ -100,7 +100,7 @@ class RulesetPoll:
         self.state = "ok"
         self.error: Optional[str] = None
         self.pending = False
-        self.counters: Dict[str, int] = {}
+        self.facts: Dict[str, int] = {}
         self.refresh = doubt
         self._loop, self._ruleset, self._nft, self._changed = loop, ruleset, ruleset.nft, changed
         self._interval = interval

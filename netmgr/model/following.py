@@ -2,13 +2,13 @@
 
 A list is taken page by page at one revision, all zones after each other; the watches begin at the revision behind it.  After a break they
 go on from where they were, for a list costs the store two hundred times as much.  A list is taken anew only when the store has
-thrown away what lies between (compacted), or when it is not the store that it was (its revision is lower than one that was seen).
+thrown away what lies between (compacted), or when it is not the store that it was (it has another name, or a lower revision).
 
 Where a watch goes on: behind the last event that is known to be the last of its revision.  A header's revision runs ahead of events
 that are still to come, so it counts for nothing, and that of a progress notice only when it comes twice.
 """
 
-from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple, Union
 
 from netmgr.config.fleet import Consumed
 from netmgr.model.fleet import Table, decode, key_of
@@ -28,6 +28,7 @@ class Following:
         self.tables = tuple(Table(rule, myself, linger) for rule in rules)
         self.listed = False                     # there has been a whole list
         self.revision = 0                       # the highest that is known to have been the store's
+        self._store = 0
         self._prefix, self._told = prefix, told
         self._zones = tuple(dict.fromkeys(rule.source for rule in rules))
         self._next: Dict[int, int] = {}         # watch -> the revision that it goes on from
@@ -56,7 +57,7 @@ class Following:
     def take_page(self, page: Page, now: float) -> None:
         """The answer to that."""
         self._at = self._at or page.revision
-        self.saw(page.revision)
+        self.revision = max(self.revision, page.revision)
         for pair in page.pairs:
             self._put(pair)
         if page.more and page.pairs:
@@ -88,6 +89,8 @@ class Following:
             return False
         for event in seen.events:
             self._happened(event, now)
+        if seen.events:
+            self.revision = max(self.revision, seen.events[-1].revision)
         if seen.events and not seen.unfinished:
             self._next[seen.watch] = max(self._next[seen.watch], seen.events[-1].revision + 1)
         elif not seen.events and not seen.created:
@@ -98,13 +101,11 @@ class Following:
         """Whether a watch that has just begun waits for a revision that its member has not reached: it lags, or it is another store."""
         return seen.created and seen.watch in self._next and seen.revision < self._next[seen.watch] - 1
 
-    def saw(self, revision: int) -> bool:
-        """A member that the others agree with is at this revision.  False: it was higher before, so this is not the store that it was."""
-        if revision < self.revision:
-            self.revision = revision
-            return False
-        self.revision = revision
-        return True
+    def saw(self, page: Page) -> bool:
+        """A member that the others agree with has answered.  False: this is not the store that it was, by its name or its revision."""
+        same = page.revision >= self.revision and page.store == (self._store or page.store)
+        self.revision, self._store = page.revision, page.store
+        return same
 
     def _progress(self, watch: int, revision: int) -> None:
         if self._noticed.get(watch) == revision:
@@ -138,9 +139,9 @@ class Following:
         """How many records are known."""
         return sum(table.hosts + table.turned_away for table in self.tables)
 
-    def changes(self) -> List[object]:
+    def changes(self) -> List[Union[HostSeen, HostGone]]:
         """HostSeen and HostGone of all that changed since the last call."""
-        found: List[object] = []
+        found: List[Union[HostSeen, HostGone]] = []
         for table in self.tables:
             changed: Set[str] = table.changed
             table.changed = set()

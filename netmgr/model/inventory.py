@@ -12,10 +12,10 @@ the moment that it is.
 """
 
 from itertools import chain
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Tuple, Union
+from typing import AbstractSet, Dict, Iterable, Iterator, List, NamedTuple, Tuple, Union
 
 from netmgr.values.addresses import identity
-from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, Event, LinkSeen
+from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, Event, HostGone, HostSeen, LinkSeen
 
 IPV6 = 33       # bytes in the identity of such an address
 
@@ -40,7 +40,7 @@ class Addresses(NamedTuple):
     flags: Dict[bytes, int]
 
 
-Thing = Union[Interface, Addresses, ContainerSeen]
+Thing = Union[Interface, Addresses, ContainerSeen, HostSeen]
 
 
 class ThingChange(NamedTuple):
@@ -60,12 +60,14 @@ class Inventory:
         self.links: Dict[int, Link] = {}
         self.addresses: Dict[int, Dict[bytes, int]] = {}
         self.containers: Dict[str, ContainerSeen] = {}
+        self.hosts: Dict[Tuple[str, str], HostSeen] = {}
         self.unsure = False
 
     def things(self) -> Iterator[Thing]:
         """Everything that is there."""
         yield from chain.from_iterable(self.interfaces())
         yield from self.containers.values()
+        yield from self.hosts.values()
 
     def interfaces(self) -> Iterator[Tuple[Interface, Addresses]]:
         """Every interface with its addresses."""
@@ -96,6 +98,28 @@ class Inventory:
         gone = [container for container in before.values() if self.containers.get(container.id) != container]
         gained = [container for container in self.containers.values() if before.get(container.id) != container]
         return [ThingChange(False, container) for container in gone] + [ThingChange(True, container) for container in gained]
+
+    def apply_hosts(self, events: Iterable[Union[HostSeen, HostGone]]) -> List[ThingChange]:
+        """Take in what other hosts of the fleet hold now."""
+        changes: List[ThingChange] = []
+        for event in events:
+            before = self.hosts.pop((event.zone, event.host), None)
+            if before is not None:
+                changes.append(ThingChange(False, before))
+            if isinstance(event, HostSeen):
+                self.hosts[event.zone, event.host] = event
+                changes.append(ThingChange(True, event))
+        return changes
+
+    def replace_hosts(self, hosts: Iterable[HostSeen]) -> List[ThingChange]:
+        """Make the hosts equal to a list of all of them."""
+        present = {(seen.zone, seen.host): seen for seen in hosts}
+        gone = [HostGone(*key) for key in self.hosts if key not in present]
+        return self.apply_hosts([*gone, *(seen for key, seen in present.items() if self.hosts.get(key) != seen)])
+
+    def keep_hosts(self, zones: AbstractSet[str]) -> None:
+        """Forget the hosts in other zones; that is not told, for it is part of a new configuration."""
+        self.hosts = {key: seen for key, seen in self.hosts.items() if seen.zone in zones}
 
     def _addresses_changed(self, ifindex: int, changed: Dict[bytes, int]) -> List[ThingChange]:
         known, link = self.addresses.setdefault(ifindex, {}), self.links.get(ifindex)

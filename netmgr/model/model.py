@@ -4,11 +4,12 @@ The model is told things (changes of the inventory, what the kernel's sets hold,
 plan.  It has no descriptor and no clock; whoever asks passes the time in.  What concerns one set alone is in managed_set.py.
 
 While it is not yet known which containers run (`hold`), elements that an earlier netmgr left and that nothing claims are spared:
-one of them may be a container's, and must not vanish for the moment until the engine has answered.
+one of them may be a container's, and must not vanish for the moment until the engine has answered.  The same goes for other hosts'
+addresses, in sets of `held_zones` only.
 """
 
 import errno
-from typing import AbstractSet, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import AbstractSet, Dict, FrozenSet, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from netmgr.config.schema import Config
 from netmgr.model.inventory import Inventory, Thing, ThingChange
@@ -45,6 +46,7 @@ class Model:
         self.stale: Set[SetName] = set()
         self.repaired: Set[SetName] = set()
         self.hold = False
+        self.held_zones: Optional[FrozenSet[str]] = None        # None: all
         self._labelled = LabelledZones(self.policy)
         self._now = 0.0
         for zone in self.policy.zones:
@@ -79,10 +81,24 @@ class Model:
         self.unsurveyed.difference_update(findings)
         for name in findings:
             managed = self.sets[name]
-            if self.hold and not managed.role.retiring:
+            if self.hold and self._is_held(managed):
                 managed.spare(self.ledger.wanted(name))
             self._note(managed)
         self._forget_retired()
+
+    def hold_only(self, zones: FrozenSet[str]) -> None:
+        """Spare what nothing claims in sets of these zones only."""
+        if zones == self.held_zones:
+            return
+        self.held_zones = zones
+        for managed in self.sets.values():
+            if not self._is_held(managed):
+                managed.spare_nothing()
+                self._note(managed)
+
+    def _is_held(self, managed: ManagedSet) -> bool:
+        role = managed.role
+        return not role.retiring and (self.held_zones is None or any(feed.zone in self.held_zones for feed in role.feeds))
 
     def release_held(self) -> None:
         """All sources have spoken: what nothing claims may go."""
@@ -338,6 +354,7 @@ class Model:
                 yield interface
                 yield addresses
         yield from {container.id: container for zone in zones for container in self._labelled.inside(zone)}.values()
+        yield from (seen for seen in self.inventory.hosts.values() if seen.zone in zones)
 
     def _created_form(self, managed: ManagedSet) -> Optional[Form]:
         """The form of the set that netmgr makes when this one is missing; None when it makes none."""

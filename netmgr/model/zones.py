@@ -7,12 +7,12 @@ kernel's key in a plain set, key + prefix length in an interval set (see ranges.
 
 from collections import Counter
 from fnmatch import fnmatchcase
-from typing import Collection, Container, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Collection, Container, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from netmgr.config.schema import Config, Table, Zone, default_zone
 from netmgr.model.inventory import Addresses, Interface, Thing
 from netmgr.values.addresses import IFA_F_PERMANENT, UNUSABLE, identity, kinds, kinds_by_flags, network, suspicious
-from netmgr.values.events import ContainerSeen, Endpoint
+from netmgr.values.events import ContainerSeen, Endpoint, HostSeen
 from netmgr.values.sets import IFNAME, WIDTHS, Form, SetName
 
 CONVENTION = (("ips", "addresses"), ("ips6", "addresses"), ("ipv6", "addresses"),
@@ -117,7 +117,17 @@ class Policy:
             return _of_addresses(self._by_interface.get(thing.interface) or self._feeds(thing.interface), thing.flags)
         if isinstance(thing, Interface):
             return _of_interface(self._feeds(thing.name), thing.name)
+        if isinstance(thing, HostSeen):
+            return _of_addresses(self._bound((thing.zone,)), lasting(thing.addresses))
         return [claim for endpoint in thing.endpoints for claim in self._of_endpoint(thing, endpoint)]
+
+    def located(self, thing: Thing) -> Iterator[Tuple[Tuple[str, ...], Dict[bytes, int]]]:
+        """The addresses of a thing of this host, with the zones that they are in."""
+        if isinstance(thing, Addresses):
+            yield self.zones_of_interface(thing.interface), thing.flags
+        elif isinstance(thing, ContainerSeen):
+            for endpoint in thing.endpoints:
+                yield self.zones_of_container(thing, endpoint.network), lasting((endpoint.address,))
 
     def _of_endpoint(self, container: ContainerSeen, endpoint: Endpoint) -> Claims:
         """As if it were an interface's address that never expires."""
@@ -136,6 +146,11 @@ class Policy:
     def _bound(self, zones: Iterable[str]) -> Bound:
         feeds = (feed for zone in zones for feed in feeds_of_zone(self.zones[zone]))
         return [(feed, self._forms[feed.set]) for feed in feeds if feed.set in self._forms]
+
+
+def lasting(packed: Iterable[bytes]) -> Dict[bytes, int]:
+    """Single addresses as if they were an interface's and never expired."""
+    return {identity(address, len(address) * 8, address): IFA_F_PERMANENT for address in packed}
 
 
 def tally(things: Iterable[Thing], policy: Policy, names: Optional[Container[SetName]] = None) -> Dict[SetName, Dict[bytes, int]]:

@@ -84,7 +84,26 @@ class LastRepair(NamedTuple):
     sets: Tuple[str, ...] = ()
 
 
-Fact = Union[None, bool, int, float, str, LastRepair]
+class PublishedZone(NamedTuple):
+    """A zone that stands in etcd, with how many addresses."""
+
+    zone: str = UNKNOWN
+    addresses: int = 0
+
+
+class ConsumedZone(NamedTuple):
+    """A local zone that holds other hosts' addresses of zone `source`; what is refused, held in doubt, or about to go."""
+
+    zone: str = UNKNOWN
+    source: str = UNKNOWN
+    hosts: int = 0
+    addresses: int = 0
+    refused: Tuple[str, ...] = ()
+    held: int = 0
+    lingering: int = 0
+
+
+Fact = Union[None, bool, int, float, str, LastRepair, Tuple[Union[PublishedZone, ConsumedZone], ...]]
 
 
 class Source(NamedTuple):

@@ -9,7 +9,19 @@ from netmgr.model.inventory import Link
 from netmgr.model.managed_set import MISSING, ManagedSet
 from netmgr.model.model import Model
 from netmgr.model.zones import feeds_of_zone
-from netmgr.show.answers import Address, Container, Elements, Endpoint, Interface, LastRepair, SetContents, SetStatus, Source, Status
+from netmgr.show.answers import (
+    Address,
+    Container,
+    Elements,
+    Endpoint,
+    Fact,
+    Interface,
+    LastRepair,
+    SetContents,
+    SetStatus,
+    Source,
+    Status,
+)
 from netmgr.sync.repairs import Repair
 from netmgr.values import addresses, sets
 from netmgr.values.addresses import local, prefixlen
@@ -26,12 +38,12 @@ FLAG_NAMES = (
 
 
 class SourceStatus(NamedTuple):
-    """A source as it is now; `counters` are what it has counted, by name."""
+    """A source as it is now; `facts` are what it has counted and what else it tells, by name."""
 
     name: str
     state: str
     error: Optional[str]
-    counters: Mapping[str, int]
+    facts: Mapping[str, Fact]
 
 
 class SourcesStatus(NamedTuple):
@@ -177,8 +189,8 @@ def _sources(told: SourcesStatus) -> Dict[str, Source]:
     pid, process = (by.pid, by.process) if by else (None, None)
     last = None if repair is None else LastRepair(pid, process, repair.time, tuple(map(str, repair.sets)))
     rows: Dict[str, Source] = {}
-    for name, state, error, counters in told.sources:
+    for name, state, error, facts in told.sources:
         repairs = {"repairs": told.repairs, "last_repair": last} if name == "nftables" else {}
-        trouble = {"error": error} if error is not None or not (counters or repairs) else {}
-        rows[name] = Source(state, {**counters, **repairs, **trouble})
+        trouble = {"error": error} if error is not None or not (facts or repairs) else {}
+        rows[name] = Source(state, {**facts, **repairs, **trouble})
     return rows

@@ -21,11 +21,12 @@ class Condition(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A part of a list: what there was at `revision`; `more` follows behind the last key."""
+    """A part of a list: what there was at `revision` of the store `store`; `more` follows behind the last key."""
 
     revision: int
     pairs: Tuple[Pair, ...]
     more: bool
+    store: int = 0
 
 
 class Committed(NamedTuple):

@@ -155,7 +155,8 @@ def kept_alive(body: bytes) -> int:
 def page(body: bytes) -> Page:
     """The answer to range_request."""
     fields = _object(_parsed(body))
-    return Page(_revision(fields), tuple(map(_pair, _array(fields.get("kvs")))), fields.get("more") is True)
+    pairs = tuple(map(_pair, _array(fields.get("kvs"))))
+    return Page(_revision(fields), pairs, fields.get("more") is True, _number(_object(fields.get("header")), "cluster_id"))
 
 
 def committed(body: bytes) -> Committed:

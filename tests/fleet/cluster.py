@@ -100,7 +100,7 @@ class Etcd:
         match = {"peers": "tcp dport %d" % PEERS, "everything": "meta oifname eth0"}[what]
         back = {"peers": "tcp dport %d" % PEERS, "everything": "meta iifname eth0"}[what]
         self.lab.nft("table inet cut { chain out { type filter hook output priority 0; %s drop; }\n"
-                     "chain in { type filter hook input priority 0; %s drop; } }" % (match, back))
+                     "chain in { type filter hook input priority 0; %s drop; }\n}" % (match, back))
 
     def heal(self) -> None:
         """Lose no more."""
@@ -144,10 +144,15 @@ class Cluster:
         return {b64decode(pair["key"]).decode()[len(prefix):]: json.loads(b64decode(pair["value"])) for pair in pairs}
 
     def leader(self) -> Etcd:
-        """The member that leads just now."""
-        status = json.loads(self.control("endpoint", "status", "-w", "json"))
-        leads = next(each["Endpoint"] for each in status if each["Status"]["leader"] == each["Status"]["header"]["member_id"])
-        return next(member for member in self.members if member.endpoint == leads)
+        """The member that leads, as soon as one does."""
+        def found() -> Optional[Etcd]:
+            answers = [each["Status"] for each in json.loads(self.control("endpoint", "status", "-w", "json", check=False) or "[]")]
+            leaders = {each.get("leader") for each in answers}
+            number = next((number for number, each in enumerate(answers) if each["header"]["member_id"] in leaders), None)
+            return None if number is None or len(answers) < len(self.members) else self.members[number]
+        leader = eventually(found, 30, "etcd has a leader")
+        assert leader is not None
+        return leader
 
     def close(self) -> None:
         """End them all."""

@@ -56,7 +56,7 @@ def test_nothing_is_concluded_before_the_first_snapshot(
         return not source.pending
 
     eventually(settled)
-    assert (source.state, source.counters, len(replaced)) == ("ok", {"overruns": 0, "resyncs": 1}, 1)
+    assert (source.state, source.facts, len(replaced)) == ("ok", {"overruns": 0, "resyncs": 1}, 1)
     assert {link.name for link in replaced[0].links if isinstance(link, LinkSeen)} == {"lo", "eth0"}
     source.stop()
 
