@@ -30,7 +30,7 @@ class CommandError(Exception):
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """Run one command; the exit status."""
-    _open_missing_descriptors()
+    open_missing_descriptors()
     try:
         request = parse(sys.argv[1:] if arguments is None else arguments, COMMANDS)
         if "--help" in request.options:
@@ -65,7 +65,7 @@ def _run(request: Request) -> int:
     return daemon.run(where.config, options.get("--socket"), options.get("--log-level"), "--dry-run" in options, where.socket)
 
 
-def _open_missing_descriptors() -> None:
+def open_missing_descriptors() -> None:
     """The log goes to descriptor 2: a daemon that was started without one must not find one of its own sockets there.
 
     Python has no sys.stderr then, and print() would take sys.stdout instead.

@@ -43,7 +43,7 @@ class Bench:
     def close(self) -> None:
         for client in self.clients:
             client.close()
-        if self.server._listener.socket.fileno() >= 0:
+        if self.server.listener.socket.fileno() >= 0:
             self.server.close()
         self.loop.close()
         self.directory.cleanup()

@@ -271,7 +271,7 @@ def test_a_client_imports_little(tmp_path: Path) -> None:
 
 
 def test_a_daemon_without_standard_descriptors() -> None:
-    script = "import os\nfrom netmgr import cli\ncli._open_missing_descriptors()\nopen('/dev/fd/1')\nos.fstat(2)\nos._exit(os.dup(0) - 3)"
+    script = "import os\nfrom netmgr import cli\ncli.open_missing_descriptors()\nopen('/dev/fd/1')\nos.fstat(2)\nos._exit(os.dup(0) - 3)"
     process = subprocess.Popen(["sh", "-c", 'exec <&- >&- 2>&-; exec "$0" -c "$1"', sys.executable, script])
     eventually(lambda: process.poll() is not None)
     assert process.returncode == 0
@@ -285,7 +285,7 @@ def test_errors_without_a_place_to_go_are_no_output() -> None:
 def test_a_daemon_with_its_descriptors_needs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "devnull", "/nowhere")
     before = os.listdir("/proc/self/fd")
-    cli._open_missing_descriptors()
+    cli.open_missing_descriptors()
     assert os.listdir("/proc/self/fd") == before
 
 

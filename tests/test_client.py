@@ -33,7 +33,7 @@ def test_ask(bench: Bench) -> None:
         assert bench.run([sys.executable, "-c", script, bench.path, line]).stdout == answer
     for _number in range(CLIENT_LIMIT):
         bench.connect()
-    bench.until(lambda: len(bench.server._clients) == CLIENT_LIMIT)
+    bench.until(lambda: len(bench.server.clients) == CLIENT_LIMIT)
     assert bench.run([sys.executable, "-c", script, bench.path, "ping"]).stdout.startswith("ERROR: there are 64 clients")
 
 

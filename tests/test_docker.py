@@ -334,4 +334,4 @@ def test_questions_refuse_a_list_that_failed() -> None:
 def test_questions_are_bounded() -> None:
     questions = Questions(DOCKER, health=False)
     questions.notice(docker.Notice("%x" % number, True) for number in range(100_000))
-    assert len(questions._early) < 20_000
+    assert len(questions.early) < 20_000

@@ -65,13 +65,12 @@ class World:
 
     def idle(self) -> bool:
         """Only the engine can wake us."""
-        return not self.source._deadlines and set(self.source._exchanges) == {"events"} and not any(
-            deadline.callback for _when, _number, deadline in self.loop._deadlines)
+        return not self.source.deadlines and set(self.source.exchanges) == {"events"} and not self.loop.deadlines()
 
     def close(self) -> None:
         self.source.stop()
         self.engine.close()
-        assert not any(deadline.callback for _when, _number, deadline in self.loop._deadlines)
+        assert not self.loop.deadlines()
         self.loop.close()
 
 
@@ -234,11 +233,11 @@ def test_lists_keep_a_distance(world: World) -> None:
     world.until(lambda: world.source.state == "ok")
     for _ in range(3):
         world.engine.emit(event(1, "start"))
-        world.until(lambda: "pause" in world.source._deadlines)
+        world.until(lambda: "pause" in world.source.deadlines)
     assert world.engine.count("list") == 1
     world.engine.hang_up()
     world.until(lambda: world.source.state != "ok")
-    assert "pause" not in world.source._deadlines
+    assert "pause" not in world.source.deadlines
 
 
 def test_events_however_cut(world: World) -> None:
@@ -414,7 +413,7 @@ def test_no_grace_at_all(world: World) -> None:
 
 def test_retries_are_fast_at_first_and_slow_in_the_end(world: World) -> None:
     source = world.make(Timing())
-    delays = [source._retry_delay() for _ in range(40)]
+    delays = [source.retry_delay() for _ in range(40)]
     for number, delay in enumerate(delays):
         longest = min(0.1 * 2 ** number, 30)
         assert longest / 2 <= delay <= longest
@@ -429,11 +428,11 @@ def test_an_engine_that_does_not_last_is_asked_less_and_less(world: World) -> No
     world.engine.handlers["list"] = list_and_leave
     world.engine.open()
     world.source.start()
-    world.until(lambda: world.source._failures >= 5)
+    world.until(lambda: world.source.failures >= 5)
     world.make(FAST._replace(steady=0.0, longest_retry=0.002)).start()
     asked = world.engine.count("version")
     world.until(lambda: world.engine.count("version") > asked + 5)
-    assert world.source._failures <= 1
+    assert world.source.failures <= 1
 
 
 # -- engines that answer badly
@@ -583,7 +582,7 @@ def test_no_socket(world: World) -> None:
     """Nothing is known and nothing amiss; one deadline waits for the next look."""
     world.make(FAST._replace(longest_retry=FOREVER)).start()
     assert (world.source.state, world.source.error, world.source.pending, world.reports) == ("disabled", None, False, [[]])
-    assert list(world.source._deadlines) == ["retry"]
+    assert list(world.source.deadlines) == ["retry"]
     assert world.log == [("info", "docker: no container engine at %s" % world.path)]
     world.engine.containers = [container(1)]
     world.engine.open()
@@ -594,7 +593,7 @@ def test_no_socket(world: World) -> None:
 def test_a_socket_that_appears(world: World) -> None:
     world.source.start()
     assert world.source.state == "disabled"
-    world.until(lambda: world.source._failures == 0)
+    world.until(lambda: world.source.failures == 0)
     world.engine.open()
     world.settle()
     assert [level for level, _line in world.log] == ["info", "info"]
@@ -606,9 +605,9 @@ def test_no_socket_where_there_must_be_one(world: World) -> None:
     assert "No such file" in str(world.source.error) and len(world.log) == 1 and not world.reports
     world.until(lambda: world.reports == [[]])
     assert (world.source.state, world.source.pending) == ("error", False)
-    failures = world.source._failures
-    world.until(lambda: world.source._failures >= failures + 3)
-    assert world.reports == [[]] and "grace" not in world.source._deadlines
+    failures = world.source.failures
+    world.until(lambda: world.source.failures >= failures + 3)
+    assert world.reports == [[]] and "grace" not in world.source.deadlines
     world.engine.open()
     world.settle()
 
@@ -618,7 +617,7 @@ def test_not_wanted(world: World) -> None:
     world.make(enabled="false").start()
     world.source.refresh()
     assert (world.source.state, world.source.error, world.source.pending, world.reports) == ("disabled", None, False, [])
-    assert not world.source._exchanges and not world.source._deadlines
+    assert not world.source.exchanges and not world.source.deadlines
 
 
 def test_no_permission(world: World) -> None:
@@ -631,7 +630,7 @@ def test_no_permission(world: World) -> None:
         os.seteuid(other_users.FOREIGN_UID)
     try:
         world.source.start()
-        world.until(lambda: world.source._failures >= 3)
+        world.until(lambda: world.source.failures >= 3)
     finally:
         os.seteuid(user)
     assert world.source.state == "error" and world.source.error == "Permission denied"
@@ -662,7 +661,7 @@ def _dead_socket(path: str) -> None:
 def test_something_else_there(world: World, make: Callable[[str], None]) -> None:
     make(world.path)
     world.source.start()
-    world.until(lambda: world.source._failures >= 3)
+    world.until(lambda: world.source.failures >= 3)
     assert world.source.state == "error" and world.source.error == "Connection refused" and len(world.log) == 1
     (os.rmdir if os.path.isdir(world.path) else os.unlink)(world.path)
     world.engine.open()
@@ -676,7 +675,7 @@ def test_an_engine_too_busy_to_accept(world: World) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as first:
             first.connect(world.path)
             world.source.start()
-            world.until(lambda: world.source._failures >= 3)
+            world.until(lambda: world.source.failures >= 3)
             assert world.source.state == "error" and len(world.log) == 1
     os.unlink(world.path)
     world.engine.open()
@@ -690,8 +689,8 @@ def test_each_reason_is_told_once(world: World) -> None:
     world.until(lambda: world.engine.count("version") >= 3)
     world.engine.close()
     world.until(lambda: world.source.error == "Connection refused")
-    failures = world.source._failures
-    world.until(lambda: world.source._failures >= failures + 3)
+    failures = world.source.failures
+    world.until(lambda: world.source.failures >= failures + 3)
     os.unlink(world.path)
     world.engine.handlers.clear()
     world.engine.open()
@@ -710,11 +709,11 @@ def _descriptors() -> int:
 def test_stop_from_within_a_report(world: World) -> None:
     source = DockerSource(world.loop, Docker(socket=world.path), lambda _containers: source.stop(), lambda _level, _line: None, FAST)
     source.start()
-    assert not source._deadlines and not source._exchanges
+    assert not source.deadlines and not source.exchanges
     world.engine.open()
     source.start()
     world.until(lambda: source.state == "disabled")
-    assert not source._deadlines and not source._exchanges and world.engine.count("list") == 1
+    assert not source.deadlines and not source.exchanges and world.engine.count("list") == 1
 
 
 @pytest.mark.parametrize("when", ["version", "events", "list", "inspect", "idle", "retry", "grace", "never started"])
@@ -737,7 +736,7 @@ def test_stop(world: World, when: str) -> None:
         world.until(lambda: world.engine.count("inspect"))
     if when == "grace":
         world.engine.close()
-        world.until(lambda: "grace" in world.source._deadlines)
+        world.until(lambda: "grace" in world.source.deadlines)
     reports = len(world.reports)
     world.source.stop()
     world.source.stop()

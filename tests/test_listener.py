@@ -240,7 +240,7 @@ def test_a_passed_socket_is_used_and_left(path: Path) -> None:
     passed.listen()
     bench = Bench(listener=adopt(passed.detach()))
     bench.path = str(path)
-    assert bench.server._listener.group == os.getegid()
+    assert bench.server.listener.group == os.getegid()
     assert bench.converse(b"ping\n") == b"PONG\n"
     bench.close()
     assert path.exists()

@@ -272,7 +272,7 @@ def test_names_without_end_do_not_fill_the_memory() -> None:
     for number in range(3 * REMEMBERED):
         assert claims(made, Interface("veth%d" % number)) == set()
     assert claims(made, Interface("eth0")) == {("wan_ifs", '"eth0"')}
-    assert len(made._by_interface) <= REMEMBERED
+    assert len(made.by_interface) <= REMEMBERED
 
 
 KINDS_OF_ALL_SORTS = ("192.0.2.1/24", "10.0.0.1/8", "169.254.0.1/16", "127.0.0.1/8", "100.64.0.1/10", "0.0.0.1/8", "2001:db8::1/64",

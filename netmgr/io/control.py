@@ -43,10 +43,10 @@ class ControlServer:
 
     def __init__(self, loop: Loop, listener: Listener, answer: Answer, log: Log) -> None:
         self._loop = loop
-        self._listener = listener
+        self.listener = listener
         self._answer = answer
         self._log = log
-        self._clients: Dict[int, _Client] = {}
+        self.clients: Dict[int, _Client] = {}
         self._asking: Deque[_Client] = deque()
         self._serving: Optional[Deadline] = None
         self._idle: Optional[Deadline] = None
@@ -56,19 +56,19 @@ class ControlServer:
 
     def close(self) -> None:
         """Close every connection and the listener."""
-        self._loop.unwatch(self._listener.socket.fileno())
+        self._loop.unwatch(self.listener.socket.fileno())
         for deadline in (self._serving, self._idle, self._pause):
             if deadline is not None:
                 deadline.cancel()
-        for client in list(self._clients.values()):
+        for client in list(self.clients.values()):
             client.close()
-        self._listener.close()
+        self.listener.close()
 
     def _accept(self, _events: int) -> None:
         for _connection in range(ACCEPTED_AT_ONCE):
             connection = None
             try:
-                connection, _address = self._listener.socket.accept()
+                connection, _address = self.listener.socket.accept()
                 self._admit(connection)
             except (BlockingIOError, ConnectionAbortedError):
                 return
@@ -80,14 +80,14 @@ class ControlServer:
 
     def _rest(self, error: OSError) -> None:
         """Out of descriptors or memory: the connection stays in the queue, and the loop must not spin on it."""
-        self._loop.unwatch(self._listener.socket.fileno())
+        self._loop.unwatch(self.listener.socket.fileno())
         self._pause = self._loop.call_later(ACCEPT_PAUSE, self._resume)
         if not self._troubled:
             self._log("warning", "cannot accept control connections: %s" % error.strerror)
         self._troubled = True
 
     def _resume(self) -> None:
-        self._loop.watch(self._listener.socket.fileno(), self._accept)
+        self._loop.watch(self.listener.socket.fileno(), self._accept)
 
     def _admit(self, connection: socket.socket) -> None:
         self._troubled = False
@@ -98,15 +98,15 @@ class ControlServer:
             _turn_away(connection, refusal)
             return
         fd = connection.fileno()
-        self._clients[fd] = _Client(self._loop, connection, peer, self._queue, partial(self._clients.pop, fd))
+        self.clients[fd] = _Client(self._loop, connection, peer, self._queue, partial(self.clients.pop, fd))
         if self._idle is None:
             self._idle = self._loop.call_later(IDLE_SECONDS, self._drop_idle)
 
     def _refusal(self, peer: Peer) -> str:
         """Why there is no place for one more client of this user; "" when there is one."""
-        if len(self._clients) >= CLIENT_LIMIT - (0 if peer.trusted else KEPT_FOR_TRUSTED):
-            return "there are %d clients already" % len(self._clients)
-        if not peer.trusted and sum(client.peer.uid == peer.uid for client in self._clients.values()) >= USER_SHARE:
+        if len(self.clients) >= CLIENT_LIMIT - (0 if peer.trusted else KEPT_FOR_TRUSTED):
+            return "there are %d clients already" % len(self.clients)
+        if not peer.trusted and sum(client.peer.uid == peer.uid for client in self.clients.values()) >= USER_SHARE:
             return "this user has %d clients already" % USER_SHARE
         return ""
 
@@ -122,7 +122,7 @@ class ControlServer:
         while self._asking:
             client = self._asking.popleft()
             if client.line is not None:
-                privileged = client.peer.privileged(self._listener.group)
+                privileged = client.peer.privileged(self.listener.group)
                 self._answer(client.line, client.peer, privileged, client.answered)
             if self._asking and self._loop.now() >= end:
                 self._serving = self._loop.call_later(0, self._serve)
@@ -130,12 +130,12 @@ class ControlServer:
 
     def _drop_idle(self) -> None:
         now = self._loop.now()
-        for client in list(self._clients.values()):
+        for client in list(self.clients.values()):
             if client.line is None and client.active + IDLE_SECONDS <= now:
                 client.close()
         self._idle = None
-        if self._clients:
-            oldest = min(now if client.line is not None else client.active for client in self._clients.values())
+        if self.clients:
+            oldest = min(now if client.line is not None else client.active for client in self.clients.values())
             self._idle = self._loop.call_at(oldest + IDLE_SECONDS, self._drop_idle)
 
 
@@ -152,7 +152,7 @@ class _Client:
         self._asks = asks
         self._gone = gone
         self._lines = Lines(LINE_LIMIT)
-        self._output = bytearray()
+        self.output = bytearray()
         self._ended = False
         loop.watch(connection.fileno(), self._turn)
 
@@ -170,7 +170,7 @@ class _Client:
         """The answer to `line`."""
         if self.line is not None:
             self.line = None
-            self._output += text.encode("utf-8", "backslashreplace")
+            self.output += text.encode("utf-8", "backslashreplace")
             self._turn(WRITE)
 
     def _turn(self, _events: int) -> None:
@@ -180,16 +180,16 @@ class _Client:
             self.close()
 
     def _step(self) -> None:
-        if self._output:
+        if self.output:
             self._send()
         else:
             self._next_line()
         if self.line is not None:
             self._loop.unwatch(self._connection.fileno())
-        elif self._ended and not self._output and not self._lines.waiting():
+        elif self._ended and not self.output and not self._lines.waiting():
             self.close()
         elif self._connection.fileno() >= 0:
-            self._loop.watch(self._connection.fileno(), self._turn, WRITE if self._output or self._lines.waiting() else READ)
+            self._loop.watch(self._connection.fileno(), self._turn, WRITE if self.output or self._lines.waiting() else READ)
 
     def _next_line(self) -> None:
         try:
@@ -197,7 +197,7 @@ class _Client:
                 self._receive()
             line = self._lines.line()
         except ProtocolError as error:
-            self._output += b"ERROR: %s\n" % str(error).encode()
+            self.output += b"ERROR: %s\n" % str(error).encode()
             self._lines = Lines(LINE_LIMIT)
             self._ended = True
             return
@@ -218,10 +218,10 @@ class _Client:
 
     def _send(self) -> None:
         try:
-            sent = self._connection.send(self._output)
+            sent = self._connection.send(self.output)
         except BlockingIOError:
             return
-        del self._output[:sent]
+        del self.output[:sent]
         self.active = self._loop.now()
 
 

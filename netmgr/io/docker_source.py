@@ -46,6 +46,8 @@ class DockerSource:
     `changed` gets all of them, each time that they have been listed, and none when it is settled that no engine is there.  It may be
     called from within start() and refresh(), and is not called after stop().  `pending` is True from start() until the first call.
     `healthy` of a container is kept up to date only with settings.require_healthy.
+
+    For who looks on: `exchanges` and `deadlines` are what is under way and awaited, by name, `failures` those since it last went well.
     """
 
     def __init__(self, loop: Loop, settings: Docker, changed: Callable[[Sequence[ContainerSeen]], None], log: Callable[[str, str], None],
@@ -56,13 +58,13 @@ class DockerSource:
         self.facts: Dict[str, int] = {}
         self._loop, self._settings, self._timing = loop, settings, timing
         self._changed, self._log = changed, log
-        self._exchanges: Dict[str, Exchange] = {}
-        self._deadlines: Dict[str, Deadline] = {}
+        self.exchanges: Dict[str, Exchange] = {}
+        self.deadlines: Dict[str, Deadline] = {}
         self._questions: Optional[Questions] = None
         self._engine = docker.Engine("", "", False)
         self._lines = docker.event_lines()
         self._known = False             # an engine has told, and its word still counts
-        self._failures = 0
+        self.failures = 0
         self._connected = self._asked = self._not_before = 0.0
         self._said = ""
 
@@ -75,7 +77,7 @@ class DockerSource:
     def stop(self) -> None:
         """Let go of everything, at once and silently."""
         self._disconnect()
-        for name in list(self._deadlines):
+        for name in list(self.deadlines):
             self._cancel(name)
         self.state, self.error, self.pending = "disabled", None, False
 
@@ -84,7 +86,7 @@ class DockerSource:
         if self._questions is not None:
             self._questions.list_due = True
             self._advance()
-        elif "retry" in self._deadlines:
+        elif "retry" in self.deadlines:
             self._cancel("retry")
             self._connect()
 
@@ -103,7 +105,7 @@ class DockerSource:
     def _on_stream(self, event: http1.Event) -> None:
         if isinstance(event, http1.Head):
             successful(event, b"")
-            self._exchanges["events"].has_time()
+            self.exchanges["events"].has_time()
             self._questions = Questions(self._engine, self._settings.require_healthy)
             self._connected = self._loop.now()
             self._later("confirm", self._timing.confirm, self.refresh)
@@ -163,7 +165,7 @@ class DockerSource:
         """End every connection, and try again later."""
         lasted = self._questions is not None and self._loop.now() - self._connected >= self._timing.steady
         self._disconnect()
-        self._failures = 0 if lasted else self._failures
+        self.failures = 0 if lasted else self.failures
         absent = isinstance(error, FileNotFoundError) and self._settings.enabled == "auto"
         if absent and not self._known:
             self._later("retry", self._timing.longest_retry, self._connect)
@@ -171,13 +173,14 @@ class DockerSource:
             return
         self.state, self.error = "connecting" if self._known else "error", reason(error)
         self._say("warning", "%s: %s" % (self._settings.socket, self.error))
-        if (self._known or self.pending) and "grace" not in self._deadlines:
+        if (self._known or self.pending) and "grace" not in self.deadlines:
             self._later("grace", self._settings.grace, self._give_up)
-        self._later("retry", self._retry_delay(), self._connect)
+        self._later("retry", self.retry_delay(), self._connect)
 
-    def _retry_delay(self) -> float:
-        delay = min(self._timing.first_retry * 2.0 ** min(self._failures, 32), self._timing.longest_retry)
-        self._failures += 1
+    def retry_delay(self) -> float:
+        """How long to wait after one more failure."""
+        delay = min(self._timing.first_retry * 2.0 ** min(self.failures, 32), self._timing.longest_retry)
+        self.failures += 1
         return delay * (1 - os.urandom(1)[0] / 512)
 
     def _rest(self) -> None:
@@ -201,8 +204,8 @@ class DockerSource:
 
     def _disconnect(self) -> None:
         self._questions = None
-        for name in list(self._exchanges):
-            self._exchanges.pop(name).close()
+        for name in list(self.exchanges):
+            self.exchanges.pop(name).close()
         self._cancel("pause")
         self._cancel("confirm")
 
@@ -217,7 +220,7 @@ class DockerSource:
               failed: Callable[[Failure], None]) -> None:
         patience = self._timing.list_patience if name == LIST else self._timing.patience
         try:
-            self._exchanges[name] = Exchange(self._loop, self._settings.socket, request, limit, patience, receive, failed)
+            self.exchanges[name] = Exchange(self._loop, self._settings.socket, request, limit, patience, receive, failed)
         except OSError as error:
             self._lost(error)
 
@@ -233,11 +236,11 @@ class DockerSource:
             elif isinstance(event, http1.Body):
                 pieces.append(event.data)
             else:
-                self._exchanges.pop(question.kind).close()
+                self.exchanges.pop(question.kind).close()
                 answered(question, heads[0], b"".join(pieces))
 
         def abandon(error: Failure) -> None:
-            self._exchanges.pop(question.kind, None)
+            self.exchanges.pop(question.kind, None)
             failed(question, error)
 
         self._open(question.kind, question.request, question.limit, receive, abandon)
@@ -246,11 +249,11 @@ class DockerSource:
         self._cancel(name)
 
         def due() -> None:
-            del self._deadlines[name]
+            del self.deadlines[name]
             callback()
 
-        self._deadlines[name] = self._loop.call_later(delay, due)
+        self.deadlines[name] = self._loop.call_later(delay, due)
 
     def _cancel(self, name: str) -> None:
-        if name in self._deadlines:
-            self._deadlines.pop(name).cancel()
+        if name in self.deadlines:
+            self.deadlines.pop(name).cancel()

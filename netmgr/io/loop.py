@@ -68,6 +68,10 @@ class Loop:
         heapq.heappush(self._deadlines, (when, next(self._numbers), deadline))
         return deadline
 
+    def deadlines(self) -> List[Deadline]:
+        """Those that are still to come, in no order."""
+        return [deadline for _when, _number, deadline in self._deadlines if deadline.callback is not None]
+
     def call_later(self, delay: float, callback: Callable[[], None]) -> Deadline:
         """Run callback once, `delay` seconds from now."""
         return self.call_at(self.now() + delay, callback)

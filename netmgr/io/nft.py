@@ -27,19 +27,19 @@ class Nft:
     """Requests to nf_tables and transactions on it.  PermissionError without CAP_NET_ADMIN over the network namespace."""
 
     def __init__(self) -> None:
-        self._netfilter = Netfilter()
-        self.portid = self._netfilter.portid
+        self.netfilter = Netfilter()
+        self.portid = self.netfilter.portid
         self._seq = 1
         try:
             self._acknowledges = self._probe_acknowledgement()
-            self._destroys = self._probe_destroy()
+            self.destroys = self._probe_destroy()
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
         """Give the socket back."""
-        self._netfilter.close()
+        self.netfilter.close()
 
     def generation(self) -> int:
         """The number of the ruleset's present state."""
@@ -89,10 +89,10 @@ class Nft:
         transactions: creations, deletes and the first adds, then the other adds, and these in any generation.  ValueError for elements
         that are not of their set's form; OSError and ProtocolError from a socket or kernel that is out of order.
         """
-        parts = nft_write.parts_of(self._seq, changes, self._destroys)
+        parts = nft_write.parts_of(self._seq, changes, self.destroys)
         seq = self._reserve(len(parts) + 2)
         whole = nft_write.transaction(seq, parts, seq + 1 + len(parts), generation)
-        limit = self._netfilter.room(len(whole))
+        limit = self.netfilter.room(len(whole))
         if len(whole) <= limit and parts:
             return self._transact(whole, seq, parts)
         for done, some in enumerate(nft_write.split(parts, limit)):
@@ -105,7 +105,7 @@ class Nft:
     def _transact(self, data: bytes, seq: int, parts: Sequence[Part]) -> Outcome:
         following = seq + 1 + len(parts)
         try:
-            found, overrun = self._netfilter.exchange(data, following)
+            found, overrun = self.netfilter.exchange(data, following)
         except OSError as problem:
             if problem.errno != errno.EMSGSIZE:
                 raise
@@ -141,7 +141,7 @@ class Nft:
             raise FileNotFoundError(errno.ENOENT, "nf_tables: this set is gone", str(info.name))
         elements = nft_read.Elements(info)
         seq = self._reserve(1)
-        self._netfilter.send(nft_write.about_set(seq, info.name, nft.NFT_MSG_GETSETELEM, NLM_F_DUMP))
+        self.netfilter.send(nft_write.about_set(seq, info.name, nft.NFT_MSG_GETSETELEM, NLM_F_DUMP))
         self._collect(seq, nft.NFT_MSG_NEWSETELEM, elements.feed)
         contents = elements.contents()
         steady = elements.generations <= {before & 0xFFFF} and self.generation() == before
@@ -151,7 +151,7 @@ class Nft:
         """All objects of a kind, of every family; they may change while they are read."""
         found: List[memoryview] = []
         seq = self._reserve(1)
-        self._netfilter.send(request(nft.NFNL_SUBSYS_NFTABLES << 8 | question, NLM_F_DUMP, seq, bytes(4)))
+        self.netfilter.send(request(nft.NFNL_SUBSYS_NFTABLES << 8 | question, NLM_F_DUMP, seq, bytes(4)))
         self._collect(seq, kind, lambda payload: found.append(memoryview(bytes(payload))))
         return found
 
@@ -161,12 +161,12 @@ class Nft:
             while not self._feed(seq, kind, take):
                 pass
         except BaseException:
-            self._netfilter.discard()
+            self.netfilter.discard()
             raise
 
     def _feed(self, seq: int, kind: int, take: Callable[[memoryview], object]) -> bool:
         """Take in one receive of a dump; True at its end."""
-        view = self._netfilter.receive()
+        view = self.netfilter.receive()
         if view is None:
             raise OSError(errno.EIO, "nf_tables: a dump ended without saying so")
         for message in messages(view):
@@ -184,7 +184,7 @@ class Nft:
         first = self._reserve(len(questions))
         data = b"".join(request(nft.NFNL_SUBSYS_NFTABLES << 8 | question, 0, first + number, bytes([family, 0, 0, 0]) + attributes)
                         for number, (question, attributes) in enumerate(questions))
-        found, overrun = self._netfilter.exchange(data, first + len(questions) - 1)
+        found, overrun = self.netfilter.exchange(data, first + len(questions) - 1)
         replies = {message.seq: message for message in found}
         for number in range(first, first + len(questions)):
             if number not in replies:
@@ -202,7 +202,7 @@ class Nft:
     def _probe_acknowledgement(self) -> bool:
         """Whether the kernel acknowledges the end of a transaction; an empty one changes nothing, not even the generation."""
         seq = self._reserve(2)
-        found, _overrun = self._netfilter.exchange(nft_write.transaction(seq, (), seq + 1), seq + 1)
+        found, _overrun = self.netfilter.exchange(nft_write.transaction(seq, (), seq + 1), seq + 1)
         answers = nft_answers.acks(found, seq, seq + 1)
         for _number, ack in answers:
             _raise_for(ack.errno)
@@ -210,7 +210,7 @@ class Nft:
 
     def _probe_destroy(self) -> bool:
         seq = self._reserve(2)
-        found, _overrun = self._netfilter.exchange(nft_write.probe(seq), seq + 1)
+        found, _overrun = self.netfilter.exchange(nft_write.probe(seq), seq + 1)
         return nft_answers.knows(seq, nft_answers.acks(found, seq, seq + 1))
 
 
@@ -219,10 +219,10 @@ class Watch:
 
     def __init__(self, not_by: int = 0) -> None:
         """`not_by` is the port of the Nft whose commits are no news; they do not even wake us up."""
-        self._netfilter = Netfilter()
+        self.netfilter = Netfilter()
         self._drops = 0
         try:
-            self._netfilter.filter(nft.NFNL_SUBSYS_NFTABLES << 8 | nft.NFT_MSG_NEWGEN, not_by)
+            self.netfilter.filter(nft.NFNL_SUBSYS_NFTABLES << 8 | nft.NFT_MSG_NEWGEN, not_by)
             self.join()
         except BaseException:
             self.close()
@@ -230,19 +230,19 @@ class Watch:
 
     def fileno(self) -> int:
         """To be watched for reading."""
-        return self._netfilter.fileno()
+        return self.netfilter.fileno()
 
     def close(self) -> None:
         """Give the socket back."""
-        self._netfilter.close()
+        self.netfilter.close()
 
     def join(self) -> None:
         """Be told of commits from now on; it is so from the beginning."""
-        self._netfilter.join(NFNLGRP_NFTABLES)
+        self.netfilter.join(NFNLGRP_NFTABLES)
 
     def leave(self) -> None:
         """Be told of no further commits.  Those before can still be read."""
-        self._netfilter.leave(NFNLGRP_NFTABLES)
+        self.netfilter.leave(NFNLGRP_NFTABLES)
 
     def drain(self) -> Tuple[List[RulesetChanged], bool]:
         """The commits since the last call, or a good many of them; True: there were more, which are lost."""
@@ -250,7 +250,7 @@ class Watch:
         overrun = False
         for _receive in range(RECEIVES_AT_MOST):
             try:
-                view = self._netfilter.receive()
+                view = self.netfilter.receive()
                 if view is None:
                     break
                 found.extend(nft_read.ruleset_changes(view))
@@ -263,7 +263,7 @@ class Watch:
         return found, self._dropped() or overrun
 
     def _dropped(self) -> bool:
-        drops, self._drops = self._drops, self._netfilter.drops()
+        drops, self._drops = self._drops, self.netfilter.drops()
         return drops != self._drops
 
 

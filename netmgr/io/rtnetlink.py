@@ -59,19 +59,19 @@ class EventSocket:
     """Joined to the link and address groups; one socket, so that the kernel's order is kept."""
 
     def __init__(self, buffer_size: int = EVENT_BUFFER) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
-        self._socket.setblocking(False)
-        receive_buffer(self._socket, buffer_size)
-        self._socket.bind((0, 0))
-        self._socket.connect(KERNEL)
-        self._idle = memory(self._socket)
+        self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+        self.socket.setblocking(False)
+        receive_buffer(self.socket, buffer_size)
+        self.socket.bind((0, 0))
+        self.socket.connect(KERNEL)
+        self._idle = memory(self.socket)
         for group in rtnetlink.GROUPS:
-            self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
+            self.socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
         self._reader = AddressReader(BYTES_AT_A_TIME + RECEIVE_SIZE)
 
     def fileno(self) -> int:
         """For the loop."""
-        return self._socket.fileno()
+        return self.socket.fileno()
 
     def drain(self) -> Drained:
         """Read until the queue is empty, or a good many events are at hand.
@@ -84,12 +84,12 @@ class EventSocket:
         while True:
             try:
                 if filled > BYTES_AT_A_TIME:
-                    self._socket.recv(1, socket.MSG_PEEK)
+                    self.socket.recv(1, socket.MSG_PEEK)
                     return Drained(self._reader.events(filled), "", True)
-                size, (sender, _groups) = self._socket.recvfrom_into(self._reader.buffer[filled:])
+                size, (sender, _groups) = self.socket.recvfrom_into(self._reader.buffer[filled:])
                 if sender:
                     return Drained(self._reader.events(filled), lost, True)
-                if not filled and not lost and memory(self._socket) == self._idle:
+                if not filled and not lost and memory(self.socket) == self._idle:
                     return Drained(self._reader.events(size), "", False)
                 filled = 0 if lost else filled + (size + 3 & ~3)
             except BlockingIOError:
@@ -103,10 +103,10 @@ class EventSocket:
 
     def close(self) -> None:
         """Close the socket."""
-        self._socket.close()
+        self.socket.close()
 
     def _drained(self, filled: int, lost: str) -> Drained:
-        now = memory(self._socket)
+        now = memory(self.socket)
         drops = dropped(now) - dropped(self._idle) & 0xFFFFFFFF
         self._idle = idle(now)
         if drops and not lost:
@@ -128,14 +128,14 @@ class RequestSocket:
         self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         self._socket.setsockopt(SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1)
         self._seq = 0
-        self._reader = AddressReader(RECEIVE_SIZE)
+        self.reader = AddressReader(RECEIVE_SIZE)
 
     def snapshot(self) -> Snapshot:
         """Every link and address.  OSError when the kernel refuses, ProtocolError when its reply makes no sense."""
         for _attempt in range(DUMP_ATTEMPTS):
             addresses: Tables = {}
-            links, whole = self._dump(rtnetlink.dump_links, {})
-            _others, also_whole = self._dump(rtnetlink.dump_addresses, addresses)
+            links, whole = self.dump(rtnetlink.dump_links, {})
+            _others, also_whole = self.dump(rtnetlink.dump_addresses, addresses)
             if whole and also_whole:
                 return Snapshot(links, addresses, True)
         return Snapshot(links, addresses, False)
@@ -144,9 +144,10 @@ class RequestSocket:
         """Close the socket."""
         self._socket.close()
 
-    def _dump(self, make_request: Callable[[int], bytes], addresses: Tables) -> Tuple[List[Event], bool]:
+    def dump(self, make_request: Callable[[int], bytes], addresses: Tables) -> Tuple[List[Event], bool]:
+        """Ask, and read the reply; False when it was interrupted."""
         self._seq += 1
-        self._reader.message_flags = 0
+        self.reader.message_flags = 0
         self._socket.send(make_request(self._seq))
         try:
             return self._reply(addresses)
@@ -159,34 +160,34 @@ class RequestSocket:
         others: List[Event] = []
         flags = 0
         while True:
-            size = self._receive()
-            if next(messages(self._reader.buffer[:size])).seq != self._seq:
+            size = self.receive()
+            if next(messages(self.reader.buffer[:size])).seq != self._seq:
                 continue
-            for message in self._reader.read(size, addresses):
+            for message in self.reader.read(size, addresses):
                 flags |= message.flags
                 if message.type in (NLMSG_DONE, NLMSG_ERROR):
                     ack = error(message)
                     if ack.errno:
                         raise OSError(ack.errno, "rtnetlink dump: %s" % (ack.text or os.strerror(ack.errno)))
-                    return others, not (flags | self._reader.message_flags) & NLM_F_DUMP_INTR
+                    return others, not (flags | self.reader.message_flags) & NLM_F_DUMP_INTR
                 event = rtnetlink.event(message)
                 if event is not None:
                     others.append(event)
 
-    def _receive(self) -> int:
+    def receive(self) -> int:
         """Netlink is synchronous: what is not there now never comes."""
         try:
-            size, _ancillary, flags, _address = self._socket.recvmsg_into([self._reader.buffer])
+            size, _ancillary, flags, _address = self._socket.recvmsg_into([self.reader.buffer])
         except BlockingIOError:
             raise OSError(errno.EIO, "rtnetlink: a dump ended without saying so") from None
         if flags & socket.MSG_TRUNC:
-            raise ProtocolError("rtnetlink: a reply of more than %d bytes" % len(self._reader.buffer))
+            raise ProtocolError("rtnetlink: a reply of more than %d bytes" % len(self.reader.buffer))
         return size
 
     def _discard(self) -> None:
         """Read the rest of a reply: as long as a dump is under way, the kernel refuses another."""
         try:
             while True:
-                self._socket.recv_into(self._reader.buffer)
+                self._socket.recv_into(self.reader.buffer)
         except BlockingIOError:
             pass

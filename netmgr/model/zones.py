@@ -67,7 +67,7 @@ class Policy:
         self.zones: Dict[str, Zone] = dict(config.zones)
         if config.docker.enabled != "false" and config.docker.zone is not None:
             self.add_zone(config.docker.zone)
-        self._by_interface: Dict[str, Bound] = {}
+        self.by_interface: Dict[str, Bound] = {}
         self._by_zones: Dict[Tuple[str, ...], Bound] = {}
 
     def add_zone(self, name: str) -> bool:
@@ -92,7 +92,7 @@ class Policy:
             self._forms.pop(name, None)
         else:
             self._forms[name] = form
-        self._by_interface.clear()
+        self.by_interface.clear()
         self._by_zones.clear()
 
     def zones_of_interface(self, name: str) -> Tuple[str, ...]:
@@ -114,7 +114,7 @@ class Policy:
     def claims(self, thing: Thing) -> Claims:
         """The elements that the thing claims, set by set; what it claims several times comes several times."""
         if isinstance(thing, Addresses):
-            return _of_addresses(self._by_interface.get(thing.interface) or self._feeds(thing.interface), thing.flags)
+            return _of_addresses(self.by_interface.get(thing.interface) or self._feeds(thing.interface), thing.flags)
         if isinstance(thing, Interface):
             return _of_interface(self._feeds(thing.name), thing.name)
         if isinstance(thing, HostSeen):
@@ -135,12 +135,12 @@ class Policy:
         return _of_addresses(feeds, {identity(endpoint.address, endpoint.prefixlen, endpoint.address): IFA_F_PERMANENT})
 
     def _feeds(self, interface: str) -> Bound:
-        feeds = self._by_interface.get(interface)
+        feeds = self.by_interface.get(interface)
         if feeds is None:
-            if len(self._by_interface) >= REMEMBERED:
-                self._by_interface.clear()
+            if len(self.by_interface) >= REMEMBERED:
+                self.by_interface.clear()
             zones = self.zones_of_interface(interface)
-            feeds = self._by_interface[interface] = self._by_zones.setdefault(zones, self._bound(zones))
+            feeds = self.by_interface[interface] = self._by_zones.setdefault(zones, self._bound(zones))
         return feeds
 
     def _bound(self, zones: Iterable[str]) -> Bound:

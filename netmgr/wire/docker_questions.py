@@ -36,7 +36,7 @@ class Questions:
         self.list_due = True
         self._engine, self._health_wanted = engine, health
         self._under_way: Set[str] = set()
-        self._early: Dict[str, None] = {}           # since the last list began
+        self.early: Dict[str, None] = {}           # since the last list began
         self._early_before: Dict[str, None] = {}    # before it began
         self._waits: Dict[str, None] = {}
         self._containers: Dict[str, ContainerSeen] = {}
@@ -46,8 +46,8 @@ class Questions:
         """Take in what the events said."""
         for notice in notices:
             self.list_due = True
-            if notice.early and len(self._early) < MOST_EARLY:
-                self._early[notice.container] = None
+            if notice.early and len(self.early) < MOST_EARLY:
+                self.early[notice.container] = None
 
     def due(self, may_list: bool) -> Iterator[Question]:
         """What to ask now, not to be told again; every question wants answered() or failed()."""
@@ -55,7 +55,7 @@ class Questions:
             yield self._inspection(HEALTH, self._unclear.pop())
         if may_list and self.list_due and not self._listing():
             self.list_due = False
-            self._early_before, self._early = self._early, {}
+            self._early_before, self.early = self.early, {}
             self._under_way.add(LIST)
             yield Question(LIST, "", docker.list_request(self._engine.api), docker.LIST_LIMIT)
         if self._waits and WAIT not in self._under_way:

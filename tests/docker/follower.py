@@ -73,7 +73,7 @@ class Follower:
             self.until(lambda: self.told() == truth)
         finally:
             print("told", sorted(self.told()), "truth", sorted(truth), *self.log, sep="\n  ")
-        self.until(lambda: not any(deadline.callback for _when, _number, deadline in self.loop._deadlines))
+        self.until(lambda: not self.loop.deadlines())
         assert self.told() == self.engine.truth()
         if names is not None:
             assert self.names() == sorted(names)

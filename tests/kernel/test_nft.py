@@ -95,7 +95,7 @@ def test_a_missing_element_is_no_trouble_where_the_kernel_can_destroy(lab: Lab, 
     make(lab, a="type ipv4_addr; elements = { 10.0.0.1 }")
     generation = nft.generation()
     outcome = nft.commit([delete("a", ip(9))])
-    assert outcome.known and outcome.committed == nft._destroys
+    assert outcome.known and outcome.committed == nft.destroys
     assert nft.generation() == generation
     assert nft.commit([delete("a", ip(1))]) == DONE
     assert lab.sets("inet t", "a") == set()

@@ -83,7 +83,7 @@ def test_the_table_of_another_program(lab: Lab, nft: Nft) -> None:
 
 def test_answers_that_were_lost_leave_the_outcome_open(lab: Lab, nft: Nft) -> None:
     make(lab, a="type ipv4_addr;")
-    receiver = socket.socket(fileno=os.dup(nft._netfilter.fileno()))
+    receiver = socket.socket(fileno=os.dup(nft.netfilter.fileno()))
     receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
     outcome = nft.commit([add("none%d" % number, ip(1)) for number in range(20)])
     assert not outcome.committed and not outcome.known and outcome.faults
@@ -139,13 +139,13 @@ def test_a_kernel_that_acknowledges_nothing_is_believed_when_it_answers(lab: Lab
 def test_a_kernel_that_acknowledges_is_not_believed_when_it_does_not(lab: Lab, nft: Nft, monkeypatch: pytest.MonkeyPatch) -> None:
     make(lab, a="type ipv4_addr;")
     assert nft.commit([add("a", ip(1))]) == DONE
-    monkeypatch.setattr(nft._netfilter, "exchange", lambda _data, _last: ([], False))
+    monkeypatch.setattr(nft.netfilter, "exchange", lambda _data, _last: ([], False))
     assert nft.commit([add("a", ip(2))]) == Outcome(False, False, ())
 
 
 def test_a_kernel_without_destroy_says_what_is_not_there(lab: Lab, nft: Nft, monkeypatch: pytest.MonkeyPatch) -> None:
     make(lab, a="type ipv4_addr; elements = { 10.0.0.1, 10.0.0.2 }")
-    monkeypatch.setattr(nft, "_destroys", False)
+    monkeypatch.setattr(nft, "destroys", False)
     (fault,) = nft.commit([delete("a", ip(1), ip(9))]).faults
     assert (fault.errno, fault.operation, fault.gone) == (errno.ENOENT, "delete", False)
     assert fault.position in (1, None)          # None: before 5.19

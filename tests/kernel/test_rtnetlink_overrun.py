@@ -115,7 +115,7 @@ class Garbling:
 
 @pytest.mark.parametrize("garbage", [b"x", bytes(15), bytes(16), os.urandom(4000), request(rtnetlink.RTM_NEWLINK, 0, 0, b"no link")])
 def test_nonsense_on_the_event_socket_makes_a_snapshot_due(observer: Observer, monkeypatch: pytest.MonkeyPatch, garbage: bytes) -> None:
-    monkeypatch.setattr(observer.events, "_socket", Garbling(observer.events._socket, garbage))
+    monkeypatch.setattr(observer.events, "socket", Garbling(observer.events.socket, garbage))
     observer.lab.run("ip addr add 192.0.2.1/24 dev eth0")
     observer.lab.run("ip addr add 192.0.2.2/24 dev eth0")
     drained = observer.events.drain()
@@ -137,16 +137,16 @@ def test_interrupted_dumps_are_repeated(
         observer: Observer, monkeypatch: pytest.MonkeyPatch, interruptions: int, consistent: bool) -> None:
     """An address comes or goes after the first part of each dump, so often."""
     observer.fill(3000)
-    requests, receive, done = observer.requests, observer.requests._receive, [0]
+    requests, receive, done = observer.requests, observer.requests.receive, [0]
 
     def interfering() -> int:
         size = receive()
-        if requests._reader.buffer[4] == rtnetlink.RTM_NEWADDR and done[0] < interruptions:
+        if requests.reader.buffer[4] == rtnetlink.RTM_NEWADDR and done[0] < interruptions:
             done[0] += 1
             observer.churn(2)
         return size
 
-    monkeypatch.setattr(requests, "_receive", interfering)
+    monkeypatch.setattr(requests, "receive", interfering)
     snapshot = requests.snapshot()
     assert snapshot.consistent == consistent
     monkeypatch.undo()
@@ -164,15 +164,15 @@ def test_a_refused_dump_is_an_oserror_and_the_next_one_works(observer: Observer)
 
     for make_request, number in ((unknown_interface, errno.ENODEV), (no_message, errno.EINVAL)):
         with pytest.raises(OSError, match="rtnetlink dump") as caught:
-            observer.requests._dump(make_request, {})
+            observer.requests.dump(make_request, {})
         assert caught.value.errno == number
         assert observer.agrees()
 
 
 def test_after_nonsense_in_the_middle_of_a_dump_the_next_one_works(observer: Observer, monkeypatch: pytest.MonkeyPatch) -> None:
     observer.fill(3000)
-    receive = observer.requests._receive
-    monkeypatch.setattr(observer.requests, "_receive", lambda: receive() - 3)
+    receive = observer.requests.receive
+    monkeypatch.setattr(observer.requests, "receive", lambda: receive() - 3)
     with pytest.raises(ProtocolError, match="netlink"):
         observer.requests.snapshot()
     monkeypatch.undo()
@@ -182,10 +182,10 @@ def test_after_nonsense_in_the_middle_of_a_dump_the_next_one_works(observer: Obs
 
 def test_a_reply_larger_than_the_buffer_is_noticed(observer: Observer) -> None:
     observer.fill(300)
-    whole = observer.requests._reader.buffer
-    observer.requests._reader.buffer = whole[:1000]
+    whole = observer.requests.reader.buffer
+    observer.requests.reader.buffer = whole[:1000]
     with pytest.raises(ProtocolError, match="more than 1000 bytes"):
         observer.requests.snapshot()
-    observer.requests._reader.buffer = whole
+    observer.requests.reader.buffer = whole
     observer.resync()
     assert observer.agrees()
