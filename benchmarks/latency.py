@@ -97,7 +97,7 @@ def _one_size(addresses: int, interfaces: int, changes: int, slow_changes: int, 
         for _round in range(rounds):
             for name, (number, start) in subjects.items():
                 with start():
-                    found[name] += _changes(space, number)
+                    found[name] += changes(space, number)
     return found
 
 
@@ -115,12 +115,12 @@ def _staged(space: Space, changes: int, pause: int) -> Dict[str, float]:
     process = space.start(python_peer("staged_netmgr", path, "run", "--config", space.directory / "config.yaml"))
     while space.filled() != SIZES[0][0]:
         pass
-    _changes(space, changes, pause)
+    changes(space, changes, pause)
     space.stop(process)
     return {stage: float(figure) / 1e6 for stage, figure in map(str.split, path.read_text().splitlines())}
 
 
-def _changes(space: Space, changes: int, pause: int = PAUSE) -> List[float]:
+def changes(space: Space, changes: int, pause: int = PAUSE) -> List[float]:
     """Seconds of each, additions and removals in turns, without the first few."""
     return [float(line) / 1e6 for line in space.output(peer("probe", PROBE, ADDRESS, changes + 10, pause))[10:]]
 

@@ -13,7 +13,7 @@ _NOTHING: Dict[bytes, int] = {}
 
 
 class Ledger:
-    """Counts of claims, by set and element.  `touched` has the sets, and the elements in them, for take_touched()."""
+    """Counts of claims, by set and element.  `touched` has what take_touched() will give."""
 
     def __init__(self) -> None:
         self._counts: Dict[SetName, Dict[bytes, int]] = {}
@@ -56,6 +56,7 @@ class Ledger:
         """Element -> number of claims; not to be changed."""
         return self._counts.get(name, _NOTHING)
 
-    def take_touched(self, name: SetName) -> Set[bytes]:
-        """The elements that came to be wanted or unwanted since the last call."""
-        return self.touched.pop(name, set())
+    def take_touched(self) -> Dict[SetName, Set[bytes]]:
+        """The elements that came to be wanted or unwanted since the last call, by set."""
+        touched, self.touched = self.touched, {}
+        return touched

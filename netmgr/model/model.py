@@ -24,6 +24,7 @@ from netmgr.values.outcomes import Fault, Reading
 from netmgr.values.sets import Change, ChangeElements, CreateSet, CreateTable, Form, SetInfo, SetName
 
 CREATED = {"_ips": sets.IPV4_ADDR, "_ips6": sets.IPV6_ADDR}
+_NOTHING: AbstractSet[bytes] = frozenset()
 LOOK_AGAIN = (errno.ENOENT, errno.EEXIST)
 
 
@@ -135,9 +136,10 @@ class Model:
         self._now = now
         if self.overview.pauses:
             self._end_pauses()
+        touched = self.ledger.take_touched()
         changes: List[Change] = []
-        for name in sorted(self.overview.compare.union(self.ledger.touched)):
-            changes += self._changes(self.sets[name])
+        for name in sorted(self.overview.compare.union(touched)):
+            changes += self._changes(self.sets[name], touched.get(name, _NOTHING))
         return changes
 
     def unreadable(self, name: SetName, reason: str, now: float) -> None:
@@ -238,8 +240,7 @@ class Model:
         for name in self.overview.over(self._now):
             self._note(self.sets[name])
 
-    def _changes(self, managed: ManagedSet) -> List[Change]:
-        touched = self.ledger.take_touched(managed.name)
+    def _changes(self, managed: ManagedSet, touched: AbstractSet[bytes]) -> List[Change]:
         if managed.name in self.overview.waiting:
             managed.compare_all()       # when it has waited
             return []

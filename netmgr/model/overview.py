@@ -36,6 +36,15 @@ class Marks(NamedTuple):
 UNMARKED = Marks()
 
 
+def _put(names: Set[SetName], name: SetName, inside: object) -> None:
+    if inside:
+        names.add(name)
+    else:
+        names.discard(name)
+        if not names:
+            names.clear()       # a set keeps room for all that ever was in it, and looking through that takes its time
+
+
 def marks_of(managed: ManagedSet, unread: bool, promised: bool, claimed: AbstractSet[bytes], now: float) -> Marks:
     """The marks of a set: must it be looked at, should it exist, what is claimed in it."""
     state, retiring, own = managed.state, managed.role.retiring, len(managed.held.ours)
@@ -73,7 +82,7 @@ class Overview:
             return before
         for names, is_so, was_so in zip(self._kept, marks, before):
             if is_so != was_so:
-                (names.add if is_so else names.discard)(name)
+                _put(names, name, is_so)
         self.own += marks.own - before.own
         if marks.state != before.state:
             self.news.add(name)
