@@ -13,7 +13,7 @@ from typing import Callable, Optional, Sequence
 from netmgr import __version__
 from netmgr.paths import Place, has_systemd, place, service_is_stopped, socket_path
 from netmgr.show.command_line import Command, Request, UsageError, known_command, parse, usage
-from netmgr.values.text import printable, printable_lines
+from netmgr.values.text import printable, printable_lines, reason
 
 DONE, FAILED, WRONG_USAGE, NO_DAEMON, INTERRUPTED = 0, 1, 2, 3, 130
 TROUBLE = 2
@@ -156,7 +156,7 @@ def _ask(request: Request, line: str, starts: bool = False) -> str:
     except TimeoutError as error:
         raise CommandError(NO_DAEMON, "netmgr: no daemon answers at %s: %s; %s" % (path, error, _hint())) from None
     except OSError as error:
-        raise CommandError(NO_DAEMON, "netmgr: no daemon answers at %s: %s" % (path, error.strerror or error)) from None
+        raise CommandError(NO_DAEMON, "netmgr: no daemon answers at %s: %s" % (path, reason(error))) from None
     except ProtocolError as error:
         raise CommandError(FAILED, "netmgr: what answers at %s is not netmgr: %s" % (path, error)) from None
     if answer.startswith("ERROR:"):
@@ -175,7 +175,7 @@ def _show(text: str) -> int:
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)        # where what could not be written goes at the exit
         if not isinstance(error, BrokenPipeError):
-            raise CommandError(FAILED, "netmgr: the output cannot be written: %s" % (error.strerror or error)) from None
+            raise CommandError(FAILED, "netmgr: the output cannot be written: %s" % reason(error)) from None
     return DONE
 
 

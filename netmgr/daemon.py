@@ -24,7 +24,7 @@ from netmgr.sources import Recipe, Running, Sources, recipes
 from netmgr.sync.reconciler import Kernel
 from netmgr.values.errors import ConfigError
 from netmgr.values.sets import Change, ChangeElements
-from netmgr.values.text import number
+from netmgr.values.text import number, reason
 
 NEEDS_CAPABILITY = "the kernel refuses access to nf_tables: netmgr needs the capability CAP_NET_ADMIN (or root)"
 UNSETTLED = "links and addresses cannot be read just now, the sets follow as soon as they can"
@@ -171,7 +171,7 @@ class Daemon:
         try:
             directory.claim()
         except BlockingIOError as problem:
-            raise OSError("%s: %s" % (wanted, problem.strerror)) from None
+            raise OSError("%s: %s" % (wanted, reason(problem))) from None
         except OSError:     # whatever it is, the first write says so, and tries again
             pass
         return directory
@@ -245,7 +245,7 @@ def _give_up_rights(log: Log) -> None:
     try:
         give_up_rights()
     except OSError as problem:
-        log("warning", "the rights of root cannot be given up: %s" % problem.strerror)
+        log("warning", "the rights of root cannot be given up: %s" % reason(problem))
 
 
 def _socket_of(config: Config) -> Tuple[object, ...]:

@@ -5,6 +5,7 @@ Files at the root of netmgr/ are programs; io/ moves bytes; every other folder i
 
 import ast
 import importlib.util
+import re
 import subprocess
 import sys
 import sysconfig
@@ -139,3 +140,26 @@ def test_imports_alone(module: str) -> None:
 @MODULES
 def test_a_module_says_what_it_is(module: str) -> None:
     assert ast.get_docstring(TREES[module])
+
+
+TESTS = sorted(Path(__file__).parent.rglob("*.py"))
+PUBLIC = {"_replace", "_asdict", "_fields", "_make", "_exit"}        # of named tuples and of os, whatever they look like
+
+
+def _private(path: Path) -> Iterator[str]:
+    """What a file reaches into that is another's; what its own classes define is its own."""
+    tree = ast.parse(path.read_text(), str(path))
+    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and re.match(r"_[a-z]", node.attr)]
+    own = {node.attr for node in attributes if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")}
+    own |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    yield from ("%s:%d: %s" % (path.name, node.lineno, node.attr) for node in attributes if node.attr not in own | PUBLIC)
+
+
+def test_tests_reach_into_nothing_private() -> None:
+    assert [found for path in TESTS for found in _private(path)] == []
+
+
+def test_what_every_test_loads_takes_no_compiled_part() -> None:
+    script = "import sys; sys.modules[%r] = None; import tests.conftest, netmgr.model.model, netmgr.config.reader, netmgr.cli" % COMPILED
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=PACKAGE.parent, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

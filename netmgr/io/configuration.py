@@ -6,6 +6,7 @@ from typing import List, Tuple
 
 from netmgr.config.reader import parse
 from netmgr.config.schema import Config
+from netmgr.values.text import reason
 
 FOLDER = "conf.d"
 
@@ -25,4 +26,4 @@ def _read(path: str) -> str:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return file.read()
     except OSError as problem:
-        raise OSError("cannot read the configuration %s: %s" % (path, problem.strerror)) from None
+        raise OSError("cannot read the configuration %s: %s" % (path, reason(problem))) from None

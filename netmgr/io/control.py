@@ -21,7 +21,7 @@ from netmgr.io.listener import Listener, adopt, listen
 from netmgr.io.loop import READ, WRITE, Deadline, Loop
 from netmgr.io.peer import Peer, peer_of
 from netmgr.values.errors import ProtocolError
-from netmgr.values.text import Log
+from netmgr.values.text import Log, reason
 from netmgr.wire.lines import Lines
 
 __all__ = ["ControlServer", "Listener", "adopt", "listen"]
@@ -83,7 +83,7 @@ class ControlServer:
         self._loop.unwatch(self.listener.socket.fileno())
         self._pause = self._loop.call_later(ACCEPT_PAUSE, self._resume)
         if not self._troubled:
-            self._log("warning", "cannot accept control connections: %s" % error.strerror)
+            self._log("warning", "cannot accept control connections: %s" % reason(error))
         self._troubled = True
 
     def _resume(self) -> None:

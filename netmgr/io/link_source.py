@@ -6,7 +6,7 @@ from netmgr.io.loop import Deadline, Loop
 from netmgr.io.rtnetlink import EventSocket, RequestSocket, Snapshot
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import Event
-from netmgr.values.text import Log
+from netmgr.values.text import Log, reason
 
 RETRY_WHILE_CHANGING, RETRY_AFTER_ERROR = 0.05, 1.0
 PATIENCE = 20           # snapshots in vain, then it is told
@@ -83,8 +83,8 @@ class LinkSource:
             snapshot = self._requests.snapshot()
         except (OSError, ProtocolError) as problem:
             if self.state != "error":
-                self._log("error", "netlink: links and addresses cannot be read: %s" % problem)
-            self.state, self.error = "error", str(problem)
+                self._log("error", "netlink: links and addresses cannot be read: %s" % reason(problem))
+            self.state, self.error = "error", reason(problem)
             self._again_in(RETRY_AFTER_ERROR)
             return
         if not snapshot.consistent:

@@ -17,6 +17,8 @@ import socket
 import stat
 from typing import NamedTuple, Optional, Tuple, Union
 
+from netmgr.values.text import reason
+
 PATH_LIMIT = 107
 BACKLOG = 128
 NO_GROUP = 0xFFFFFFFF       # which chown() takes for "as it is"
@@ -68,7 +70,7 @@ def listen(path: str, mode: int, group: Optional[str]) -> Listener:
     except FileNotFoundError:
         raise OSError("cannot make the socket %s: there is no such directory" % path) from None
     except OSError as error:
-        raise OSError("cannot make the socket %s: %s" % (path, error.strerror or error)) from None
+        raise OSError("cannot make the socket %s: %s" % (path, reason(error))) from None
     try:
         _clear_the_way(path)
         return _bind(path, mode, gid)
@@ -147,7 +149,7 @@ def _bind(path: str, mode: int, gid: int) -> Listener:
         if bound:
             os.unlink(path)
         listener.close()
-        raise OSError("cannot make the socket %s: %s" % (path, error.strerror or error)) from None
+        raise OSError("cannot make the socket %s: %s" % (path, reason(error))) from None
 
 
 def _bind_with_mode(listener: socket.socket, path: str, mode: int) -> None:

@@ -16,9 +16,7 @@ import time
 from functools import partial
 from typing import Callable
 
-from netmgr.values.text import number, printable
-
-PRIORITIES = {"error": 3, "warning": 4, "info": 6, "debug": 7}        # of sd-daemon(3)
+from netmgr.values.text import LEVELS, number, printable
 
 Write = Callable[[bytes], int]
 
@@ -39,7 +37,7 @@ class Log:
 
     def __call__(self, level: str, line: str) -> None:
         """Write one line, if its level is wanted."""
-        if PRIORITIES[level] <= PRIORITIES[self.level]:
+        if LEVELS[level] <= LEVELS[self.level]:
             behind = self._rest or self._lost
             self._lost += not ((not behind or self._caught_up()) and self._put(level, line))
 
@@ -57,7 +55,7 @@ class Log:
         return True
 
     def _put(self, level: str, line: str) -> bool:
-        prefix = "<%d>" % PRIORITIES[level] if self._systemd else "%s %-7s " % (time.strftime("%H:%M:%S"), level)
+        prefix = "<%d>" % LEVELS[level] if self._systemd else "%s %-7s " % (time.strftime("%H:%M:%S"), level)
         return self._take((prefix + printable(line) + "\n").encode())
 
     def _take(self, data: bytes) -> bool:

@@ -4,7 +4,7 @@ from typing import Callable, Iterator, Optional, Sequence
 
 Log = Callable[[str, str], None]        # level, line
 NEAR = 0.7
-LEVELS = ("error", "warning", "info", "debug")
+LEVELS = {"error": 3, "warning": 4, "info": 6, "debug": 7}         # of the log; with the priorities of sd-daemon(3)
 
 
 def number(count: int, noun: str) -> str:
