@@ -42,7 +42,7 @@ def diff(config_path: str) -> Tuple[int, str]:
     if config is None:
         _complain("\n".join(map(str, errors)))
         return TROUBLE, ""
-    containers_unknown = config.docker.enabled != "false" and os.path.exists(config.docker.socket)
+    containers_unknown = _engine_is_there(config)
     try:
         snapshot = RequestSocket().snapshot()
         found = differences.of_a_start(config, Nft(), snapshot.links, snapshot.addresses, containers_unknown)
@@ -65,7 +65,7 @@ def _look(config: Config) -> advice.Seen:
     links = _looked("interfaces", lambda: RequestSocket().snapshot().links)
     ruleset = _looked("sets", lambda: _ruleset(config, Nft()))
     names = None if links is None else {link.name for link in links if isinstance(link, LinkSeen)}
-    return advice.Seen(names, ruleset, os.path.exists(config.docker.socket), _is_unknown(config.socket_group))
+    return advice.Seen(names, ruleset, _engine_is_there(config), _is_unknown(config.socket_group))
 
 
 def _looked(what: str, look: Callable[[], Result]) -> Optional[Result]:
@@ -80,6 +80,10 @@ def _ruleset(config: Config, nft: Nft) -> advice.Ruleset:
     names = nft.sets()
     looked_at = ((name, nft.inspect(name)) for name in differences.candidates(config) if name in names)
     return advice.Ruleset(nft.tables(), names, {name: info for name, info in looked_at if info is not None})
+
+
+def _engine_is_there(config: Config) -> bool:
+    return any(engine.enabled != "false" and os.path.exists(engine.socket) for engine in config.docker)
 
 
 def _is_unknown(group: Optional[str]) -> bool:

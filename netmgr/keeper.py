@@ -75,9 +75,13 @@ class Keeper:
         if self._holdings is not None:
             self._holdings.recount(self._inventory.things())
 
-    def containers(self, containers: Sequence[ContainerSeen]) -> None:
-        """All containers."""
-        self._changed(self._inventory.replace_containers(containers))
+    def containers(self, engine: str, seen: Iterable[ContainerSeen], gone: Iterable[str]) -> None:
+        """Containers of an engine that are new or other than before, and the ids of those that are gone."""
+        self._changed(self._inventory.containers_changed(engine, seen, gone))
+
+    def containers_of(self, engine: str) -> List[ContainerSeen]:
+        """What is known of an engine's containers."""
+        return self._inventory.containers_of(engine)
 
     def hosts(self, events: Iterable[Union[HostSeen, HostGone]]) -> None:
         """Other hosts of the fleet that come and go."""
@@ -126,6 +130,8 @@ class Keeper:
     def switch(self, config: Config, directory: Optional[IncludeFiles]) -> None:
         """Go on with whole new objects, made of this configuration; the inventory stays, and so may the directory of the include files."""
         sets, files, before = self.model.sets, self._files, self.directory
+        for name in {engine.name for engine in self.config.docker} - {engine.name for engine in config.docker}:
+            self._inventory.containers_changed(name, (), [container.id for container in self.containers_of(name)])
         self._make(config, directory)
         self.repairs.switch(self._reconciler())
         self.model.retire(sets)

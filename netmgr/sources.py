@@ -5,7 +5,7 @@ begins.  When the configuration changes, sources whose settings are the same go 
 Another kind of source is another recipe.
 """
 
-from typing import Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Protocol, Sequence
+from typing import Callable, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Protocol, Sequence
 
 from netmgr.config.schema import Config, Docker
 from netmgr.io.link_source import LinkSource
@@ -14,6 +14,7 @@ from netmgr.io.ruleset import Ruleset, watcher
 from netmgr.keeper import Keeper, Waiting
 from netmgr.show.answers import Fact
 from netmgr.values.errors import ProtocolError
+from netmgr.values.events import ContainerSeen
 from netmgr.values.text import Log, reason
 
 
@@ -143,12 +144,12 @@ class Nobody:
 
 def recipes(config: Config, loop: Loop, ruleset: Ruleset, keeper: Keeper, log: Log) -> List[Recipe]:
     """The sources of netmgr under this configuration, in the order in which they begin."""
-    nftables, docker = config.nftables, config.docker
+    nftables = config.nftables
     found = [
         Recipe("netlink", None, lambda: LinkSource(loop, keeper.events, keeper.snapshot, log), vital=True),
         Recipe("nftables", (nftables.watch, nftables.poll_interval),
                lambda: watcher(loop, ruleset, nftables, keeper.repairs.changed, keeper.doubt)),
-        Recipe("docker", docker._replace(entry=None), lambda: _engine(docker, loop, keeper, log)),
+        *(_engine(engine._replace(entry=None), loop, keeper, log) for engine in config.docker),
     ]
     if config.fleet is not None:
         found.append(Recipe("fleet", (config.fleet, nftables.on_stop), lambda: _fleet(config, loop, keeper, log),
@@ -161,9 +162,16 @@ def _fleet(config: Config, loop: Loop, keeper: Keeper, log: Log) -> Source:
     return member(config, loop, keeper, log)
 
 
-def _engine(settings: Docker, loop: Loop, keeper: Keeper, log: Log) -> Source:
+def _engine(settings: Docker, loop: Loop, keeper: Keeper, log: Log) -> Recipe:
     """What it takes to follow an engine is loaded only where one is followed."""
-    if settings.enabled == "false":
-        return Nobody(lambda: keeper.containers(()))
-    from netmgr.io.docker_source import DockerSource
-    return DockerSource(loop, settings, keeper.containers, log)
+    def changed(seen: Iterable[ContainerSeen], gone: Iterable[str]) -> None:
+        keeper.containers(settings.name, seen, gone)
+
+    def make() -> Source:
+        known = keeper.containers_of(settings.name)
+        if settings.enabled == "false":
+            return Nobody(lambda: changed((), [container.id for container in known]))
+        from netmgr.io.docker_source import DockerSource
+        return DockerSource(loop, settings, known, changed, log)
+
+    return Recipe("docker:%s" % settings.name if settings.name else "docker", settings, make)

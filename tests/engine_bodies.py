@@ -19,6 +19,12 @@ def version(api: str = "1.41", minimum: Optional[str] = "1.12", podman: bool = F
     return json.dumps(fields).encode()
 
 
+def ping(api: str = "1.41", podman: bool = False) -> bytes:
+    """The whole reply to GET /_ping."""
+    kind = "Libpod-Api-Version: 4.3.1\r\nServer: Libpod/4.3.1 (linux)" if podman else "Server: Docker/20.10.24 (linux)"
+    return ("HTTP/1.1 200 OK\r\nApi-Version: %s\r\n%s\r\nContent-Length: 2\r\n\r\nOK" % (api, kind)).encode()
+
+
 def network(api: str, addresses: Sequence[str]) -> Dict[str, Any]:
     fields: Dict[str, Any] = {
         "IPAMConfig": None, "Links": None, "Aliases": None, "NetworkID": "ab" * 32, "EndpointID": "cd" * 32,
@@ -38,14 +44,14 @@ def network(api: str, addresses: Sequence[str]) -> Dict[str, Any]:
 
 
 def container(number: int, networks: Optional[Networks] = None, api: str = "1.41", name: str = "", labels: Optional[Dict[str, str]] = None,
-              state: str = "running", health: str = "none") -> Dict[str, Any]:
+              state: str = "running", health: str = "none", mode: str = "default") -> Dict[str, Any]:
     """One entry of the list.  `health` is none, starting, healthy or unhealthy."""
     words = {"none": "", "starting": " (health: starting)"}.get(health, " (%s)" % health)
     fields: Dict[str, Any] = {
         "Id": identifier(number), "Names": ["/" + (name or "c%d" % number)], "Image": "box", "Command": "/bin/sleep 1000",
         "Created": 1795390633, "Ports": [],
         "Labels": labels or {}, "State": state, "Status": "Up 2 minutes" + (" (Paused)" if state == "paused" else words),
-        "HostConfig": {"NetworkMode": "default"}, "Mounts": [],
+        "HostConfig": {"NetworkMode": mode}, "Mounts": [],
         "NetworkSettings": {"Networks": {key: network(api, addresses) for key, addresses in (networks or {}).items()}}}
     if api >= "1.52":
         fields["Health"] = {"Status": health, "FailingStreak": 0}

@@ -1,7 +1,7 @@
 """A container engine on a unix socket, in this process and on the same loop as what is tested.
 
-It answers as an engine would, out of `containers` and `health`.  `handlers` replaces the answer to one kind of request: version,
-events, list or inspect.  `asked` is every request, in order.
+It answers as an engine would, out of `containers` and `health`.  `handlers` replaces the answer to one kind of request: version, ping,
+events, list, some (containers by their ids) or inspect.  `asked` is every request, in order.
 """
 
 import os
@@ -123,8 +123,13 @@ class FakeEngine:
             self.streams.append(client)
         elif kind == "list":
             client.send(bodies.reply(bodies.listing(self.containers), chunks=700), end=True)
+        elif kind == "some":
+            asked = [each for each in self.containers if each["Id"] in target]
+            client.send(bodies.reply(bodies.listing(asked)), end=True)
+        elif kind == "ping":
+            client.send(bodies.ping(self.api, self.podman), end=True)
         else:
-            number = int(target.split("/")[3], 16)
+            number = int(target.split("/")[-2], 16)
             client.send(bodies.reply(bodies.inspection(number, self.health.get(bodies.identifier(number)))), end=True)
 
     def _accept(self, listener: socket.socket) -> None:
@@ -143,8 +148,10 @@ class FakeEngine:
 
 def _kind(target: str) -> str:
     path = target.partition("?")[0]
-    if path == "/version":
-        return "version"
+    if path in ("/version", "/_ping"):
+        return path[1:].lstrip("_")
     if path.endswith("/events"):
         return "events"
-    return "list" if path.endswith("/containers/json") else "inspect"
+    if not path.endswith("/containers/json"):
+        return "inspect"
+    return "some" if "%22id%22" in target else "list"

@@ -53,6 +53,9 @@ docker:
   networks: {frontend: web, "back*": [db, lan]}
   require_healthy: true
   grace: 2.5
+  name: main
+  label_zones: [dmz, "app-*"]
+  poll_interval: 0.5
 
 socket_path: /run/other.sock
 socket_mode: "0600"
@@ -78,7 +81,7 @@ def without_places(config: Config) -> Config:
     zones = {name: zone._replace(entry=None, sets=tuple(rule._replace(entry=NOWHERE) for rule in zone.sets))
              for name, zone in config.zones.items()}
     return config._replace(interfaces=tuple(rule._replace(entry=NOWHERE) for rule in config.interfaces), zones=zones,
-                           docker=config.docker._replace(entry=None), files=(), group_entry=None)
+                           docker=tuple(engine._replace(entry=None) for engine in config.docker), files=(), group_entry=None)
 
 
 def test_every_key() -> None:
@@ -99,22 +102,23 @@ def test_every_key() -> None:
                 SetRule("wan_public", "addresses", private | DEPRECATED | TEMPORARY, None, at(21, "zones.wan.sets.wan_public")),
                 SetRule("wan_all", "addresses", 0, None, at(22, "zones.wan.sets.wan_all"))), at(12, "zones.wan")),
             **{name: Zone(name, (("bridge", "guard"),), LINK_LOCAL | LOOPBACK, entry=at(23, "zones.spare") if name == "spare" else None)
-               for name in ("lan", "trusted", "spare", "containers", "web", "db")},
+               for name in ("lan", "trusted", "spare", "containers", "web", "db", "dmz")},
         },
         nftables=here,
-        docker=Docker("true", "/run/podman.sock", "containers", "org.example.zone",
-                      (("frontend", "web"), ("back*", "db"), ("back*", "lan")), True, 2.5, at(34, "docker")),
+        docker=(Docker("true", "/run/podman.sock", "containers", "org.example.zone",
+                       (("frontend", "web"), ("back*", "db"), ("back*", "lan")), True, 2.5, at(34, "docker"), "main",
+                       ("dmz", "app-*"), 0.5),),
         socket_path="/run/other.sock", socket_mode=0o600, socket_group="adm", log_level="debug",
-        files=("c.yaml",), group_entry=at(45, "socket_group"),
+        files=("c.yaml",), group_entry=at(48, "socket_group"),
     )
-    assert list(parse(FULL, "c.yaml").zones) == ["wan", "lan", "trusted", "spare", "containers", "web", "db"]
+    assert list(parse(FULL, "c.yaml").zones) == ["wan", "lan", "trusted", "spare", "containers", "web", "db", "dmz"]
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n...\n", "interfaces:\n", "interfaces: []", "zones: {}", "docker:", "{}"])
 def test_nothing_said_is_the_defaults(text: str) -> None:
     assert without_places(parse(text, "c.yaml")) == Config(
         (), {}, Nftables(("inet", "filter"), False, "keep", "/run/netmgr", 300.0, "events", 0.5),
-        Docker("auto", "/var/run/docker.sock", "docker", "netmgr.zone", (), False, 10.0), None, 0o660, None, "info")
+        (Docker("auto", "/var/run/docker.sock", "docker", "netmgr.zone", (), False, 10.0, None, "", (), 5.0),), None, 0o660, None, "info")
 
 
 def test_a_configuration_of_rust_network_mgr() -> None:
@@ -147,12 +151,23 @@ ACCEPTED: List[Tuple[str, str, object]] = [
     ("socket_mode: '0o600'", "socket_mode", 0o600),
     ("socket_mode: 0o600", "socket_mode", 0o600),
     ("socket_mode: 0", "socket_mode", 0),
-    ("docker: {enabled: off}", "docker.enabled", "false"),
-    ("docker: {enabled: 'true'}", "docker.enabled", "true"),
-    ("docker: {enabled: auto}", "docker.enabled", "auto"),
-    ("docker: {nftables_zone: ~}", "docker.zone", None),
+    ("docker: {enabled: off}", "docker.0.enabled", "false"),
+    ("docker: {enabled: 'true'}", "docker.0.enabled", "true"),
+    ("docker: {enabled: auto}", "docker.0.enabled", "auto"),
+    ("docker: {nftables_zone: ~}", "docker.0.zone", None),
     ("docker: {nftables_zone: ~}", "zones", {}),
-    ("docker: {grace: 0}", "docker.grace", 0.0),
+    ("docker: {label: ~}", "docker.0.label", None),
+    ("docker: {label_zones: dmz}", "docker.0.label_zones", ("dmz",)),
+    ("docker: {label_zones: [dmz, 'app*']}", "docker.0.label_zones", ("dmz", "app*")),
+    ("docker: {label_zones: [dmz, 'app*']}", "zones", {"dmz": Zone("dmz", FILTER)}),
+    ("docker: {socket: 'unix:///run/podman/podman.sock'}", "docker.0.socket", "/run/podman/podman.sock"),
+    ("docker: {networks: {my net: web, 'a[b': web, 'c[1]': [web]}}", "docker.0.networks",
+     (("my net", "web"), ("a[b", "web"), ("c[1]", "web"))),
+    ("docker: {name: main}", "docker.0.name", "main"),
+    ("docker: []", "docker", ()),
+    ("docker: [{name: a}, {name: b, socket: /b.sock}]", "docker.1", Docker(socket="/b.sock", name="b")),
+    ("docker: [{name: a, nftables_zone: x}, {name: b, networks: {n: y}}]", "zones", {"x": Zone("x", FILTER), "y": Zone("y", FILTER)}),
+    ("docker: {grace: 0}", "docker.0.grace", 0.0),
     ("docker: {}", "zones", {}),
     ("nftables: {audit_interval: 0}", "nftables.audit_interval", 0.0),
     ("nftables: {audit_interval: 0.0}", "nftables.audit_interval", 0.0),
@@ -183,7 +198,7 @@ ACCEPTED: List[Tuple[str, str, object]] = [
 def test_accepted(text: str, key: str, expected: object) -> None:
     value: object = without_places(parse(text, "c.yaml"))
     for name in key.split("."):
-        value = getattr(value, name)
+        value = value[int(name)] if isinstance(value, tuple) and name.isdigit() else getattr(value, name)
     assert value == expected
 
 
@@ -247,8 +262,8 @@ REJECTED: List[Tuple[str, str]] = [
     ("interfaces:\n- {name: a, zone: wan}", '2: interfaces[0].zone: unknown key "zone"; did you mean "nftables_zone"?'),
     ("zone: {}", '1: zone: unknown key "zone"; did you mean "zones"?'),
     ("docker: {zone: web}", '1: docker.zone: unknown key "zone"; did you mean "nftables_zone"?'),
-    ("docker: {frobnicate: 1}", '1: docker.frobnicate: unknown key "frobnicate"; known here: enabled, socket, nftables_zone, label,'
-                                " networks, require_healthy, grace"),
+    ("docker: {frobnicate: 1}", '1: docker.frobnicate: unknown key "frobnicate"; known here: name, enabled, socket,'
+                                " nftables_zone, label, label_zones, networks, require_healthy, grace, poll_interval"),
     ("docker: false", "1: docker: expected a mapping, got the boolean false (to leave containers alone: docker: {enabled: false})"),
     ("interfaces:\n- name: !lo", "2: interfaces[0].name: expected an interface name or a shell pattern, got the tag !lo"
                                  ' (text that begins with ! needs quotes: "!lo")'),
@@ -277,7 +292,21 @@ REJECTED: List[Tuple[str, str]] = [
     ("docker:\n  socket: ~/docker.sock", '2: docker.socket: expected an absolute path, got "~/docker.sock"'),
     ("docker:\n  nftables_zone: [a]", "2: docker.nftables_zone: expected a zone name or null, got a list"),
     ("docker:\n  networks:\n    a: 5", "3: docker.networks.a: expected a zone name or a list of them, got 5"),
-    ("docker:\n  label: a b", '2: docker.label: expected the name of a label, got "a b"'),
+    ("docker:\n  label: a b", '2: docker.label: expected the name of a label or null, got "a b"'),
+    ("docker:\n  socket: tcp://127.0.0.1:2375", '2: docker.socket: expected an absolute path, got "tcp://127.0.0.1:2375"'
+     " (engines are asked on unix sockets only)"),
+    ("docker:\n  socket: unix://x", '2: docker.socket: expected an absolute path, got "unix://x"'),
+    ("docker:\n  label_zones: [5]", "2: docker.label_zones[0]: expected a zone name or a shell pattern, got 5"),
+    ("docker:\n  label_zones: a-b/[", "2: docker.label_zones: expected a zone name or a shell pattern or a list of them, got \"a-b/[\""
+     " (a [ without its ])"),
+    ("docker:\n  label_zones: 9", "2: docker.label_zones: expected a zone name or a shell pattern or a list of them, got 9"),
+    ("docker:\n  networks: {'': web}", '2: docker.networks.: expected the name of a network or a shell pattern, got ""'),
+    ("docker:\n  name: a b", '2: docker.name: expected a name for this engine, got "a b" (letters, digits and _ . - make a name,'
+     " at most 60 of them)"),
+    ("docker:\n- socket: /a", "2: docker[0].name: expected a name for this engine, got nothing"),
+    ("docker:\n- name: a\n- 5", "3: docker[1]: expected a mapping with a name, got 5"),
+    ("docker:\n- name: a\n- name: b\n- name: a", "4: docker[2]: expected a name of its own, got a again (it is in line 2, too)"),
+    ("docker:\n  poll_interval: 0", "2: docker.poll_interval: expected seconds from 0.1 to 86400, got 0"),
     ("socket_path: /%s" % ("x" * 107), '1: socket_path: expected an absolute path, got "/%s"'
                                        " (a socket's address has room for 107 bytes)" % ("x" * 107)),
     ("socket_mode: 0888", '1: socket_mode: expected an octal mode such as "0660", got "0888"'),

@@ -123,7 +123,7 @@ class Scene:
                 raise self.refusal
             return self._made(Source("last", self.diary, keeper.doubt))
 
-        return [Recipe("links", None, links, vital=True), Recipe("boxes", config.docker._replace(entry=None), boxes),
+        return [Recipe("links", None, links, vital=True), Recipe("boxes", config.docker[0]._replace(entry=None), boxes),
                 Recipe("last", config.nftables.watch, last)]
 
     def _made(self, source: Source) -> Source:
@@ -247,7 +247,7 @@ def test_a_source_with_other_settings_is_made_before_the_old_one_ends(scene: Sce
 
 def test_containers_stay_over_a_reload(scene: Scene) -> None:
     scene.start()
-    scene.keeper.containers([container("c1", "172.18.0.2/16", label="wan")])
+    scene.keeper.containers("", [container("c1", "172.18.0.2/16", label="wan")], [])
     scene.turn()
     before = scene.held("wan_ips")
     scene.configure(WAN + "log_level: error\n")

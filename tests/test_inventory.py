@@ -10,6 +10,7 @@ from netmgr.model.inventory import Addresses, Interface, Inventory, Thing, Thing
 from netmgr.values.addresses import identity, local, parse, prefixlen
 from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, Event, LinkGone, LinkSeen
 from tests.happenings import random_containers, random_event, random_snapshot, tables
+from tests.workbench import replaced
 
 ONE, TWO = parse("192.0.2.1")[0], parse("2001:db8::2")[0]
 KEY_ONE, KEY_TWO, KEY_OTHER = identity(ONE, 24, ONE), identity(TWO, 64, TWO), identity(ONE, 25, ONE)
@@ -83,13 +84,17 @@ def test_a_snapshot_replaces_everything() -> None:
         [Interface("eth0"), Interface("new"), ("eth0", KEY_ONE, 0x80), ("eth0", KEY_TWO, 0x80)])
 
 
-def test_containers_are_replaced_as_a_whole() -> None:
+def test_containers_by_engine_and_id() -> None:
     inventory = Inventory()
     one, two = ContainerSeen("1", "web", (), ()), ContainerSeen("2", "db", (), ())
-    assert inventory.replace_containers([one, two]) == [ThingChange(True, one), ThingChange(True, two)]
-    assert inventory.replace_containers([two, one]) == []
+    other = one._replace(engine="other")
+    assert inventory.containers_changed("", [one, two], []) == [ThingChange(True, one), ThingChange(True, two)]
+    assert inventory.containers_changed("", [two, one], ["3"]) == []
+    assert inventory.containers_changed("other", [other], ["2"]) == [ThingChange(True, other)]
     healthy = two._replace(healthy=True)
-    assert inventory.replace_containers([healthy]) == [ThingChange(False, two), ThingChange(False, one), ThingChange(True, healthy)]
+    changes = [ThingChange(False, two), ThingChange(False, one), ThingChange(True, healthy)]
+    assert inventory.containers_changed("", [healthy], ["1"]) == changes
+    assert (inventory.containers_of(""), inventory.containers_of("other"), inventory.containers_of("none")) == ([healthy], [other], [])
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -104,7 +109,7 @@ def test_changes_add_up_to_the_tables(seed: int) -> None:
             balance = Counter(singly(inventory.things()))
             continue
         if kind < 0.1:
-            changes = inventory.replace_containers(random_containers(source))
+            changes = replaced(inventory, random_containers(source))
         else:
             changes = inventory.apply(random_event(source))
         for gained, thing in changes:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import socket
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
@@ -19,7 +20,8 @@ from tests.engine_bodies import APIS, container, event, identifier
 from tests.fake_engine import Client, FakeEngine
 from tests.waiting import eventually
 
-FAST = Timing(patience=5, list_patience=5, pause=0.001, confirm=0.02, first_retry=0.002, longest_retry=0.03, steady=60)
+FAST = Timing(patience=5, list_patience=5, headless=5, pause=0.001, confirm=0.02, between=0.02, first_retry=0.002, longest_retry=0.03,
+              steady=60)
 FOREVER = 3600.0
 FRONT = {"front": ("172.18.0.2/16",)}
 
@@ -31,7 +33,7 @@ class World:
         self.loop = Loop()
         self.path = str(directory / "engine.sock")
         self.engine = FakeEngine(self.loop, self.path)
-        self.reports: List[Sequence[ContainerSeen]] = []
+        self.reports: List[Sequence[ContainerSeen]] = []        # all that are known, after each piece of news
         self.log: List[Tuple[str, str]] = []
         self.source = self._new(FAST, {})
 
@@ -42,7 +44,15 @@ class World:
         return self.source
 
     def _new(self, timing: Timing, settings: Dict[str, Any]) -> DockerSource:
-        return DockerSource(self.loop, Docker(socket=self.path)._replace(**settings), self.reports.append,
+        known: Dict[str, ContainerSeen] = {}
+
+        def changed(seen: Sequence[ContainerSeen], gone: Sequence[str]) -> None:
+            known.update((each.id, each) for each in seen)
+            for each in gone:
+                del known[each]
+            self.reports.append(sorted(known.values(), key=lambda each: int(each.id, 16)))
+
+        return DockerSource(self.loop, Docker(socket=self.path)._replace(**settings), (), changed,
                             lambda level, line: self.log.append((level, line)), timing)
 
     def until(self, predicate: Callable[[], Any]) -> None:
@@ -62,10 +72,11 @@ class World:
     def settle(self, *names: str) -> None:
         """Wait until these run, and nothing is left to do."""
         self.until(lambda: self.source.state == "ok" and self.running() == list(names) and self.idle())
+        assert self.source.warning is None
 
     def idle(self) -> bool:
         """Only the engine can wake us."""
-        return not self.source.deadlines and set(self.source.exchanges) == {"events"} and not self.loop.deadlines()
+        return not self.source.deadlines and not self.source.exchanges and not self.loop.deadlines()
 
     def close(self) -> None:
         self.source.stop()
@@ -136,7 +147,7 @@ def test_events_that_do_not_matter(world: World) -> None:
     world.engine.emit(event(1, "start"))
     world.until(lambda: world.engine.count("list") > lists)
     world.settle()
-    assert world.engine.count("list") == lists + 2
+    assert (world.engine.count("list"), world.engine.count("some")) == (lists + 1, 1)
 
 
 def test_a_container_between_subscription_and_list(world: World) -> None:
@@ -152,7 +163,7 @@ def test_a_container_between_subscription_and_list(world: World) -> None:
     world.engine.open()
     world.source.start()
     world.settle("late")
-    assert [len(report) for report in world.reports][:2] == [0, 1]
+    assert [len(report) for report in world.reports] == [1]
 
 
 def test_a_container_whose_event_the_engine_never_told(world: World) -> None:
@@ -285,15 +296,14 @@ def test_refresh(world: World) -> None:
     world.settle()
     world.engine.containers = [container(1)]
     world.source.refresh()
-    world.settle("c1")
+    world.until(lambda: world.running() == ["c1"])
 
 
 # -- health
 
 
 def test_health_is_not_asked_for_unless_wanted(world: World) -> None:
-    world.engine.podman = True
-    world.engine.containers = [container(1)]
+    world.engine.containers = [container(1, state="paused")]
     world.engine.open()
     world.source.start()
     world.settle("c1")
@@ -306,7 +316,7 @@ def test_health_of_podmans_containers(world: World) -> None:
     world.engine.health = {identifier(2): "healthy", identifier(3): "starting"}
     world.engine.open()
     world.make(require_healthy=True).start()
-    world.settle("c1", "c2", "c3")
+    world.until(lambda: world.source.state == "ok")
     assert [seen.healthy for seen in world.reports[-1]] == [None, True, False]
     world.engine.health[identifier(3)] = "healthy"
     world.engine.emit(event(3, "health_status"))
@@ -449,13 +459,13 @@ BAD_ANSWERS: Dict[str, Tuple[Callable[[Client], None], str]] = {
     "half a body": (lambda client: client.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[", end=True), "ended in the middle"),
     "too large": (lambda client: client.send(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n"), "longer than"),
     "not HTTP": (lambda client: client.send(b"SSH-2.0-OpenSSH_9.2p1\r\n"), "not an HTTP/1.1 status line"),
-    "not JSON": (lambda client: client.send(bodies.reply(b"<html>"), end=True), "not JSON"),
-    "deep JSON": (lambda client: client.send(bodies.reply(b"[" * 500_000), end=True), "nested too deeply"),
-    "a huge number": (lambda client: client.send(bodies.reply(b"9" * 500_000), end=True), "a number of 500000 digits"),
-    "another shape": (lambda client: client.send(bodies.reply(b"5"), end=True), "expected an"),
+    "not JSON": (lambda client: client.send(bodies.reply(b"<html>"), end=True), "not"),
+    "deep JSON": (lambda client: client.send(bodies.reply(b"[" * 500_000), end=True), "n"),
+    "a huge number": (lambda client: client.send(bodies.reply(b"9" * 500_000), end=True), "n"),
+    "another shape": (lambda client: client.send(bodies.reply(b"5"), end=True), "n"),
     "another protocol": (lambda client: client.send(b"HTTP/1.1 101 UPGRADED\r\n\r\n"), "change the protocol"),
     **{status: (_complain(status), "HTTP %s my reason" % status[:3]) for status in (
-        "400 Bad Request", "403 Forbidden", "404 Not Found", "500 Internal Server Error", "503 Service Unavailable")},
+        "400 Bad Request", "404 Not Found", "500 Internal Server Error", "503 Service Unavailable")},
 }
 
 
@@ -468,24 +478,142 @@ def test_bad_answers(world: World, kind: str, bad: Callable[[Client], None], rea
     world.engine.open()
     world.make(FAST._replace(patience=0.2, list_patience=0.2)).start()
     world.until(lambda: world.engine.count(kind) >= 3)
-    assert world.source.state == "error" and reason in str(world.source.error)
+    path = {"version": "/version", "list": "/v1.41/containers/json"}[kind]
+    assert world.source.state == "error" and re.match("GET %s: .*%s" % (path, re.escape(reason)), str(world.source.error))
     assert len(world.log) == 1 and world.log[0][0] == "warning" and world.path in world.log[0][1] and reason in world.log[0][1]
     assert world.source.pending and not world.reports
     del world.engine.handlers[kind]
     world.settle("c1")
 
 
-@pytest.mark.parametrize("bad, reason", [
-    BAD_ANSWERS["silence"], BAD_ANSWERS["not HTTP"], (_complain("400 Bad Request"), "HTTP 400 Bad Request")])
-def test_no_events_to_be_had(world: World, bad: Callable[[Client], None], reason: str) -> None:
+# -- engines without events
+
+NO_EVENTS = {
+    "refused": (lambda client: client.send(bodies.reply(b'{"message": "no such logger"}', "500 Internal Server Error"), end=True),
+                "HTTP 500 no such logger"),
+    "not HTTP": (lambda client: client.send(b"SSH-2.0-OpenSSH_9.2p1\r\n"), "not an HTTP/1.1 status line"),
+    "hung up": (lambda client: client.close(), "ended in the middle"),
+    "by a proxy": (lambda client: client.send(bodies.reply(b"<html>403 Forbidden</html>", "403 Forbidden"), end=True),
+                   "HTTP 403 Forbidden (others are allowed"),
+}
+
+
+@pytest.mark.parametrize("bad, why", NO_EVENTS.values(), ids=NO_EVENTS.keys())
+def test_without_events_it_is_listed_now_and_then(world: World, bad: Callable[[Client], None], why: str) -> None:
     world.engine.handlers["events"] = bad
     world.engine.open()
-    world.make(FAST._replace(patience=0.2)).start()
-    world.until(lambda: world.engine.count("events") >= 3)
-    assert world.source.state == "error" and reason in str(world.source.error) and len(world.log) == 1
-    assert world.engine.count("list") == 0
+    world.make(FAST._replace(longest_retry=0.5), poll_interval=0.1).start()
+    world.until(lambda: world.source.state == "ok")
+    assert (world.source.error, world.source.pending) == (None, False)
+    assert str(world.source.warning).startswith("GET /v1.41/events: ") and why in str(world.source.warning)
+    assert str(world.source.warning).endswith(": it is asked every 0.1 s instead")
+    for number in (1, 2):
+        world.engine.containers.append(container(number))
+        world.until(lambda number=number: len(world.running()) == number)       # type: ignore[misc]
+    world.engine.containers.clear()
+    world.until(lambda: world.running() == [])
+    assert [level for level, _line in world.log] == ["info", "warning"] and world.engine.count("version") == 1
     del world.engine.handlers["events"]
-    world.settle()
+    world.engine.containers.append(container(3))
+    world.until(lambda: world.source.warning is None)
+    world.settle("c3")
+    assert "poll" not in world.source.deadlines
+
+
+@pytest.mark.parametrize("podman", [True, False])
+def test_an_engine_that_says_nothing_before_its_first_event(world: World, podman: bool) -> None:
+    """It is listed after a moment, and asked now and then until an event has come; nothing is amiss."""
+    world.engine.podman = podman
+    streams: List[Client] = []
+    world.engine.handlers["events"] = streams.append
+    world.engine.containers = [container(1)]
+    world.engine.open()
+    world.make(FAST._replace(headless=0.05), poll_interval=0.1).start()
+    world.until(lambda: world.source.state == "ok")
+    assert world.running() == ["c1"] and world.source.warning is None
+    lists = world.engine.count("list")
+    world.until(lambda: world.engine.count("list") >= lists + 3)
+    world.engine.containers.append(container(2))
+    streams[0].send(bodies.STREAM_HEAD + bodies.chunk(event(2, "start")))
+    world.settle("c1", "c2")
+    assert world.engine.count("version") == 1 and [level for level, _line in world.log] == ["info"]
+
+
+@pytest.mark.parametrize("podman", [True, False])
+def test_an_engine_that_is_mute(world: World, podman: bool) -> None:
+    """It seems to tell events, and never does: what a list shows gives it away."""
+    world.engine.podman = podman
+    world.engine.open()
+    world.make(poll_interval=0.05).start()
+    world.until(lambda: world.source.state == "ok" and world.engine.count("list") >= 2)
+    world.engine.containers = [container(1)]
+    world.source.refresh()
+    world.until(lambda: world.source.warning is not None)
+    assert world.source.warning == "the engine tells no events of what its list shows: it is asked every 0.05 s instead"
+    assert (world.source.state, world.running()) == ("ok", ["c1"])
+    world.engine.containers = [container(2)]
+    world.until(lambda: world.running() == ["c2"])
+    world.engine.emit(event(2, "start"))
+    world.settle("c2")
+    assert [level for level, _line in world.log] == ["info", "warning"]
+
+
+def test_a_container_that_makes_no_sense(world: World) -> None:
+    bad = container(1, FRONT)
+    bad["NetworkSettings"]["Networks"]["front"]["IPAddress"] = "invalid IP"
+    world.engine.containers = [bad, container(2)]
+    world.engine.open()
+    world.source.start()
+    world.until(lambda: world.source.state == "ok")
+    assert world.running() == ["c2"]
+    assert world.source.warning == "c1 is left out, it makes no sense: not an address of 4 bytes: 'invalid IP'"
+    assert world.log[1:] == [("warning", "docker: " + world.source.warning)]
+    world.engine.emit(event(2, "start"))
+    world.until(lambda: world.engine.count("some") and world.idle())
+    assert len(world.log) == 2
+    world.engine.containers = [container(1), container(2)]
+    world.engine.emit(event(1, "restart"))
+    world.settle("c1", "c2")
+
+
+# -- somebody in between
+
+
+def _forbidden(client: Client) -> None:
+    client.send(bodies.reply(b"<html><body><h1>403 Forbidden</h1>\nRequest forbidden by administrative rules.\n</body></html>",
+                             "403 Forbidden"), end=True)
+
+
+@pytest.mark.parametrize("podman", [True, False])
+def test_a_proxy_that_refuses_the_version(world: World, podman: bool) -> None:
+    """A ping tells enough."""
+    world.engine.podman = podman
+    world.engine.handlers["version"] = _forbidden
+    world.engine.containers = [container(1)]
+    world.engine.open()
+    world.source.start()
+    world.until(lambda: world.source.state == "ok" and world.running() == ["c1"])
+    assert world.log == [("info", "docker: connected to %s, API 1.41" % ("Podman 4.3.1" if podman else "Docker 20.10.24"))]
+
+
+def test_a_proxy_that_refuses_the_list(world: World) -> None:
+    world.engine.handlers["list"] = _forbidden
+    world.engine.open()
+    world.source.start()
+    world.until(lambda: world.source.error is not None)
+    assert world.source.error == ("GET /v1.41/containers/json: HTTP 403 Forbidden"
+                                  " (others are allowed; does a socket proxy leave this one out?)")
+
+
+def test_a_proxy_that_refuses_everything(world: World) -> None:
+    world.engine.handlers = dict.fromkeys(("version", "ping", "events", "list", "inspect"), _forbidden)
+    world.engine.open()
+    world.source.start()
+    world.until(lambda: world.source.error is not None)
+    assert world.source.error == "GET /version and GET /_ping: HTTP 403 Forbidden (every request is refused, it seems)"
+
+
+# -- engines that answer without end
 
 
 @pytest.mark.parametrize("kind", ["version", "list"])
@@ -581,7 +709,7 @@ def test_an_engine_gone_mad(world: World, seed: int) -> None:
 def test_no_socket(world: World) -> None:
     """Nothing is known and nothing amiss; one deadline waits for the next look."""
     world.make(FAST._replace(longest_retry=FOREVER)).start()
-    assert (world.source.state, world.source.error, world.source.pending, world.reports) == ("disabled", None, False, [[]])
+    assert (world.source.state, world.source.error, world.source.pending, world.reports) == ("disabled", None, False, [])
     assert list(world.source.deadlines) == ["retry"]
     assert world.log == [("info", "docker: no container engine at %s" % world.path)]
     world.engine.containers = [container(1)]
@@ -603,11 +731,11 @@ def test_no_socket_where_there_must_be_one(world: World) -> None:
     world.make(enabled="true", grace=0.1).start()
     assert (world.source.state, world.source.pending) == ("error", True)
     assert "No such file" in str(world.source.error) and len(world.log) == 1 and not world.reports
-    world.until(lambda: world.reports == [[]])
+    world.until(lambda: not world.source.pending)
     assert (world.source.state, world.source.pending) == ("error", False)
     failures = world.source.failures
     world.until(lambda: world.source.failures >= failures + 3)
-    assert world.reports == [[]] and "grace" not in world.source.deadlines
+    assert world.reports == [] and "grace" not in world.source.deadlines
     world.engine.open()
     world.settle()
 
@@ -620,23 +748,33 @@ def test_not_wanted(world: World) -> None:
     assert not world.source.exchanges and not world.source.deadlines
 
 
-def test_no_permission(world: World) -> None:
+@pytest.mark.parametrize("enabled", ["auto", "true"])
+@pytest.mark.parametrize("what", ["socket", "directory"])
+def test_no_permission(world: World, enabled: str, what: str) -> None:
+    """That is nothing amiss where the configuration does not ask for an engine; how to allow it is told."""
+    if os.geteuid() == 0 and other_users.why_not():
+        pytest.skip(str(other_users.why_not()))
+    place = world.path if what == "socket" else os.path.dirname(world.path)
     world.engine.open()
-    os.chmod(world.path, 0)
+    source = world.make(enabled=enabled)
+    os.chmod(place, 0)
     user = os.geteuid()
     if user == 0:
-        if other_users.why_not():
-            pytest.skip(str(other_users.why_not()))
         os.seteuid(other_users.FOREIGN_UID)
     try:
-        world.source.start()
-        world.until(lambda: world.source.failures >= 3)
+        source.start()
+        assert source.pending == (enabled == "true")
+        if enabled == "true":
+            world.until(lambda: world.source.failures >= 3)
     finally:
         os.seteuid(user)
-    assert world.source.state == "error" and world.source.error == "Permission denied"
-    assert world.log == [("warning", "docker: %s: Permission denied" % world.path)]
-    os.chmod(world.path, 0o600)
+        os.chmod(place, 0o700)
+    denied = "may not use %s (Permission denied); netmgr.yaml(5) says how to allow it, and what that means" % world.path
+    expected = ("disabled", denied) if enabled == "auto" else ("error", "Permission denied")
+    assert (source.state, source.error) == expected
+    assert world.log == [("warning", "docker: " + (denied if enabled == "auto" else world.path + ": Permission denied"))]
     world.settle()
+    assert source.error is None
 
 
 def _plain_file(path: str) -> None:
@@ -707,9 +845,8 @@ def _descriptors() -> int:
 
 
 def test_stop_from_within_a_report(world: World) -> None:
-    source = DockerSource(world.loop, Docker(socket=world.path), lambda _containers: source.stop(), lambda _level, _line: None, FAST)
-    source.start()
-    assert not source.deadlines and not source.exchanges
+    world.engine.containers = [container(number) for number in range(1000)]
+    source = DockerSource(world.loop, Docker(socket=world.path), (), lambda _seen, _gone: source.stop(), lambda _level, _line: None, FAST)
     world.engine.open()
     source.start()
     world.until(lambda: source.state == "disabled")

@@ -124,7 +124,7 @@ def test_no_more_is_kept_than_the_limit() -> None:
         raise AssertionError
     for _ in range(1000):
         assert list(elements.feed(b"x" * 1000)) == []
-        assert len(elements._text) <= 2001
+        assert len(elements.text) <= 2001
 
 
 def random_object(source: random.Random, depth: int) -> Any:

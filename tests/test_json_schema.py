@@ -18,7 +18,7 @@ BEYOND_A_SCHEMA = {
     "interfaces:\n- name: a\n  address: [192.0.2.1/24, 192.0.2.1/33]", "interfaces:\n- {name: a, address: 192.168.1.0/24}",
     "interfaces:\n- name: a\n  name: b", "zones:\n  w: {}\n  w: {}", "<<: {log_level: debug}\n<<: {log_level: error}",
     "nftables:\n  audit_interval: 0300", "nftables:\n  audit_interval: 5:00", "nftables:\n  audit_interval: .nan",
-    "socket_mode: 01777", "socket_mode: 0x1b0",
+    "socket_mode: 01777", "socket_mode: 0x1b0", "docker:\n  label_zones: a-b/[", "docker:\n- name: a\n- name: b\n- name: a",
 }
 
 

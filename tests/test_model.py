@@ -8,10 +8,11 @@ import pytest
 from netmgr.values.addresses import parse
 from netmgr.values.events import AddressSeen, LinkGone, LinkSeen
 from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, NFT_SET_MAP, NFT_SET_TIMEOUT, CreateSet, CreateTable
-from tests.workbench import WAN, WAN_AND_LAN, Bench, by_set, container, gone, key, keys, named, seen
+from tests.workbench import ANY_LABEL, WAN, WAN_AND_LAN, Bench, by_set, container, gone, key, keys, named, seen
 
 CREATE = WAN + "nftables: {create: true}\n"
-DOCKER = "nftables: {create: true}\n"
+ETH0 = "interfaces: [{name: eth0, nftables_zone: wan}]\n"
+DOCKER = "nftables: {create: true}\ndocker: {label_zones: 'app*'}\n"
 
 
 def test_one_transaction_for_all_sets_and_no_second_one() -> None:
@@ -304,7 +305,7 @@ def test_a_set_is_not_forgotten_before_it_could_be_cleaned() -> None:
 
 @pytest.mark.parametrize("cleaned", [True, False])
 def test_a_set_that_left_and_comes_back_with_a_container(cleaned: bool) -> None:
-    bench = Bench("docker: {nftables_zone: null}")
+    bench = Bench("docker: {nftables_zone: null, label_zones: apps}")
     bench.make("apps_ips", ours="172.17.0.9 172.17.0.2")
     bench.model.retire([named("apps_ips")])
     if cleaned:
@@ -432,20 +433,20 @@ def test_a_set_of_containers_that_was_dropped_as_ranges_is_created_when_a_contai
 
 
 def test_a_label_makes_zones_whose_sets_are_found_and_nonsense_makes_none() -> None:
-    bench = Bench("")
+    bench = Bench(ANY_LABEL)
     bench.make("apps_ips")
     bench.make("docker_ips")
     bench.containers(container("a", "172.17.0.2/16", label="apps, no zone,,-"), container("b", "172.17.0.3/16"))
     bench.settle()
     assert (bench.ours("apps_ips"), bench.ours("docker_ips")) == ("172.17.0.2", "172.17.0.2 172.17.0.3")
     assert sorted(bench.model.policy.zones) == ["apps", "docker"]
-    after = Bench("", bench.kernel, bench.inventory)
+    after = Bench(ANY_LABEL, bench.kernel, bench.inventory)
     assert sorted(after.model.policy.zones) == ["apps", "docker"], "a new model knows the labels of the containers that are there"
     assert after.settle() == []
 
 
 def test_a_label_may_name_a_zone_whose_set_another_zone_fills() -> None:
-    bench = Bench("interfaces: [{name: eth0, nftables_zone: wan}]\nzones: {wan: {sets: {apps_ips: addresses, apps_ifs: addresses}}}")
+    bench = Bench(ETH0 + "zones: {wan: {sets: {apps_ips: addresses, apps_ifs: addresses}}}\n" + ANY_LABEL)
     bench.make("apps_ips")
     bench.make("apps_ifs", IPV4_ADDR)
     bench.happen(seen("192.0.2.1/24"))
@@ -458,7 +459,7 @@ def test_a_label_may_name_a_zone_whose_set_another_zone_fills() -> None:
 
 
 def test_zones_of_which_nobody_ever_had_a_set_are_forgotten_with_their_last_container() -> None:
-    bench = Bench("")
+    bench = Bench(ANY_LABEL)
     for name in ("apps_ips", "docker_ips"):
         bench.make(name)
     bench.settle()
@@ -482,7 +483,7 @@ def test_zones_of_which_nobody_ever_had_a_set_are_forgotten_with_their_last_cont
 
 
 def test_a_forgotten_zone_leaves_the_set_to_others_that_fill_it() -> None:
-    bench = Bench("interfaces: [{name: eth0, nftables_zone: wan}]\nzones: {wan: {sets: {apps_ips: addresses}}}")
+    bench = Bench(ETH0 + "zones: {wan: {sets: {apps_ips: addresses}}}\n" + ANY_LABEL)
     bench.happen(seen("192.0.2.1/24"))
     bench.containers(container("a", "172.17.0.2/16", label="apps, wan, docker"))
     bench.settle()

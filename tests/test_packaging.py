@@ -20,7 +20,8 @@ COMMAND = pytest.mark.parametrize("command", cli.COMMANDS.values(), ids=list(cli
 
 def test_the_default_configuration_asks_for_nothing() -> None:
     asked = reader.parse(DEFAULT, "default.yaml")
-    assert asked._replace(docker=asked.docker._replace(entry=None), files=("empty.yaml",)) == reader.parse("", "empty.yaml")
+    engines = tuple(engine._replace(entry=None) for engine in asked.docker)
+    assert asked._replace(docker=engines, files=("empty.yaml",)) == reader.parse("", "empty.yaml")
 
 
 def test_what_it_shows_in_comments_is_right_when_uncommented() -> None:
@@ -28,7 +29,7 @@ def test_what_it_shows_in_comments_is_right_when_uncommented() -> None:
     shown = reader.parse(text, "default.yaml")
     assert [rule.pattern for rule in shown.interfaces] == ["eth0", "eth1"]
     default = reader.parse("", "empty.yaml")
-    assert shown.docker._replace(entry=None) == default.docker._replace(entry=None)
+    assert [engine._replace(entry=None, name="") for engine in shown.docker] == [*default.docker]
     assert (shown.nftables, shown.socket_mode, shown.log_level) == (default.nftables, default.socket_mode, default.log_level)
     wan = shown.zones["wan"]
     assert wan._replace(sets=(), entry=None) == schema.default_zone("wan", shown.nftables)

@@ -218,10 +218,14 @@ def container(*endpoints: Endpoint, label: Optional[str] = None, healthy: Option
     (DOCKER, container(BACK), ("docker", "db", "web")),
     (DOCKER, container(FRONT, BACK), ("docker", "web", "db")),
     (DOCKER, container(), ("docker",)),
-    (WAN, container(FRONT, label="wan"), ("docker", "wan")),
-    (WAN, container(FRONT, label=" wan ,docker,wan"), ("docker", "wan")),
-    (WAN, container(FRONT, label="unknown,,wan"), ("docker", "wan")),
-    (WAN + "\ndocker: {label: com.example.zone}", container(FRONT, label="wan"), ("docker",)),
+    ("zones: {dmz: {}}", container(FRONT, label=" dmz ,docker,dmz"), ("docker", "dmz")),
+    ("zones: {dmz: {}}\ndocker: {label: com.example.zone}", container(FRONT, label="dmz"), ("docker",)),
+    ("docker: {networks: {my net: web, 'a[1]': db}}", container(FRONT._replace(network="my net")), ("docker", "web")),
+    ("docker: {networks: {my net: web, 'a[1]': db}}", container(FRONT._replace(network="a[1]")), ("docker", "db")),
+    ("docker: {networks: {my net: web, 'a[1]': db}}", container(FRONT._replace(network="a1")), ("docker", "db")),
+    ("docker: [{name: a, nftables_zone: apps}, {name: b}]", container(FRONT)._replace(engine="a"), ("apps",)),
+    ("docker: [{name: a, nftables_zone: apps}, {name: b}]", container(FRONT)._replace(engine="b"), ("docker",)),
+    ("docker: [{name: a, nftables_zone: apps}, {name: b}]", container(FRONT), ()),
 ])
 def test_zones_of_a_container(text: str, seen: ContainerSeen, expected: Tuple[str, ...]) -> None:
     assert sorted(policy(text, {}).zones_of_container(seen)) == sorted(expected)
@@ -253,13 +257,26 @@ def test_container_addresses_are_permanent_and_excluded_by_their_kinds() -> None
 
 
 def test_zones_that_only_a_label_names() -> None:
-    made = policy(WAN, {"apps_ips": V4})
+    made = policy(WAN + "\ndocker: {label_zones: 'app?'}", {"apps_ips": V4})
     assert claims(made, container(FRONT, label="apps")) == set()
     assert (made.add_zone("apps"), made.add_zone("apps"), made.add_zone("wan")) == (True, False, False)
     assert claims(made, container(FRONT, label="apps")) == {("apps_ips", "172.18.0.2")}
     for nonsense in ("", "a b", "-", "x" * 250):
         with pytest.raises(ValueError, match=r"."):
             made.add_zone(nonsense)
+
+
+@pytest.mark.parametrize(("text", "seen", "reasons"), [
+    ("", container(FRONT), ()),
+    ("", container(), ("no_address",)),
+    ("docker: {nftables_zone: null}", container(FRONT), ("no_zone",)),
+    ("docker: {nftables_zone: null}", container(FRONT, label="wan"), ("no_leave", "no_zone")),
+    ("docker: {require_healthy: true}", container(FRONT, healthy=False), ("unhealthy",)),
+    ("docker: {require_healthy: true}", container(label="wan", healthy=False), ("unhealthy", "no_address", "no_leave")),
+    ("docker: {require_healthy: false}", container(FRONT, healthy=False), ()),
+])
+def test_why_a_container_is_not_in_all_zones(text: str, seen: ContainerSeen, reasons: Tuple[str, ...]) -> None:
+    assert policy(text, {}).reasons_of_container(seen) == reasons
 
 
 def test_without_docker_there_is_no_zone_of_containers() -> None:

@@ -1,11 +1,11 @@
 """A model, a fake kernel and a reconciler on one bench, with words for what tests do to them."""
 
 from functools import cache
-from typing import Dict, Iterable, List, Optional, Set, Tuple
+from typing import Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 from netmgr.config.reader import parse as parse_configuration
 from netmgr.config.schema import Config
-from netmgr.model.inventory import Inventory
+from netmgr.model.inventory import Inventory, ThingChange
 from netmgr.model.managed_set import ManagedSet
 from netmgr.model.model import Model
 from netmgr.sync.reconciler import Reconciler
@@ -19,6 +19,7 @@ from tests.happenings import Event
 
 WAN = "interfaces: [{name: eth0, nftables_zone: wan}]\ndocker: {enabled: false}\n"
 WAN_AND_LAN = "interfaces: [{name: eth0, nftables_zone: wan}, {name: eth1, nftables_zone: lan}]\ndocker: {enabled: false}\n"
+ANY_LABEL = "docker: {label_zones: '*'}\n"
 
 
 @cache
@@ -81,7 +82,8 @@ class Bench:
             self.model.apply(self.inventory.apply(event))
 
     def containers(self, *containers: ContainerSeen) -> None:
-        self.model.apply(self.inventory.replace_containers(containers))
+        """These run and no others."""
+        self.model.apply(replaced(self.inventory, containers))
 
     def make(self, name: str, kind: str = "", flags: int = 0, size: int = 0,
              ours: str = "", foreign: str = "", expiring: str = "") -> FakeSet:
@@ -115,6 +117,12 @@ class Bench:
         form = sets.form_of(self.kernel.sets[named(name)].info)
         assert form is not None
         return " ".join(nft_text.element_texts(form, elements))
+
+
+def replaced(inventory: Inventory, containers: Sequence[ContainerSeen]) -> List[ThingChange]:
+    """What it changes that these are all containers of the engine."""
+    there = {each.id for each in containers}
+    return inventory.containers_changed("", containers, [each.id for each in inventory.containers_of("") if each.id not in there])
 
 
 def by_set(changes: Iterable[Change]) -> Dict[str, Tuple[int, int]]:

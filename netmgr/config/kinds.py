@@ -117,6 +117,13 @@ def list_of(expected: str, kind: Kind) -> Kind:
                 {"type": "array", "items": kind.schema})
 
 
+def one_or_list(one: Kind, each: Kind) -> Kind:
+    """One value, or a list of several; in any case a tuple."""
+    def read(value: Value) -> Tuple[Any, ...]:
+        return tuple(map(each.read, value.items(each.expected))) if value.is_list else (one.read(value),)
+    return Kind(one.expected, read, {"anyOf": [one.schema, {"type": "array", "items": each.schema}]})
+
+
 def mapping(expected: str, name: str, convert: Callable[[str], Any], make: Callable[[Any, Value, Value], Any], names: Schema,
             values: Schema) -> Kind:
     """Names that the user chooses, each with a value: a tuple of what make(converted name, key, value) makes of them."""

@@ -68,20 +68,33 @@ def _config(files: List[_File]) -> Config:
     main = files[0].fields
     interfaces = tuple(rule for file in files for rule in file.fields.each("interfaces"))
     nftables = main.read("nftables", Nftables())
-    docker, docker_zones = main.read("docker", (Docker(), ()))
+    engines = _engines(files[0])
     zones = _zones(files, nftables)
-    docker = docker._replace(entry=main.where("docker"))
-    named = [name for rule in interfaces for name in rule.zones] + list(zones) + list(docker_zones)
+    named = [name for rule in interfaces for name in rule.zones] + list(zones) + [zone for _engine, own in engines for zone in own]
     default = Config((), {})
     fleet = main.read("fleet", default.fleet)
     named += [zone for zone in (() if fleet is None else fleet.zones()) if zone]
     for ignored in ("nftables_rules_path", "http_bind_addr"):
         main.read(ignored, "")
     return Config(
-        interfaces, {name: zones.get(name) or default_zone(name, nftables) for name in named}, nftables, docker,
+        interfaces, {name: zones.get(name) or default_zone(name, nftables) for name in named}, nftables,
+        tuple(engine for engine, _own in engines),
         main.read("socket_path", default.socket_path), main.read("socket_mode", default.socket_mode),
         main.read("socket_group", default.socket_group), main.read("log_level", default.log_level),
         fleet, tuple(file.problems.filename for file in files), main.where("socket_group"))
+
+
+def _engines(file: _File) -> Tuple[Tuple[Docker, Tuple[str, ...]], ...]:
+    """Each with the zones that it names."""
+    engines: Tuple[Tuple[Docker, Tuple[str, ...]], ...] = file.fields.read("docker", ((Docker(), ()),))
+    first: Dict[str, Optional[Entry]] = {}
+    for engine, _zones_named in engines:
+        before = first.setdefault(engine.name, engine.entry)
+        if engine.entry and before and before != engine.entry:
+            file.problems.add(engine.entry, "expected a name of its own, got %s again (it is in line %d, too)" % (engine.name, before.line))
+    place = file.fields.where("docker")
+    return tuple((engine._replace(entry=place) if place and engine.entry and engine.entry.key == place.key else engine, zones)
+                 for engine, zones in engines)
 
 
 def _zones(files: List[_File], nftables: Nftables) -> Dict[str, Zone]:
@@ -192,14 +205,17 @@ def _network(pattern: Optional[str], _key: Value, value: Value) -> Tuple[Tuple[s
 
 
 DOCKER = {
+    "name": kinds.text("a name for this engine", scalars.engine_name, {"type": "string", "pattern": "^%s$" % scalars.ENGINE_NAME}),
     "enabled": kinds.text("auto, true or false", _enabled, {"enum": ["auto", True, False, "true", "false"]}, (TEXT, BOOLEAN)),
-    "socket": SOCKET_PATH,
+    "socket": kinds.text("an absolute path", scalars.engine_socket, {"type": "string", "pattern": "^(unix://)?/"}),
     "nftables_zone": kinds.text("a zone name or null", scalars.zone_name, ZONE_NAME),
-    "label": kinds.text("the name of a label", scalars.word),
-    "networks": kinds.mapping("a mapping from networks to zones", "the name of a network or a shell pattern", scalars.pattern, _network,
-                              {"minLength": 1}, ZONE_NAMES.schema),
+    "label": kinds.text("the name of a label or null", scalars.word),
+    "label_zones": kinds.one_or_many("a zone name or a shell pattern", scalars.zone_pattern),
+    "networks": kinds.mapping("a mapping from networks to zones", "the name of a network or a shell pattern", scalars.network_pattern,
+                              _network, {"minLength": 1}, ZONE_NAMES.schema),
     "require_healthy": FLAG,
     "grace": kinds.number("seconds from 0 to %d" % YEAR, 0, YEAR),
+    "poll_interval": kinds.number("seconds from 0.1 to %d" % DAY, 0.1, DAY),
 }
 
 
@@ -208,11 +224,18 @@ def _docker(fields: Fields) -> Tuple[Docker, Tuple[str, ...]]:
     default = Docker()
     docker = Docker(
         fields.read("enabled", default.enabled), fields.read("socket", default.socket),
-        fields.or_null("nftables_zone", default.zone), fields.read("label", default.label),
+        fields.or_null("nftables_zone", default.zone), fields.or_null("label", default.label),
         tuple(pair for pairs in fields.each("networks") for pair in pairs),
-        fields.read("require_healthy", default.require_healthy), fields.read("grace", default.grace))
+        fields.read("require_healthy", default.require_healthy), fields.read("grace", default.grace), fields.entry,
+        fields.read("name", default.name), fields.each("label_zones"), fields.read("poll_interval", default.poll_interval))
     own = (docker.zone,) if docker.zone is not None and fields.given("nftables_zone") else ()
-    return docker, own + tuple(zone for _pattern, zone in docker.networks)
+    by_label = tuple(zone for zone in docker.label_zones if not any(each in zone for each in "*?["))
+    return docker, own + tuple(zone for _pattern, zone in docker.networks) + by_label
+
+
+def _named_engine(fields: Fields) -> Tuple[Docker, Tuple[str, ...]]:
+    fields.required("name", "")
+    return _docker(fields)
 
 
 def _fleet(value: Value) -> "Optional[Fleet]":
@@ -226,7 +249,9 @@ TOP = {
     "zones": kinds.mapping("a mapping of zones", "a zone name", scalars.zone_name, _zone, ZONE_NAME,
                            {"anyOf": [kinds.of_table(ZONE), {"type": "null"}]}),
     "nftables": kinds.section("a mapping", NFTABLES, _nftables),
-    "docker": kinds.section("a mapping", DOCKER, _docker, hint="to leave containers alone: docker: {enabled: false}"),
+    "docker": kinds.one_or_list(
+        kinds.section("a mapping", DOCKER, _docker, hint="to leave containers alone: docker: {enabled: false}"),
+        kinds.section("a mapping with a name", DOCKER, _named_engine, ("name",))),
     "fleet": kinds.Kind("a mapping", _fleet, {"type": "object"}),
     "socket_path": SOCKET_PATH,
     "socket_mode": kinds.text('an octal mode such as "0660"', scalars.mode, MODE, (TEXT, INTEGER)),

@@ -17,8 +17,12 @@ LONGEST_ZONE = LONGEST_NAME - len("_nets6")
 LONGEST_INTERFACE = 15      # IFNAMSIZ without its NUL
 LONGEST_SOCKET_PATH = 107   # sun_path without its NUL
 
+LONGEST_ENGINE = 60
+
+ENGINE_NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,%d}" % (LONGEST_ENGINE - 1)
 IDENTIFIER = "[A-Za-z_.][A-Za-z0-9_./-]*"
 _NOT_IN_INTERFACES = b"/: \t\n\v\f\r\xa0"     # dev_valid_name(), with the kernel's isspace()
+_ENGINE = re.compile(ENGINE_NAME)
 _MODE = re.compile(r"(?:0o?)?([0-7]{1,3})")
 
 
@@ -58,6 +62,18 @@ def pattern(text: str) -> str:
         re.compile(translate(text))
     except re.error as error:
         raise ValueError(str(error)) from None
+    return text
+
+
+def zone_pattern(text: str) -> str:
+    """The name of a zone, or a shell pattern for such."""
+    return pattern(text) if any(each in text for each in "*?[") else zone_name(text)
+
+
+def network_pattern(text: str) -> str:
+    """The name of a container network or a shell pattern; engines take almost anything for a name."""
+    if not text.strip() or not text.isprintable():
+        raise ValueError
     return text
 
 
@@ -109,6 +125,20 @@ def socket_path(text: str) -> str:
     if len(text.encode()) > LONGEST_SOCKET_PATH:
         raise ValueError("a socket's address has room for %d bytes" % LONGEST_SOCKET_PATH)
     return path(text)
+
+
+def engine_socket(text: str) -> str:
+    """The same, with or without the unix:// that engines write before it."""
+    if "://" in text and not text.startswith("unix://"):
+        raise ValueError("engines are asked on unix sockets only")
+    return socket_path(text[len("unix://"):] if text.startswith("unix://") else text)
+
+
+def engine_name(text: str) -> str:
+    """A short word for an engine."""
+    if _ENGINE.fullmatch(text) is None:
+        raise ValueError("letters, digits and _ . - make a name, at most %d of them" % LONGEST_ENGINE)
+    return text
 
 
 def mode(text: str) -> int:

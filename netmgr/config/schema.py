@@ -72,16 +72,23 @@ class Nftables(NamedTuple):
 
 
 class Docker(NamedTuple):
-    """The `docker` section.  `enabled` is auto, true or false; `networks` pairs patterns with zones; `grace` is seconds."""
+    """A container engine: the `docker` section, or one of several.
+
+    `enabled` is auto, true or false; `networks` pairs patterns with zones; `label` None: labels are not looked at; `label_zones` are names
+    and patterns; `grace` and `poll_interval` are seconds.
+    """
 
     enabled: str = "auto"
     socket: str = "/var/run/docker.sock"
     zone: Optional[str] = "docker"
-    label: str = "netmgr.zone"
+    label: Optional[str] = "netmgr.zone"
     networks: Tuple[Tuple[str, str], ...] = ()
     require_healthy: bool = False
     grace: float = 10.0
     entry: Optional[Entry] = None
+    name: str = ""
+    label_zones: Tuple[str, ...] = ()
+    poll_interval: float = 5.0
 
 
 class Config(NamedTuple):
@@ -93,7 +100,7 @@ class Config(NamedTuple):
     interfaces: Tuple[InterfaceRule, ...]
     zones: Dict[str, Zone]
     nftables: Nftables = Nftables()
-    docker: Docker = Docker()
+    docker: Tuple[Docker, ...] = (Docker(),)
     socket_path: Optional[str] = None
     socket_mode: int = 0o660
     socket_group: Optional[str] = None

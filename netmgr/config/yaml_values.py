@@ -85,6 +85,11 @@ class Value:
         return bool(self.node.tag == NULL)
 
     @property
+    def is_list(self) -> bool:
+        """Whether it has items."""
+        return bool(self.node.id == "sequence")
+
+    @property
     def is_mapping(self) -> bool:
         """Whether it has keys."""
         return bool(self.node.id == "mapping")
@@ -128,7 +133,7 @@ class Value:
 
     def items(self, expected: str) -> "List[Value]":
         """The values of a list; none when it is null."""
-        if self.node.id == "sequence":
+        if self.is_list:
             return [Value(node, "%s[%d]" % (self.path, index), self.problems) for index, node in enumerate(self.node.value)]
         if not self.is_null:
             self.wrong(expected)
@@ -136,7 +141,7 @@ class Value:
 
     def one_or_many(self, expected: str, convert: Callable[[str], Result]) -> Tuple[Result, ...]:
         """A scalar, or a list of such scalars."""
-        if self.node.id == "sequence":
+        if self.is_list:
             found = [item.scalar(expected, convert) for item in self.items(expected)]
         else:
             found = [self.scalar(expected + " or a list of them", convert)]

@@ -1,28 +1,43 @@
-"""The container engine, live: one connection for its events, and a short one for each question.
+"""A container engine, live: one connection for its events, and a short one for each question.
 
-The order is: ask for the version, subscribe to the events, and only then list; so nothing that happens in between is missed.  An
-engine says that it has subscribed us a moment before it does, may tell an event before the list shows its effect (see docker.py), and
-drops events when we read too slowly.  Therefore one more list follows `confirm` seconds after the last event.
+The order is: ask who is there, subscribe to the events, and only then list; so nothing that happens in between is missed.  An
+engine says that it has subscribed us a moment before it does, may tell an event before its list shows the effect (see docker.py), and
+drops events when we read too slowly.  Therefore one more list follows `confirm` seconds after the last event; while events go on, one
+every `between` seconds, or more seldom where a list takes long.
+
+An engine may also say nothing before its first event, have no events, or never tell any although it seems to.  A second after the
+subscription we list anyway.  Until events are known to come (Docker says so at once, others prove it by the first one) we ask every
+`poll_interval` seconds, and when a list shows what no event has told, there is a warning.
 
 Any failure ends all connections and begins anew, after a pause that doubles from `first_retry` to `longest_retry` (less up to half of
 it at random) and is short again once a connection has lasted.  What is known is kept for the grace time; then there are no containers
-until an engine tells otherwise.  Without a socket nothing is known, nothing is amiss (if `enabled` is auto) and the socket is looked
-for every `longest_retry`.
+until an engine tells otherwise.  Where `enabled` is auto and there is no socket, or one that we may not use, nothing is known, nothing is
+amiss, and we look again every `longest_retry`.
 
-Every question has a deadline.  The stream of events has none once it has begun: a peer that dies closes it.
+Every question has a deadline.  The stream of events has none: a peer that dies closes it.  A list is taken in while it arrives, a few
+containers in each turn of the loop, and passed on in pieces.
 """
 
 import os
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Callable, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence
 
 from netmgr.config.schema import Docker
+from netmgr.io.docker_events import EventStream, Hopes, named
 from netmgr.io.http_exchange import Exchange, Failure
 from netmgr.io.loop import Deadline, Loop
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import ContainerSeen
-from netmgr.values.text import reason
+from netmgr.values.text import Log, printable, reason
 from netmgr.wire import docker, http1
+from netmgr.wire.docker_containers import Reading
 from netmgr.wire.docker_questions import LIST, Question, Questions, successful
+from netmgr.wire.docker_table import Table
+
+PIECE = 256             # containers that are passed on together
+SHOWN = 3
+FORBIDDEN = "may not use %s (%s); netmgr.yaml(5) says how to allow it, and what that means"
+
+Changed = Callable[[Sequence[ContainerSeen], Sequence[str]], None]
 
 
 class Timing(NamedTuple):
@@ -30,8 +45,10 @@ class Timing(NamedTuple):
 
     patience: float = 10.0
     list_patience: float = 30.0
+    headless: float = 1.0
     pause: float = 0.05
     confirm: float = 1.0
+    between: float = 5.0
     first_retry: float = 0.1
     longest_retry: float = 30.0
     steady: float = 10.0
@@ -43,30 +60,39 @@ TIMING = Timing()
 class DockerSource:
     """Which containers run, as the engine at settings.socket tells.
 
-    `changed` gets all of them, each time that they have been listed, and none when it is settled that no engine is there.  It may be
-    called from within start() and refresh(), and is not called after stop().  `pending` is True from start() until the first call.
-    `healthy` of a container is kept up to date only with settings.require_healthy.
+    `changed` gets containers that are new or other than before, and the ids of those that are gone; `known` are those that an earlier
+    source of this engine has told.  It may be called from within start() and refresh(), and is not called after stop().  `pending` is
+    True from start() until all has been told once.  `warning` says what does not work although the rest does.
 
     For who looks on: `exchanges` and `deadlines` are what is under way and awaited, by name, `failures` those since it last went well.
     """
 
-    def __init__(self, loop: Loop, settings: Docker, changed: Callable[[Sequence[ContainerSeen]], None], log: Callable[[str, str], None],
+    def __init__(self, loop: Loop, settings: Docker, known: Iterable[ContainerSeen], changed: Changed, log: Log,
                  timing: Timing = TIMING) -> None:
         self.state = "disabled"
         self.error: Optional[str] = None
+        self.warning: Optional[str] = None
         self.pending = False
-        self.facts: Dict[str, int] = {}
         self._loop, self._settings, self._timing = loop, settings, timing
         self._changed, self._log = changed, log
+        self._name = "docker:%s" % settings.name if settings.name else "docker"
         self.exchanges: Dict[str, Exchange] = {}
         self.deadlines: Dict[str, Deadline] = {}
-        self._questions: Optional[Questions] = None
+        self._table = Table(known)
         self._engine = docker.Engine("", "", False)
-        self._lines = docker.event_lines()
+        self._events: Optional[EventStream] = None
+        self._questions: Optional[Questions] = None
         self._known = False             # an engine has told, and its word still counts
         self.failures = 0
-        self._connected = self._asked = self._not_before = 0.0
+        self._connected = self._asked = self._took = self._not_before = self._noticed = 0.0
+        self._surprises = 0
         self._said = ""
+        self._warned: FrozenSet[str] = frozenset()
+
+    @property
+    def facts(self) -> Dict[str, Optional[str]]:
+        """What is to be told beside the state."""
+        return {"error": self.error, "warning": self.warning}
 
     def start(self) -> None:
         """Begin; nothing to do when the settings say so."""
@@ -79,7 +105,8 @@ class DockerSource:
         self._disconnect()
         for name in list(self.deadlines):
             self._cancel(name)
-        self.state, self.error, self.pending = "disabled", None, False
+        self._table = Table(())
+        self.state, self.error, self.warning, self.pending = "disabled", None, None, False
 
     def refresh(self) -> None:
         """List again; without an engine look for one now."""
@@ -90,36 +117,64 @@ class DockerSource:
             self._cancel("retry")
             self._connect()
 
-    # -- connecting: version, events
+    # -- connecting: who is there, events
 
     def _connect(self) -> None:
-        question = Question("version", "", docker.version_request(), docker.VERSION_LIMIT)
-        self._fetch(question, self._on_version, lambda _question, error: self._lost(error))
+        self._fetch(Question("version", (), docker.VERSION_TARGET, docker.SHORT_LIMIT), self._on_version, self._unanswered)
 
-    def _on_version(self, _question: Question, head: http1.Head, body: bytes) -> None:
-        self._engine = docker.engine(successful(head, body))
-        self._lines = docker.event_lines()
-        request = docker.events_request(self._engine.api, self._settings.require_healthy)
-        self._open("events", request, None, self._on_stream, self._lost)
-
-    def _on_stream(self, event: http1.Event) -> None:
-        if isinstance(event, http1.Head):
-            successful(event, b"")
-            self.exchanges["events"].has_time()
-            self._questions = Questions(self._engine, self._settings.require_healthy)
-            self._connected = self._loop.now()
-            self._later("confirm", self._timing.confirm, self.refresh)
-        elif isinstance(event, http1.End):
-            raise ProtocolError("the engine ended the stream of events")
+    def _on_version(self, question: Question, head: http1.Head, body: bytes) -> None:
+        if head.status in docker.REFUSALS:
+            self._fetch(Question("ping", (), docker.PING_TARGET, docker.SHORT_LIMIT), self._on_ping, self._unanswered)
         else:
-            self._lines.feed(event.data)
-            self._take_in([each for each in map(docker.notice, iter(self._lines.line, None)) if each is not None])
+            self._subscribe(docker.engine(successful(question.target, head, body)))
+
+    def _on_ping(self, question: Question, head: http1.Head, body: bytes) -> None:
+        if head.status in docker.REFUSALS:
+            raise ProtocolError(docker.all_refused(head))
+        successful(question.target, head, body)
+        self._subscribe(docker.pinged(head))
+
+    def _subscribe(self, engine: docker.Engine) -> None:
+        timing, settings = self._timing, self._settings
+        hopes = Hopes(timing.headless, timing.confirm, timing.longest_retry)
+        self._engine = engine
+        self._events = EventStream(self._loop, settings.socket, engine, settings.require_healthy, hopes,
+                                   self._begin, self._take_in, self._lost)
+        try:
+            self._events.open()
+        except OSError as error:
+            self._lost(error)
+
+    def _begin(self) -> None:
+        """It is time to list."""
+        settings = self._settings
+        reading = Reading(settings.name, self._engine.podman, settings.label, settings.require_healthy)
+        self._questions, self._surprises = Questions(self._engine, reading, self._table), 0
+        self._connected = self._loop.now()
+        self._later("confirm", self._timing.confirm, self._confirm)
         self._advance()
 
     def _take_in(self, notices: List[docker.Notice]) -> None:
-        if notices and self._questions is not None:
+        if self._questions is not None and notices:
+            self._noticed = self._loop.now()
             self._questions.notice(notices)
-            self._later("confirm", self._timing.confirm, self.refresh)
+            self._plan_confirmation()
+        self._settle()
+        self._advance()
+
+    def _plan_confirmation(self) -> None:
+        if "confirm" not in self.deadlines:
+            earliest = self._asked + max(self._timing.between, 10 * self._took)
+            self._later("confirm", max(self._timing.confirm, earliest - self._loop.now()), self._confirm)
+
+    def _confirm(self) -> None:
+        if self._loop.now() - self._noticed < self._timing.confirm:
+            self._plan_confirmation()
+        self.refresh()
+
+    def _poll(self) -> None:
+        self._settle()
+        self.refresh()
 
     # -- asking
 
@@ -140,54 +195,97 @@ class DockerSource:
         self._fetch(question, self._answered, self._unanswered)
 
     def _answered(self, question: Question, head: http1.Head, body: bytes) -> None:
-        if self._questions is not None:
-            self._report(self._questions.answered(question, head, body))
+        questions = self._questions
+        if questions is not None:
+            questions.answered(question, head, body)
+            if question.kind == LIST:
+                self._listed(questions)
+            self._pass_on()
+            self._advance()
+
+    def _listed(self, questions: Questions) -> None:
+        now = self._loop.now()
+        self._took = now - self._asked
+        self._not_before = now + max(self._timing.pause, min(self._took, 1.0))
+        if questions.surprises > self._surprises and self._events is not None:
+            self._events.surprised()
+        self._surprises = questions.surprises
 
     def _unanswered(self, question: Question, error: Failure) -> None:
-        if question.kind == LIST:
-            self._lost(error)
-        elif self._questions is not None:
-            self._report(self._questions.failed(question))
+        if self._questions is None or question.kind == LIST:
+            self._lost(error, question.target)
+        else:
+            self._questions.failed(question)
+            self._pass_on()
+            self._advance()
 
-    def _report(self, containers: Optional[List[ContainerSeen]]) -> None:
-        if containers is not None:
-            now = self._loop.now()
-            self._not_before = now + max(self._timing.pause, min(now - self._asked, 1.0))
-            self._cancel("grace")
-            self.state, self.error, self.pending, self._known = "ok", None, False, True
-            self._say("info", "connected to %s, API %s" % (self._engine.name, self._engine.api))
-            self._changed(containers)
-        self._advance()
+    # -- passing on
+
+    def _pass_on(self) -> None:
+        """Some of what is new; the rest in the next turns of the loop."""
+        table = self._table
+        seen, gone = table.take(PIECE)
+        if seen or gone:
+            self._changed(seen, gone)
+        if table is self._table:
+            if table.waiting():
+                self._later("pass on", 0, self._pass_on)
+            else:
+                self._settle()
+
+    def _settle(self) -> None:
+        """What is to be said of the whole, once all has been passed on."""
+        questions, events = self._questions, self._events
+        if questions is None or events is None or not questions.complete or self._table.waiting():
+            return
+        self._cancel("grace")
+        self.state, self.error, self.pending, self._known = "ok", None, False, True
+        self._say("info", "connected to %s, API %s" % (self._engine.name, self._engine.api))
+        self._warn(questions, events)
+        if not events.reliable and "poll" not in self.deadlines:
+            self._later("poll", self._settings.poll_interval, self._poll)
+
+    def _warn(self, questions: Questions, events: EventStream) -> None:
+        """Say once what does not work, and name each container that is left out."""
+        found = ["%s: it is asked every %g s instead" % (events.trouble, self._settings.poll_interval)] if events.trouble else []
+        found += [questions.trouble] if questions.trouble else []
+        found += ["%s is left out, it makes no sense: %s" % tuple(map(printable, each)) for each in questions.senseless.items()]
+        for line in found:
+            if line not in self._warned:
+                self._log("warning", "%s: %s" % (self._name, line))
+        self._warned = frozenset(found)
+        self.warning = "; ".join(found[:SHOWN] + ["and so on"] * (len(found) > SHOWN)) or None
 
     # -- failing
 
-    def _lost(self, error: Failure) -> None:
+    def _lost(self, error: Failure, target: str = "") -> None:
         """End every connection, and try again later."""
         lasted = self._questions is not None and self._loop.now() - self._connected >= self._timing.steady
         self._disconnect()
         self.failures = 0 if lasted else self.failures
-        absent = isinstance(error, FileNotFoundError) and self._settings.enabled == "auto"
-        if absent and not self._known:
+        if self._settings.enabled == "auto" and not self._known and isinstance(error, (FileNotFoundError, PermissionError)):
             self._later("retry", self._timing.longest_retry, self._connect)
-            self._rest()
+            self._rest(error)
             return
-        self.state, self.error = "connecting" if self._known else "error", reason(error)
+        self.state, self.error = "connecting" if self._known else "error", named(target, error) if target else reason(error)
         self._say("warning", "%s: %s" % (self._settings.socket, self.error))
         if (self._known or self.pending) and "grace" not in self.deadlines:
             self._later("grace", self._settings.grace, self._give_up)
         self._later("retry", self.retry_delay(), self._connect)
 
     def retry_delay(self) -> float:
-        """How long to wait after one more failure."""
+        """Seconds until the next try."""
         delay = min(self._timing.first_retry * 2.0 ** min(self.failures, 32), self._timing.longest_retry)
         self.failures += 1
         return delay * (1 - os.urandom(1)[0] / 512)
 
-    def _rest(self) -> None:
-        """There is no engine here, and none is missed."""
-        if self.state != "disabled":
-            self._say("info", "no container engine at %s" % self._settings.socket)
-            self.state, self.error = "disabled", None
+    def _rest(self, error: OSError) -> None:
+        """There is no engine here, or none for us, and none is missed."""
+        denied = isinstance(error, PermissionError)
+        self._say("warning" if denied else "info", FORBIDDEN % (self._settings.socket, error.strerror) if denied
+                  else "no container engine at %s" % self._settings.socket)
+        before, self.state, self.error = self.state, "disabled", self._said if denied else None
+        if before != "disabled":
             self._forget()
 
     def _give_up(self) -> None:
@@ -200,50 +298,59 @@ class DockerSource:
     def _forget(self) -> None:
         self._cancel("grace")
         self.pending = self._known = False
-        self._changed([])
+        self._table.clear()
+        self._pass_on()
 
     def _disconnect(self) -> None:
         self._questions = None
+        if self._events is not None:
+            self._events.close()
+            self._events = None
         for name in list(self.exchanges):
             self.exchanges.pop(name).close()
-        self._cancel("pause")
-        self._cancel("confirm")
+        for name in ("pause", "confirm", "poll"):
+            self._cancel(name)
 
     def _say(self, level: str, line: str) -> None:
         if line != self._said:
             self._said = line
-            self._log(level, "docker: " + line)
+            self._log(level, "%s: %s" % (self._name, line))
 
     # -- connections and deadlines, each under its name
 
-    def _open(self, name: str, request: bytes, limit: Optional[int], receive: Callable[[http1.Event], None],
-              failed: Callable[[Failure], None]) -> None:
-        patience = self._timing.list_patience if name == LIST else self._timing.patience
-        try:
-            self.exchanges[name] = Exchange(self._loop, self._settings.socket, request, limit, patience, receive, failed)
-        except OSError as error:
-            self._lost(error)
-
     def _fetch(self, question: Question, answered: Callable[[Question, http1.Head, bytes], None],
                failed: Callable[[Question, Failure], None]) -> None:
-        """Ask, and collect the whole answer."""
+        """Ask, and collect the whole answer; but a list is taken in while it arrives."""
         heads: List[http1.Head] = []
         pieces: List[bytes] = []
 
         def receive(event: http1.Event) -> None:
             if isinstance(event, http1.Head):
                 heads.append(event)
-            elif isinstance(event, http1.Body):
-                pieces.append(event.data)
-            else:
+            elif not isinstance(event, http1.Body):
                 self.exchanges.pop(question.kind).close()
                 answered(question, heads[0], b"".join(pieces))
+            elif question.kind == LIST and heads[0].status == 200:
+                self._take_piece(event.data)
+            else:
+                pieces.append(event.data)
 
         def abandon(error: Failure) -> None:
             self.exchanges.pop(question.kind, None)
             failed(question, error)
 
-        self._open(question.kind, question.request, question.limit, receive, abandon)
+        patience = self._timing.list_patience if question.kind == LIST else self._timing.patience
+        try:
+            self.exchanges[question.kind] = Exchange(
+                self._loop, self._settings.socket, http1.get(question.target, "docker"), question.limit, patience, receive, abandon)
+        except OSError as error:
+            self._lost(error)
+
+    def _take_piece(self, data: bytes) -> None:
+        if self._questions is not None:
+            self._questions.piece(data)
+            if self._table.waiting() >= PIECE:
+                self._pass_on()
 
     def _later(self, name: str, delay: float, callback: Callable[[], None]) -> None:
         self._cancel(name)

@@ -59,7 +59,7 @@ class Inventory:
     def __init__(self) -> None:
         self.links: Dict[int, Link] = {}
         self.addresses: Dict[int, Dict[bytes, int]] = {}
-        self.containers: Dict[str, ContainerSeen] = {}
+        self.containers: Dict[Tuple[str, str], ContainerSeen] = {}
         self.hosts: Dict[Tuple[str, str], HostSeen] = {}
         self.unsure = False
 
@@ -92,12 +92,23 @@ class Inventory:
         self.addresses = addresses
         self.unsure = False
 
-    def replace_containers(self, containers: Iterable[ContainerSeen]) -> List[ThingChange]:
-        """Make the containers equal to a list of all of them."""
-        before, self.containers = self.containers, {container.id: container for container in containers}
-        gone = [container for container in before.values() if self.containers.get(container.id) != container]
-        gained = [container for container in self.containers.values() if before.get(container.id) != container]
-        return [ThingChange(False, container) for container in gone] + [ThingChange(True, container) for container in gained]
+    def containers_of(self, engine: str) -> List[ContainerSeen]:
+        """Those that this engine has told."""
+        return [container for container in self.containers.values() if container.engine == engine]
+
+    def containers_changed(self, engine: str, seen: Iterable[ContainerSeen], gone: Iterable[str]) -> List[ThingChange]:
+        """Take in what an engine says: how these containers are now, and which ids are no longer there."""
+        left, gained = [], []
+        for container in seen:
+            before = self.containers.get(container.key)
+            if before != container:
+                left += [] if before is None else [ThingChange(False, before)]
+                gained.append(ThingChange(True, container))
+                self.containers[container.key] = container
+        for identifier in gone:
+            before = self.containers.pop((engine, identifier), None)
+            left += [] if before is None else [ThingChange(False, before)]
+        return left + gained
 
     def apply_hosts(self, events: Iterable[Union[HostSeen, HostGone]]) -> List[ThingChange]:
         """Take in what other hosts of the fleet hold now."""

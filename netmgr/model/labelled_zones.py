@@ -24,16 +24,16 @@ class LabelledZones:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._inside: Dict[str, Dict[str, ContainerSeen]] = {}
+        self._inside: Dict[str, Dict[Tuple[str, str], ContainerSeen]] = {}
 
     def welcome(self, container: ContainerSeen) -> Arrival:
         """A container that is there now."""
-        known = tuple(zone for zone in self._policy.labels_of(container) if self._know(zone))
+        known = tuple(zone for zone in self._policy.by_label(container).zones if self._policy.add_zone(zone))
         begun: List[str] = []
         for zone in self._policy.zones_of_container(container):
             if zone not in self._inside:
                 begun.append(zone)
-            self._inside.setdefault(zone, {})[container.id] = container
+            self._inside.setdefault(zone, {})[container.key] = container
         return Arrival(known, tuple(begun))
 
     def part_with(self, container: ContainerSeen) -> Tuple[str, ...]:
@@ -41,15 +41,15 @@ class LabelledZones:
         ended: List[str] = []
         for zone in self._policy.zones_of_container(container):
             inside = self._inside.get(zone, {})
-            inside.pop(container.id, None)
+            inside.pop(container.key, None)
             if not inside and self._inside.pop(zone, None) is not None:
                 ended.append(zone)
         return tuple(ended)
 
     def idle(self, container: ContainerSeen) -> Tuple[str, ...]:
         """The zones that only labels name, this container's among them, and in which nobody is."""
-        labels = dict.fromkeys(self._policy.labels_of(container))
-        return tuple(zone for zone in labels if self._policy.only_labelled(zone) and zone not in self._inside)
+        named = self._policy.by_label(container).zones
+        return tuple(zone for zone in named if self._policy.only_labelled(zone) and zone not in self._inside)
 
     def in_use(self, zone: str) -> bool:
         """Whether a container is in the zone."""
@@ -58,10 +58,3 @@ class LabelledZones:
     def inside(self, zone: str) -> Collection[ContainerSeen]:
         """The containers that are in the zone."""
         return self._inside.get(zone, {}).values()
-
-    def _know(self, zone: str) -> bool:
-        """Add a zone.  A name that no set could have is passed over."""
-        try:
-            return self._policy.add_zone(zone)
-        except ValueError:
-            return False

@@ -354,7 +354,7 @@ class Model:
             if not zones.isdisjoint(self.policy.zones_of_interface(interface.name)):
                 yield interface
                 yield addresses
-        yield from {container.id: container for zone in zones for container in self._labelled.inside(zone)}.values()
+        yield from {container.key: container for zone in zones for container in self._labelled.inside(zone)}.values()
         yield from (seen for seen in self.inventory.hosts.values() if seen.zone in zones)
 
     def _created_form(self, managed: ManagedSet) -> Optional[Form]:

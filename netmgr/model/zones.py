@@ -11,6 +11,7 @@ from typing import Collection, Container, Dict, Iterable, Iterator, List, NamedT
 
 from netmgr.config.schema import Config, Table, Zone, default_zone
 from netmgr.model.inventory import Addresses, Interface, Thing
+from netmgr.model.labels import NOTHING, Labels, Said
 from netmgr.values.addresses import IFA_F_PERMANENT, UNUSABLE, identity, kinds, kinds_by_flags, network, suspicious
 from netmgr.values.events import ContainerSeen, Endpoint, HostSeen
 from netmgr.values.sets import IFNAME, WIDTHS, Form, SetName
@@ -65,8 +66,11 @@ class Policy:
         self._config = config
         self._forms: Dict[SetName, Form] = {}
         self.zones: Dict[str, Zone] = dict(config.zones)
-        if config.docker.enabled != "false" and config.docker.zone is not None:
-            self.add_zone(config.docker.zone)
+        self._engines = {engine.name: engine for engine in config.docker}
+        self._labels = {engine.name: Labels(config, engine) for engine in config.docker}
+        for engine in config.docker:
+            if engine.enabled != "false" and engine.zone is not None:
+                self.add_zone(engine.zone)
         self.by_interface: Dict[str, Bound] = {}
         self._by_zones: Dict[Tuple[str, ...], Bound] = {}
 
@@ -79,12 +83,13 @@ class Policy:
 
     def only_labelled(self, zone: str) -> bool:
         """Whether it takes a container's label to have this zone."""
-        return zone in self.zones and zone not in self._config.zones and zone != self._config.docker.zone
+        own = (engine.zone for engine in self._config.docker)
+        return zone in self.zones and zone not in self._config.zones and zone not in own
 
-    def labels_of(self, container: ContainerSeen) -> List[str]:
-        """What the container's label says, as names of zones."""
-        wanted = self._config.docker.label
-        return [zone.strip() for key, value in container.labels if key == wanted for zone in value.split(",")]
+    def by_label(self, container: ContainerSeen) -> Said:
+        """What the container's label says."""
+        labels = self._labels.get(container.engine)
+        return NOTHING if labels is None else labels.said(container.labels)
 
     def bind(self, name: SetName, form: Optional[Form]) -> None:
         """From now on this is the form of this set; without one it takes no elements."""
@@ -102,14 +107,29 @@ class Policy:
 
     def zones_of_container(self, container: ContainerSeen, network_name: Optional[str] = None) -> Tuple[str, ...]:
         """The zones of a container's address in the named network; without a name, those of the container in any network."""
-        docker = self._config.docker
-        if docker.require_healthy and container.healthy is False:
+        engine = self._engines.get(container.engine)
+        if engine is None or self.unhealthy(container):
             return ()
         names = {network_name} if network_name is not None else {each.network for each in container.endpoints}
-        found = [] if docker.zone is None else [docker.zone]
-        found += self.labels_of(container)
-        found += [zone for pattern, zone in docker.networks if any(fnmatchcase(name, pattern) for name in names)]
+        found = [] if engine.zone is None else [engine.zone]
+        found += self.by_label(container).zones
+        found += [zone for pattern, zone in engine.networks if any(name == pattern or fnmatchcase(name, pattern) for name in names)]
         return tuple(zone for zone in dict.fromkeys(found) if zone in self.zones)
+
+    def unhealthy(self, container: ContainerSeen) -> bool:
+        """Whether it does not count because of its health."""
+        engine = self._engines.get(container.engine)
+        return engine is not None and engine.require_healthy and container.healthy is False
+
+    def reasons_of_container(self, container: ContainerSeen) -> Tuple[str, ...]:
+        """Why it is in no zone, or not in all that it might be: words of the manual."""
+        found = {
+            "unhealthy": self.unhealthy(container),
+            "no_address": not container.endpoints,
+            "no_leave": bool(self.by_label(container).refused),
+            "no_zone": not self.unhealthy(container) and not self.zones_of_container(container),
+        }
+        return tuple(word for word, holds in found.items() if holds)
 
     def claims(self, thing: Thing) -> Claims:
         """The elements that the thing claims, set by set; what it claims several times comes several times."""

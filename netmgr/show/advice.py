@@ -84,10 +84,10 @@ def _about_interfaces(config: Config, seen: Seen) -> Iterator[Remark]:
 
 
 def _about_zones(config: Config, seen: Seen) -> Iterator[Remark]:
-    """Where there is an engine, a container's label may name any zone."""
+    """Where there is an engine, a container's label may name any zone that is left."""
     fed = {zone for rule in config.interfaces for zone in rule.zones}
     fed.update(each.zone for each in (config.fleet.consume if config.fleet else ()) if each.zone)
-    for engine in (config.docker,):
+    for engine in config.docker:
         if engine.enabled != "false":
             fed.update(zone for _pattern, zone in engine.networks)
             fed.update((engine.zone or "", *(config.zones if seen.containers and engine.label else ())))
@@ -142,7 +142,7 @@ def _place(config: Config, zone: Zone, feed: Optional[Feed] = None) -> Entry:
     if listed or zone.entry is not None:
         return listed[0] if listed else zone.entry or NOWHERE
     named = (_at(rule.entry, "nftables_zone", "").entry for rule in config.interfaces if zone.name in rule.zones)
-    return next(named, config.docker.entry or NOWHERE)
+    return next(named, next((engine.entry for engine in config.docker if engine.entry), NOWHERE))
 
 
 def _at(entry: Entry, key: str, message: str) -> Remark:

@@ -61,13 +61,24 @@ class Endpoint(NamedTuple):
 
 
 class ContainerSeen(NamedTuple):
-    """A running container.  `healthy` is None when it has no health check, True only while the check succeeds."""
+    """A running container.  `healthy` is None when it has no health check, True only while the check succeeds.
+
+    `labels` are those that matter here.  `engine` is the name that the configuration gives its engine, `mode` how the container's network
+    is set up (host, none, container, the name of a network, …; empty: not told).
+    """
 
     id: str
     name: str
     labels: Tuple[Tuple[str, str], ...]
     endpoints: Tuple[Endpoint, ...]
     healthy: Optional[bool] = None
+    engine: str = ""
+    mode: str = ""
+
+    @property
+    def key(self) -> Tuple[str, str]:
+        """What it is known by."""
+        return self.engine, self.id
 
 
 class HostSeen(NamedTuple):

@@ -35,7 +35,7 @@ class Elements:
         self._limit = limit
         self._bytes = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self._json = json.JSONDecoder(parse_int=integer)
-        self._text, self._at = "", 0            # what lies before that place has been taken in
+        self.text, self._at = "", 0            # what lies before that place has been taken in
         self._begun = self._ended = False
         self._enough = 0                        # with less than so many characters it is no use to try
         self._passed: Optional[Element] = None  # being passed over, so many brackets deep, or within a string
@@ -43,9 +43,9 @@ class Elements:
 
     def feed(self, data: bytes) -> Iterator[Element]:
         """The objects that these bytes complete.  ProtocolError when this is no list of objects."""
-        self._text = self._text[self._at:] + self._bytes.decode(data)
+        self.text = self.text[self._at:] + self._bytes.decode(data)
         self._at = 0
-        while self._at < len(self._text) >= self._enough:
+        while self._at < len(self.text) >= self._enough:
             element = self._next() if self._passed is None else self._pass_over(self._passed)
             if element is not None:
                 yield element
@@ -61,8 +61,8 @@ class Elements:
             raise ProtocolError("a list that ends too early or makes no sense")
 
     def _next(self) -> Optional[Element]:
-        self._at = _end_of_gap(self._text, self._at)
-        character = self._text[self._at:self._at + 1]
+        self._at = _end_of_gap(self.text, self._at)
+        character = self.text[self._at:self._at + 1]
         if character == "{" and self._begun and not self._ended:
             return self._object()
         if character == ("]" if self._begun else "[") and not self._ended:
@@ -76,16 +76,16 @@ class Elements:
 
     def _null(self) -> None:
         """It may be cut into pieces, too."""
-        word = self._text[self._at:]
+        word = self.text[self._at:]
         self._begun = self._ended = word.rstrip() == "null"
         if not self._ended and not "null".startswith(word):
             raise ProtocolError("not a list of objects")
-        self._at, self._enough = (len(self._text), 0) if self._ended else (self._at, len(self._text) + 1)
+        self._at, self._enough = (len(self.text), 0) if self._ended else (self._at, len(self.text) + 1)
 
     def _object(self) -> Optional[Element]:
         start = self._at
         try:
-            value, self._at = self._json.raw_decode(self._text, start)
+            value, self._at = self._json.raw_decode(self.text, start)
         except RecursionError:
             self._pass("nested too deeply")
         except ProtocolError as error:
@@ -94,30 +94,30 @@ class Elements:
             self._wait()
         else:
             self._enough = 0
-            return Element(value) if self._at - start <= self._limit else Element(None, self._too_long(), self._text[start:start + HEAD])
+            return Element(value) if self._at - start <= self._limit else Element(None, self._too_long(), self.text[start:start + HEAD])
         return None
 
     def _wait(self) -> None:
         """It is not all there yet, or has a mistake; who could tell?"""
-        length = len(self._text) - self._at
+        length = len(self.text) - self._at
         if length > self._limit:
             self._pass(self._too_long())
         else:
             self._enough = min(2 * length, self._limit + 1)
-            self._text, self._at = self._text[self._at:], 0
+            self.text, self._at = self.text[self._at:], 0
 
     def _too_long(self) -> str:
         return "longer than %d characters" % self._limit
 
     def _pass(self, wrong: str) -> None:
-        self._passed = Element(None, wrong, self._text[self._at:self._at + HEAD])
+        self._passed = Element(None, wrong, self.text[self._at:self._at + HEAD])
         self._enough = 0
 
     def _pass_over(self, element: Element) -> Optional[Element]:
         """Up to the next bracket or quotation mark; the element, when that is its end."""
-        match = (_IN_STRING if self._quoted else _MARK).search(self._text, self._at)
+        match = (_IN_STRING if self._quoted else _MARK).search(self.text, self._at)
         if match is None:
-            self._at = len(self._text)
+            self._at = len(self.text)
         elif match.group() == "\\":
             self._skip_escape(match.end())
         else:
@@ -127,8 +127,8 @@ class Elements:
 
     def _skip_escape(self, end: int) -> None:
         """A backslash and what it escapes; the last one waits for that."""
-        self._enough = 2 if end == len(self._text) else 0
-        self._text, self._at = ("\\", 0) if self._enough else (self._text, end + 1)
+        self._enough = 2 if end == len(self.text) else 0
+        self.text, self._at = ("\\", 0) if self._enough else (self.text, end + 1)
 
     def _at_mark(self, mark: str, element: Element) -> Optional[Element]:
         if mark == '"':

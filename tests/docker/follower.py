@@ -1,7 +1,7 @@
 """A DockerSource that follows a real engine, and is compared with it."""
 
 import subprocess
-from typing import Any, Callable, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 from netmgr.config.schema import Docker
 from netmgr.io.docker_source import DockerSource, Timing
@@ -11,18 +11,22 @@ from netmgr.values.events import ContainerSeen
 from tests.docker.engine import DockerEngine, PodmanService, Truth
 from tests.waiting import eventually
 
-QUICK = Timing(confirm=0.2)
+QUICK = Timing(confirm=0.2, between=0.2)
 
 
 class Follower:
-    """A source on a loop of its own.  While this process waits for anything, the loop goes on."""
+    """A source on a loop of its own; `reports` has all known containers after each piece of news.
+
+    While this process waits for anything, the loop goes on.
+    """
 
     def __init__(self, engine: Union[DockerEngine, PodmanService], timing: Timing = QUICK, **settings: Any) -> None:
         self.engine = engine
         self.reports: List[Sequence[ContainerSeen]] = []
         self.log: List[Tuple[str, str]] = []
         self.loop = Loop()
-        self.source = DockerSource(self.loop, Docker(socket=engine.socket)._replace(**settings), self.reports.append,
+        self._known: Dict[str, ContainerSeen] = {}
+        self.source = DockerSource(self.loop, Docker(socket=engine.socket)._replace(**settings), (), self._changed,
                                    lambda level, line: self.log.append((level, line)), timing)
         self.source.start()
 
@@ -33,6 +37,12 @@ class Follower:
     def __exit__(self, *_details: object) -> None:
         self.source.stop()
         self.loop.close()
+
+    def _changed(self, seen: Sequence[ContainerSeen], gone: Sequence[str]) -> None:
+        self._known.update((each.id, each) for each in seen)
+        for each in gone:
+            del self._known[each]
+        self.reports.append(list(self._known.values()))
 
     def until(self, predicate: Callable[[], Any], seconds: float = 60) -> None:
         """Turn the loop until the predicate holds."""
@@ -64,7 +74,7 @@ class Follower:
     def told(self) -> Truth:
         """The last report, as the engine's truth() is told."""
         return {(seen.name, each.network, "%s/%d" % (addresses.text(each.address), each.prefixlen))
-                for seen in self.reports[-1] for each in seen.endpoints}
+                for seen in self._known.values() for each in seen.endpoints}
 
     def agree(self, names: Optional[Sequence[str]] = None) -> None:
         """Wait until the source says what the engine says, then until it is quiet; it must still say that."""
@@ -73,15 +83,15 @@ class Follower:
             self.until(lambda: self.told() == truth)
         finally:
             print("told", sorted(self.told()), "truth", sorted(truth), *self.log, sep="\n  ")
-        self.until(lambda: not self.loop.deadlines())
+        self.until(lambda: not (self.source.exchanges or set(self.source.deadlines) - {"poll"}))
         assert self.told() == self.engine.truth()
         if names is not None:
             assert self.names() == sorted(names)
 
     def names(self) -> List[str]:
         """The containers in the last report."""
-        return sorted(seen.name for seen in self.reports[-1])
+        return sorted(seen.name for seen in self._known.values())
 
     def health(self, name: str) -> Optional[bool]:
         """The health of one container in the last report."""
-        return next(seen.healthy for seen in self.reports[-1] if seen.name == name)
+        return next((seen.healthy for seen in self._known.values() if seen.name == name), None)

@@ -27,6 +27,7 @@ docker:
   enabled: true
   socket: %s
   networks: {"front*": web}
+  label_zones: [dmz, mixed]
   grace: 3
 """
 
