@@ -7,7 +7,7 @@ PEERS := $(patsubst benchmarks/peers/%.c,benchmarks/.peers/%,$(wildcard benchmar
 .PHONY: demo test lint schema test-pythons test-kernels test-system wheel deb bench bench-quick clean
 
 demo: .venv/ready
-	.venv/bin/netmgr demo
+	.venv/bin/netmgr demo $(ARGS)
 
 test: .venv/ready
 	.ci/test $(ARGS)

@@ -187,6 +187,7 @@ def test_adding_what_is_there_changes_nothing_not_even_the_generation(kernel: Ke
 
 
 def test_a_new_generation_names_socket_process_and_program(lab: Lab, kernel: Kernel) -> None:
+    pid = kernel_pid()
     with lab.inside():
         listener = Kernel()
     listener.socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTABLES)
@@ -194,7 +195,7 @@ def test_a_new_generation_names_socket_process_and_program(lab: Lab, kernel: Ker
     last = list(listener.exchange(request_about(Step(NFT_MSG_GETGEN, "", ()))))[-2]
     found = attributes(last.payload[4:])
     assert last.portid == kernel.socket.getsockname()[0]
-    assert (generation(last), int.from_bytes(found[2], "big")) == (kernel.generation(), kernel_pid())
+    assert (generation(last), int.from_bytes(found[2], "big")) == (kernel.generation(), pid)
     assert bytes(found[3]).rstrip(b"\0").decode() == Path("/proc/self/comm").read_text().rstrip()
     listener.socket.close()
 

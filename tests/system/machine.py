@@ -17,7 +17,13 @@ from tests.system.roots import PROJECT
 from tests.waiting import eventually
 
 INSIDE = ("--mount", "--uts", "--ipc", "--net", "--pid", "--wd")
-ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8", "TERM": "dumb"}
+# Where the host needs a certificate of its own to reach Python's packages, so do they.
+CERTIFICATE = {"PIP_CERT": "/run/host.pem"} if "PIP_CERT" in os.environ else {}
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8", "TERM": "dumb",
+               **CERTIFICATE}
+
+ALONE = ("--private-network", "--capability=CAP_NET_ADMIN")
+OUTSIDE = ("--resolv-conf=copy-host", *("--bind-ro=%s:%s" % (os.environ[name], path) for name, path in CERTIFICATE.items()))
 
 Command = Union[str, Sequence[str]]
 
@@ -25,13 +31,16 @@ Command = Union[str, Sequence[str]]
 class Machine:
     """One running system; close() ends it."""
 
-    def __init__(self, root: Path, boot: bool = True) -> None:
-        """Without `boot` nothing runs inside but a placeholder.  The project is there as /source, not to be written to."""
+    def __init__(self, root: Path, boot: bool = True, network: bool = False) -> None:
+        """Without `boot` nothing runs inside but a placeholder.  The project is there as /source, not to be written to.
+
+        With `network` it has the host's network, and no right to change it.
+        """
         self.directory = Path(tempfile.mkdtemp(prefix="netmgr-machine-"))
         self._console: IO[bytes] = open(self.directory / "console", "wb")  # noqa: SIM115
         self.leader = 0
         self._started: List[subprocess.Popen[bytes]] = []
-        command = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network", "--capability=CAP_NET_ADMIN",
+        command = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", *(OUTSIDE if network else ALONE),
                    "--volatile=overlay", "--console=pipe", "--machine=netmgr-test-%d" % os.getpid(), "--bind-ro=%s:/source" % PROJECT,
                    "--directory=%s" % root]
         command += ["--boot"] if boot else ["--as-pid2", "sleep", "infinity"]

@@ -56,18 +56,20 @@ def root(name: str) -> Path:
     directory = ROOTS / ("%s-%s" % (name, _digest(" ".join(recipe.packages))))
     if not directory.exists():
         making = _fresh(directory)
-        _run("cp", "--archive", "--reflink=auto", _base(recipe.release), making)
+        _run("cp", "--archive", "--reflink=auto", base(recipe.release), making)
         shutil.copy("/etc/resolv.conf", making / "etc/resolv.conf")
         _install(making, recipe.packages)
         making.rename(directory)
     return directory
 
 
-def _base(release: str) -> Path:
+def base(release: str) -> Path:
+    """The directory of that release with nothing but what every Debian has."""
     directory = ROOTS / ("%s-base" % release)
     if not directory.exists():
         making = _fresh(directory)
         _run("debootstrap", "--variant=minbase", release, making)
+        shutil.copy("/etc/resolv.conf", making / "etc/resolv.conf")
         making.rename(directory)
     return directory
 
