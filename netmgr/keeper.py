@@ -15,7 +15,7 @@ from netmgr.io.rtnetlink import Snapshot
 from netmgr.io.systemd import Manager
 from netmgr.model.inventory import Inventory, ThingChange
 from netmgr.model.model import Model
-from netmgr.sync.include_files import Includes
+from netmgr.sync.include_files import IncludeWriter
 from netmgr.sync.reconciler import Kernel, Reconciler
 from netmgr.sync.repairs import Repairs
 from netmgr.values.events import ContainerSeen, Event, HostGone, HostSeen
@@ -166,7 +166,7 @@ class Keeper:
         self._holdings = _holdings(self.model, config)
         if self._holdings is not None:
             self._holdings.recount(self._inventory.things())
-        self._files = Includes(directory, self._loop.now, self._log)
+        self._files = IncludeWriter(directory, self._loop.now, self._log)
         self._plan_audit()
 
     def _hold(self) -> None:

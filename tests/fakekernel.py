@@ -11,7 +11,7 @@ import errno
 from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from netmgr.values import sets
-from netmgr.values.outcomes import STALE, Fault, Outcome, Reading
+from netmgr.values.outcomes import OVERTAKEN, Fault, Outcome, Reading
 from netmgr.values.sets import Change, ChangeElements, Contents, CreateSet, CreateTable, SetInfo, SetName
 from netmgr.wire import nft_text
 
@@ -99,8 +99,8 @@ class FakeKernel:
         self.commits.append(changes)
         outcome = self.before_commit.pop(0)() if self.before_commit else None
         if outcome is None:
-            stale = generation not in (0, self.commits_so_far) and any(nft_text.text(changes))
-            outcome = STALE if stale else self._transact(changes)
+            overtaken = generation not in (0, self.commits_so_far) and any(nft_text.text(changes))
+            outcome = OVERTAKEN if overtaken else self._transact(changes)
         return self.after_commit.pop(0)(outcome) if self.after_commit else outcome
 
     # -- what others do

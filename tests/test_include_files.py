@@ -2,7 +2,7 @@
 
 from typing import Dict, List
 
-from netmgr.sync.include_files import REST_SHORTEST, Includes
+from netmgr.sync.include_files import REST_SHORTEST, IncludeWriter
 from netmgr.values.sets import SetName
 from tests.workbench import Bench, gone, named, seen
 
@@ -38,7 +38,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.bench, self.files = Bench(), Files()
-        self.includes = Includes(self.files, lambda: self.files.now, lambda level, line: self.bench.log.append((level, line)))
+        self.includes = IncludeWriter(self.files, lambda: self.files.now, lambda level, line: self.bench.log.append((level, line)))
 
     def settle(self) -> None:
         """A while after the last time."""
@@ -167,7 +167,7 @@ def test_files_go_with_their_sets_and_no_directory_means_no_files() -> None:
     desk.settle()
     desk.includes.remove([named("wan_ips")])
     assert desk.files.contents == {}
-    nowhere = Includes(None, lambda: 0.0, lambda _level, _line: None)
+    nowhere = IncludeWriter(None, lambda: 0.0, lambda _level, _line: None)
     desk.bench.happen(seen("192.0.2.1/24"))
     desk.settle()
     nowhere.write(desk.bench.model)

@@ -28,7 +28,7 @@ def listening(path: Path) -> Iterator[Listener]:
     made.socket.close()
 
 
-def stale(path: Path) -> None:
+def dead_socket(path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left:
         left.bind(str(path))
 
@@ -95,7 +95,7 @@ def test_what_is_put_in_between_gets_neither_mode_nor_group(path: Path, monkeypa
 
 
 def test_a_stale_socket_is_replaced(path: Path) -> None:
-    stale(path)
+    dead_socket(path)
     listen(str(path), 0o600, None).close()
     assert not path.exists()
 
@@ -122,7 +122,7 @@ def test_what_is_no_socket_stays(path: Path, kind: str) -> None:
     elif kind == "directory":
         path.mkdir()
     else:
-        stale(path.parent / "elsewhere")
+        dead_socket(path.parent / "elsewhere")
         path.symlink_to(path.parent / "elsewhere")
     before = path.lstat()
     with pytest.raises(OSError, match="it is not a socket"):
@@ -180,7 +180,7 @@ def test_another_one_is_just_starting(path: Path) -> None:
 def test_of_many_that_start_at_once_one_wins(path: Path, left_behind: bool) -> None:
     for _round in range(10):
         if left_behind:
-            stale(path)
+            dead_socket(path)
         assert race(str(path), 6) == 1
         path.unlink()
 
@@ -224,7 +224,7 @@ def race(path: str, number: int) -> int:
 
 def test_only_our_own_file_is_removed(path: Path, listening: Listener) -> None:
     path.unlink()
-    stale(path)
+    dead_socket(path)
     listening.close()
     assert path.exists()
     path.unlink()

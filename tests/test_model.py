@@ -505,20 +505,20 @@ def test_stale_are_the_sets_that_may_have_changed() -> None:
     for name in ("wan_ips", "lan_ips"):
         bench.make(name)
     bench.settle()
-    assert bench.model.stale == {named("wan_ips"), named("lan_ips")}
-    bench.model.stale.clear()
+    assert bench.model.unwritten == {named("wan_ips"), named("lan_ips")}
+    bench.model.unwritten.clear()
     bench.settle()
-    assert bench.model.stale == set()
+    assert bench.model.unwritten == set()
     bench.happen(seen("192.0.2.1/24"))
     bench.settle()
-    assert bench.model.stale == {named("wan_ips")}
-    bench.model.stale.clear()
+    assert bench.model.unwritten == {named("wan_ips")}
+    bench.model.unwritten.clear()
     bench.kernel.drop_table("inet", "filter")
     bench.look()
     bench.settle()
     bench.happen(seen("192.0.2.2/24"))
     bench.settle()
-    assert named("wan_ips") in bench.model.stale, "a missing set still has an include file"
+    assert named("wan_ips") in bench.model.unwritten, "a missing set still has an include file"
 
 
 def test_repaired_is_what_somebody_took_and_netmgr_put_back() -> None:

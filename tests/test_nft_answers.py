@@ -130,7 +130,7 @@ def test_a_transaction_for_one_generation() -> None:
 @pytest.mark.parametrize(("number", "problem"), [(100, errno.ERESTART), (101, errno.ERESTART), (100, errno.EPERM)])
 def test_the_kernel_refuses_what_is_meant_for_another_generation(number: int, problem: int) -> None:
     answers = [(number, Ack(problem, "", 0)), (102, Ack(0, "", 0))]
-    assert nft_answers.stale(100, answers) == ((number, problem) == (100, errno.ERESTART))
+    assert nft_answers.overtaken(100, answers) == ((number, problem) == (100, errno.ERESTART))
 
 
 @pytest.mark.parametrize("form", [

@@ -1,6 +1,6 @@
 """The control socket as an object in the file system: who may bind it, who may connect, who removes it.
 
-A socket file outlives its process, so a daemon that starts must tell a stale one from a live one: whoever listens answers a
+A socket file outlives its process, so a daemon that starts must tell a dead one from a live one: whoever listens answers a
 connect().  Looking, removing and binding are three steps; a lock file beside the socket, held for as long as they take, keeps two
 daemons that start at once from doing them in turns.  The lock file is removed while it is locked, so whoever has locked one that is
 no longer there under its name begins again.
@@ -37,7 +37,7 @@ class Listener(NamedTuple):
     def close(self) -> None:
         """Stop listening; remove the file if it was made here and nobody else has put another in its place.
 
-        A file that cannot be removed is a stale socket, which the next daemon replaces.
+        A file that cannot be removed is a dead socket, which the next daemon replaces.
         """
         if self.file is not None and _identity(self.file[0]) == self.file[1:]:
             with contextlib.suppress(OSError):
@@ -57,7 +57,7 @@ def adopt(fd: int) -> Listener:
 
 
 def listen(path: str, mode: int, group: Optional[str]) -> Listener:
-    """Bind `path`, in place of a stale socket if there is one.  `group` is a name or a number; None leaves it as it comes.
+    """Bind `path`, in place of a dead socket if there is one.  `group` is a name or a number; None leaves it as it comes.
 
     OSError, with a message for people, when that cannot be: another daemon answers there or is starting, something that is no
     socket is in the way, the directory is missing, the group is unknown, a permission lacks.

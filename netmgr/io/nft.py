@@ -11,7 +11,7 @@ from typing import Callable, List, Optional, Sequence, Set, Tuple
 from netmgr.io.nft_socket import Netfilter
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import RulesetChanged
-from netmgr.values.outcomes import COMMITTED, NOTHING, STALE, Fault, Outcome, Reading
+from netmgr.values.outcomes import COMMITTED, NOTHING, OVERTAKEN, Fault, Outcome, Reading
 from netmgr.values.sets import Change, Contents, SetInfo, SetName
 from netmgr.wire import nft, nft_answers, nft_read, nft_write
 from netmgr.wire.netlink import ACCEPTED, NLM_F_DUMP, NLMSG_DONE, NLMSG_ERROR, attribute, error, messages, request
@@ -113,8 +113,8 @@ class Nft:
         answers = nft_answers.acks(found, seq, following)
         if answers == [(following, ACCEPTED)]:
             return COMMITTED
-        if nft_answers.stale(seq, answers):
-            return STALE
+        if nft_answers.overtaken(seq, answers):
+            return OVERTAKEN
         trouble = nft_answers.faults(parts, seq, answers)
         if trouble:
             return Outcome(False, not overrun, tuple(self._cleared(fault) for fault in trouble))

@@ -55,12 +55,12 @@ class Held(NamedTuple):
 
 
 class Damage(NamedTuple):
-    """What others did to the set: took out what netmgr had put in (`lost`), brought something into an exclusive set (`intruders`).
+    """What others did to the set: took out what netmgr had put in (`taken`), brought something into an exclusive set (`intruders`).
 
     Adding one of the former again, or removing one of the latter, is a repair.
     """
 
-    lost: AbstractSet[bytes] = _NOTHING
+    taken: AbstractSet[bytes] = _NOTHING
     intruders: AbstractSet[bytes] = _NOTHING
 
 
@@ -149,8 +149,8 @@ class ManagedSet:
             self.wrong, self.pause = ALL_IS_WELL, NO_PAUSE
         held = _EMPTY if reading is None else reading.contents
         if self.seen.verified:
-            lost = _recast(self.damage.lost | old.ours if self.damage.lost else old.ours, form, now) - held.ours
-            self.damage = Damage(lost, held.foreign - old.foreign if self.role.exclusive and self.identity == before else _NOTHING)
+            taken = _recast(self.damage.taken | old.ours if self.damage.taken else old.ours, form, now) - held.ours
+            self.damage = Damage(taken, held.foreign - old.foreign if self.role.exclusive and self.identity == before else _NOTHING)
         self.held = Held(set(held.ours), set(held.expiring), set(held.foreign))
         self.whole = True
         self._fit()
@@ -207,7 +207,7 @@ class ManagedSet:
 
     def apply(self, change: ChangeElements) -> bool:
         """The change took effect.  Whether it mended what somebody else had damaged."""
-        repaired = not self.damage.lost.isdisjoint(change.add) or not self.damage.intruders.isdisjoint(change.delete)
+        repaired = not self.damage.taken.isdisjoint(change.add) or not self.damage.intruders.isdisjoint(change.delete)
         for held in self.held:
             held.difference_update(change.delete)
         self.held.ours.update(change.add)

@@ -31,7 +31,7 @@ LOOK_AGAIN = (errno.ENOENT, errno.EEXIST)
 class Model:
     """All managed sets of one configuration.
 
-    `unsurveyed` are sets that must be looked at before they can be planned for, `stale` those that may have changed since somebody
+    `unsurveyed` are sets that must be looked at before they can be planned for, `unwritten` those that may have changed since somebody
     (the include files) last cleared it, `repaired` those in which a commit mended foreign damage since it was last taken.  Whatever
     happens to a set is noted in `overview`.
     """
@@ -44,7 +44,7 @@ class Model:
         self.sets: Dict[SetName, ManagedSet] = {}
         self.overview = Overview()
         self.unsurveyed: Set[SetName] = set()
-        self.stale: Set[SetName] = set()
+        self.unwritten: Set[SetName] = set()
         self.repaired: Set[SetName] = set()
         self.hold = False
         self.held_zones: Optional[FrozenSet[str]] = None        # None: all
@@ -245,7 +245,7 @@ class Model:
             managed.compare_all()       # when it has waited
             return []
         if managed.seen.form is not None:
-            self.stale.add(managed.name)
+            self.unwritten.add(managed.name)
         creations = () if managed.seen.info is not None else self._creations(managed)
         if managed.seen.form is None or creations is None:
             managed.leave_missing()
@@ -324,7 +324,7 @@ class Model:
     def _forget(self, name: SetName) -> None:
         del self.sets[name]
         self.unsurveyed.discard(name)
-        self.stale.discard(name)
+        self.unwritten.discard(name)
         self.overview.forget(name)
         self.ledger.forget(name)
         self.policy.bind(name, None)

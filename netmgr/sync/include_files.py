@@ -46,7 +46,7 @@ def content(model: Model, managed: ManagedSet) -> str:
     return "elements = { %s }\n" % listed if listed else ""
 
 
-class Includes:
+class IncludeWriter:
     """Keeps the files current with a model; what cannot be written is told once, and tried again after a pause that grows."""
 
     def __init__(self, files: Optional[Files], clock: Callable[[], float], log: Log) -> None:
@@ -65,11 +65,11 @@ class Includes:
             return
         if self._troubles and (self._retry_at <= begin or at_once):
             self._try_again(model, begin)
-        if not model.stale or (begin < self._pace.ready_at and not at_once):
+        if not model.unwritten or (begin < self._pace.ready_at and not at_once):
             return
-        stale = [model.sets[name] for name in sorted(model.stale) if name in model.sets]
-        model.stale.clear()
-        for managed in stale:
+        unwritten = [model.sets[name] for name in sorted(model.unwritten) if name in model.sets]
+        model.unwritten.clear()
+        for managed in unwritten:
             if managed.seen.form is not None and not managed.role.retiring:
                 model.note_file(managed, self._attempt(managed.name, partial(self._files.write, managed.name, content(model, managed))))
         self._pace.spent(begin, self._clock())
@@ -78,7 +78,7 @@ class Includes:
         """The next write() puts right whatever has happened to the files."""
         if self._files is not None:
             self._files.doubt()
-            model.stale.update(model.sets)
+            model.unwritten.update(model.sets)
             self._retry_at = 0.0
 
     def remove(self, names: Iterable[SetName]) -> None:
@@ -91,12 +91,12 @@ class Includes:
         """When write() has something to do that had to wait."""
         if self._files is None:
             return None
-        times = ([self._pace.ready_at] if model.stale else []) + ([self._retry_at] if self._troubles else [])
+        times = ([self._pace.ready_at] if model.unwritten else []) + ([self._retry_at] if self._troubles else [])
         return min(times, default=None)
 
     def _try_again(self, model: Model, now: float) -> None:
         """What is still configured is written with the rest; a file that should have gone goes."""
-        model.stale.update(name for name in self._troubles if name in model.sets)
+        model.unwritten.update(name for name in self._troubles if name in model.sets)
         self._again = min(AGAIN_LONGEST, self._again * 2) or AGAIN_FIRST
         self._retry_at = now + self._again
         self.remove([name for name in self._troubles if name not in model.sets])

@@ -18,7 +18,7 @@ from typing import Dict, Iterable, List, Optional, Protocol, Sequence, Set, Tupl
 from netmgr.model.model import Model
 from netmgr.values import sets
 from netmgr.values.errors import ProtocolError
-from netmgr.values.outcomes import COMMITTED, NOTHING, STALE, Fault, Outcome, Reading
+from netmgr.values.outcomes import COMMITTED, NOTHING, OVERTAKEN, Fault, Outcome, Reading
 from netmgr.values.sets import Change, ChangeElements, CreateTable, SetInfo, SetName
 from netmgr.values.text import Log, reason
 from netmgr.wire import nft_text
@@ -148,7 +148,7 @@ class Reconciler:
             self._generation = self._generation + 1 & 0xFFFFFFFF
             self._committed(changes)
             return changes
-        if outcome.stale:
+        if outcome.overtaken:
             self.model.refused(changes, (), now, False)
             return []
         faults = _first_of_each(fault for fault in outcome.faults if fault.set in names)
@@ -169,9 +169,9 @@ class Reconciler:
         try:
             for _attempt in range(CAREFUL_ATTEMPTS):
                 if not names <= self._seen and not self._confirm(names):
-                    return STALE
+                    return OVERTAKEN
                 outcome = self._kernel.commit(changes, self._generation)
-                if not outcome.stale:
+                if not outcome.overtaken:
                     return outcome
                 self._seen.clear()
             return self._kernel.commit(changes, 0)

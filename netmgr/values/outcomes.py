@@ -23,18 +23,18 @@ class Fault(NamedTuple):
 class Outcome(NamedTuple):
     """What became of a commit.
 
-    `known` False: it cannot be told, or only a part was applied; the sets must be read again.  `stale`: nothing was done, for others
+    `known` False: it cannot be told, or only a part was applied; the sets must be read again.  `overtaken`: nothing was done, for others
     have committed something since the generation that was asked for.
     """
 
     committed: bool
     known: bool
     faults: Tuple[Fault, ...]
-    stale: bool = False
+    overtaken: bool = False
 
 
 COMMITTED = Outcome(True, True, ())
-STALE = Outcome(False, True, (), True)
+OVERTAKEN = Outcome(False, True, (), True)
 
 
 class Reading(NamedTuple):

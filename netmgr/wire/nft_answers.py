@@ -54,7 +54,7 @@ def knows(seq: int, answers: Sequence[Tuple[int, Ack]]) -> bool:
     return any(number == seq + 1 and ack.errno == errno.ENOENT for number, ack in answers)
 
 
-def stale(seq: int, answers: Sequence[Tuple[int, Ack]]) -> bool:
+def overtaken(seq: int, answers: Sequence[Tuple[int, Ack]]) -> bool:
     """Whether the kernel refused the whole transaction because its ruleset is not in the generation that the BEGIN names."""
     return any(number == seq and ack.errno == errno.ERESTART for number, ack in answers)
 

@@ -66,7 +66,7 @@ def contents(kernel: "Nft | FakeKernel", names: Iterable[SetName]) -> List[objec
 
 
 def commit_to_both(nft: Nft, fake: FakeKernel, changes: Sequence[Change]) -> Outcome:
-    assert nft.commit(changes, nft.generation() - 1).stale == fake.commit(changes, fake.generation() - 1).stale
+    assert nft.commit(changes, nft.generation() - 1).overtaken == fake.commit(changes, fake.generation() - 1).overtaken
     real, pretended = (kernel.commit(changes, kernel.generation()) for kernel in (nft, fake))
     precise = fake.destroys         # older kernels do not always say which element it is
     assert told(real, precise) == told(pretended, precise), changes

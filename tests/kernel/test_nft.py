@@ -11,7 +11,7 @@ from netmgr.model.inventory import Inventory
 from netmgr.model.model import Model
 from netmgr.sync.reconciler import Reconciler
 from netmgr.values.events import LinkSeen
-from netmgr.values.outcomes import STALE, Outcome, Reading
+from netmgr.values.outcomes import OVERTAKEN, Outcome, Reading
 from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, Change, ChangeElements, Contents, Form
 from tests.kernel.lab import Lab
 from tests.kernel.nftables import DONE, NAMES, NOTHING, TIMEOUT, add, delete, make, named, ours, read
@@ -47,7 +47,7 @@ def test_a_commit_for_one_generation(lab: Lab, nft: Nft) -> None:
     make(lab, a="type ipv4_addr;")
     now = nft.generation()
     for other in (now - 1, now + 1, 0xFFFFFFFF):
-        assert nft.commit([add("a", ip(1))], other) == STALE
+        assert nft.commit([add("a", ip(1))], other) == OVERTAKEN
     assert nft.generation() == now and read(nft, "a") == ours()
     assert nft.commit([add("a", ip(1))], now) == DONE
     assert nft.generation() == now + 1 and read(nft, "a") == ours(ip(1))

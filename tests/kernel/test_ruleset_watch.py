@@ -9,7 +9,7 @@ from netmgr.io.loop import Loop
 from netmgr.io.nft import Nft
 from netmgr.io.ruleset import MANY, Ruleset, watcher
 from netmgr.values.events import RulesetChanged
-from netmgr.values.outcomes import STALE, Outcome
+from netmgr.values.outcomes import OVERTAKEN, Outcome
 from netmgr.values.sets import Change
 from tests.kernel.lab import Lab
 from tests.kernel.nftables import DONE, add, make
@@ -99,7 +99,7 @@ def test_after_a_large_commit_others_are_noticed_as_before(lab: Lab, scene: Scen
 @pytest.mark.parametrize("changes", [FEW, VERY_MANY], ids=["few", "many"])
 def test_a_commit_for_a_generation_that_is_over_is_stale_and_the_reason_is_noticed(scene: Scene, changes: Sequence[Change]) -> None:
     scene.nft.before = "add element inet t b { 10.0.0.77 }"
-    assert scene.ruleset.commit(changes, scene.ruleset.generation()) == STALE
+    assert scene.ruleset.commit(changes, scene.ruleset.generation()) == OVERTAKEN
     scene.loop.turn(0.2)
     assert scene.heard
 
