@@ -6,6 +6,7 @@ from typing import FrozenSet, List, Optional
 import pytest
 
 from netmgr.values.addresses import parse
+from netmgr.values.holds import misfit
 from netmgr.values.sets import (
     IFNAME,
     IPV4_ADDR,
@@ -31,7 +32,6 @@ from netmgr.values.sets import (
     difference,
     difference_at,
     form_of,
-    misfit,
 )
 from netmgr.wire.nft_text import element_list, element_text, text
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Sequence, Tupl
 
 from netmgr.config import kinds, scalars
 from netmgr.config.kinds import FLAG, Fields
-from netmgr.config.schema import HOLDS, Config, Docker, InterfaceRule, Nftables, SetRule, Table, Zone, default_zone
+from netmgr.config.schema import Config, Docker, InterfaceRule, Nftables, SetRule, Table, Zone, default_zone
 from netmgr.config.yaml_values import BOOLEAN, INTEGER, TEXT, Problems, Value, alternatives, compose, flag
 from netmgr.values import addresses
 from netmgr.values.errors import ConfigError, Entry
+from netmgr.values.holds import WORDS
 from netmgr.values.sets import SetName
 from netmgr.values.text import LEVELS
 
@@ -139,7 +140,7 @@ def _interface(fields: Fields) -> InterfaceRule:
 
 
 SET = {
-    "holds": kinds.choice(*HOLDS),
+    "holds": kinds.choice(*WORDS),
     "exclude": EXCLUDE,
 }
 

@@ -8,12 +8,13 @@ import re
 from fnmatch import translate
 from typing import Optional, Tuple
 
+from netmgr.config.convention import LONGEST_SUFFIX
 from netmgr.values import addresses
 
 FAMILIES = ("inet", "ip", "ip6", "bridge", "netdev", "arp")
 
 LONGEST_NAME = 255          # NFT_NAME_MAXLEN without its NUL
-LONGEST_ZONE = LONGEST_NAME - len("_nets6")
+LONGEST_ZONE = LONGEST_NAME - LONGEST_SUFFIX
 LONGEST_INTERFACE = 15      # IFNAMSIZ without its NUL
 LONGEST_SOCKET_PATH = 107   # sun_path without its NUL
 
@@ -32,7 +33,7 @@ def identifier(text: str) -> str:
 
 
 def zone_name(text: str) -> str:
-    """A name whose Z_nets6 nftables takes, too."""
+    """A name that nftables takes with each ending of the convention, too."""
     return _identifier(text, LONGEST_ZONE)
 
 

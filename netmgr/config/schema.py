@@ -13,7 +13,6 @@ from netmgr.values.errors import Entry
 if TYPE_CHECKING:
     from netmgr.config.fleet import Fleet
 
-HOLDS = ("addresses", "networks", "interfaces")
 EXCLUDED = addresses.LINK_LOCAL | addresses.LOOPBACK
 
 NOWHERE = Entry("", 0)
@@ -32,7 +31,7 @@ class InterfaceRule(NamedTuple):
 
 
 class SetRule(NamedTuple):
-    """One set that a zone fills; `holds` is one of HOLDS, `exclude` a mask of the kinds in netmgr.values.addresses.
+    """One set that a zone fills; `holds` is a word of netmgr.values.holds, `exclude` a mask of the kinds in netmgr.values.addresses.
 
     `table` None: it is looked up in each table of the zone.
     """

@@ -15,6 +15,7 @@ from netmgr.model import ranges
 from netmgr.model.range_set import RangeSet
 from netmgr.model.zones import Feed
 from netmgr.values import sets
+from netmgr.values.holds import misfit
 from netmgr.values.outcomes import Reading
 from netmgr.values.sets import ChangeElements, Contents, Form, SetInfo, SetName
 
@@ -293,7 +294,7 @@ class ManagedSet:
 
     def _fit(self) -> None:
         info = self.seen.info
-        reasons = () if info is None else (sets.misfit(info, feed.holds) for feed in self.role.feeds)
+        reasons = () if info is None else (misfit(info, feed.holds) for feed in self.role.feeds)
         self.wrong = self.wrong._replace(misfit=next((reason for reason in reasons if reason), None))
 
 

@@ -23,7 +23,6 @@ from netmgr.values.events import ContainerSeen
 from netmgr.values.outcomes import Fault, Reading
 from netmgr.values.sets import Change, ChangeElements, CreateSet, CreateTable, Form, SetInfo, SetName
 
-CREATED = {"_ips": sets.IPV4_ADDR, "_ips6": sets.IPV6_ADDR}
 _NOTHING: AbstractSet[bytes] = frozenset()
 LOOK_AGAIN = (errno.ENOENT, errno.EEXIST)
 
@@ -361,6 +360,4 @@ class Model:
         """The form of the set that netmgr makes when this one is missing; None when it makes none."""
         if not self.config.nftables.create or managed.role.retiring:
             return None
-        zones = [feed.zone for feed in managed.role.feeds if feed.holds == "addresses" and self.policy.zones[feed.zone].convention]
-        return next((Form(CREATED[suffix]) for zone in zones if self.active(zone)
-                     for suffix in CREATED if managed.name.name == zone + suffix), None)
+        return next((Form(feed.created) for feed in managed.role.feeds if feed.created is not None and self.active(feed.zone)), None)

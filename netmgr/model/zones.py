@@ -1,36 +1,37 @@
 """Policy: which sets an interface, an address or a container feeds, and with which element.
 
 A zone fills sets; a feed is one zone filling one set.  A feed counts only while the form of its set is known (bind()), for the
-kernel's set decides the family and whether elements are ranges.  The elements here are those that the ledger counts: the
-kernel's key in a plain set, key + prefix length in an interval set (see ranges.py for what becomes of them).
+kernel's set decides the family and whether elements are ranges.
 """
 
 from collections import Counter
 from fnmatch import fnmatchcase
 from typing import Collection, Container, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-from netmgr.config.schema import Config, Table, Zone, default_zone
+from netmgr.config.convention import CONVENTION
+from netmgr.config.schema import Config, Zone, default_zone
+from netmgr.model.elements import FROM_ADDRESSES, FROM_INTERFACE
 from netmgr.model.inventory import Addresses, Interface, Thing
 from netmgr.model.labels import NOTHING, Labels, Said
-from netmgr.values.addresses import IFA_F_PERMANENT, UNUSABLE, identity, kinds, kinds_by_flags, network, suspicious
+from netmgr.values.addresses import IFA_F_PERMANENT, UNUSABLE, identity, kinds, kinds_by_flags, suspicious
 from netmgr.values.events import ContainerSeen, Endpoint, HostSeen
-from netmgr.values.sets import IFNAME, WIDTHS, Form, SetName
-
-CONVENTION = (("ips", "addresses"), ("ips6", "addresses"), ("ipv6", "addresses"),
-              ("nets", "networks"), ("nets6", "networks"), ("ifs", "interfaces"))
+from netmgr.values.holds import WORDS
+from netmgr.values.sets import WIDTHS, Form, SetName
 
 REMEMBERED = 4096       # interfaces whose zones are not worked out anew for each event; names may come and go without end
 
 FEW = 16                # addresses that are looked at one by one, whatever a quick look at all of them would save
 
 Claims = List[Tuple[SetName, List[bytes]]]
-Bound = Sequence[Tuple["Feed", Form]]
+Binding = Tuple["Feed", Form]
+Bound = Sequence[Binding]       # those whose sets can hold what they should
 
 
 class Feed(NamedTuple):
     """One zone filling one set; addresses of any kind in `exclude` stay out.
 
-    One of the sets `one_of` should exist; if none does, the first is the one that is missing.
+    One of the sets `one_of` should exist; if none does, the first is the one that is missing.  `created`: the type of the set that
+    `create: true` makes.
     """
 
     zone: str
@@ -38,25 +39,23 @@ class Feed(NamedTuple):
     holds: str
     exclude: int
     one_of: Tuple[SetName, ...]
+    created: Optional[str] = None
 
 
 def feeds_of_zone(zone: Zone) -> Tuple[Feed, ...]:
     """The sets that a zone fills: those listed, and those of the naming convention that are not."""
     feeds: Dict[SetName, Feed] = {}
     if zone.convention:
-        conventional = {_named(zone, table, suffix): holds for table in zone.tables for suffix, holds in CONVENTION}
-        expected = () if zone.sets else tuple(conventional)
-        for name, holds in conventional.items():
-            feeds[name] = Feed(zone.name, name, holds, zone.exclude | UNUSABLE, expected)
+        rows = {SetName(*table, zone.name + row.suffix): row for table in zone.tables for row in CONVENTION}
+        expected = () if zone.sets else tuple(rows)
+        for name, row in rows.items():
+            feeds[name] = Feed(zone.name, name, row.holds, zone.exclude | UNUSABLE, expected, row.created)
     for rule in zone.sets:
         names = tuple(SetName(*table, rule.name) for table in ((rule.table,) if rule.table else zone.tables))
         for name in names:
-            feeds[name] = Feed(zone.name, name, rule.holds, rule.exclude | UNUSABLE, names)
+            created = feeds[name].created if name in feeds and feeds[name].holds == rule.holds else None
+            feeds[name] = Feed(zone.name, name, rule.holds, rule.exclude | UNUSABLE, names, created)
     return tuple(feeds.values())
-
-
-def _named(zone: Zone, table: Table, suffix: str) -> SetName:
-    return SetName(*table, "%s_%s" % (zone.name, suffix))
 
 
 class Policy:
@@ -165,7 +164,8 @@ class Policy:
 
     def _bound(self, zones: Iterable[str]) -> Bound:
         feeds = (feed for zone in zones for feed in feeds_of_zone(self.zones[zone]))
-        return [(feed, self._forms[feed.set]) for feed in feeds if feed.set in self._forms]
+        bound = ((feed, self._forms[feed.set]) for feed in feeds if feed.set in self._forms)
+        return [(feed, form) for feed, form in bound if WORDS[feed.holds].fits(form)]
 
 
 def lasting(packed: Iterable[bytes]) -> Dict[bytes, int]:
@@ -188,20 +188,14 @@ def _counted(elements: List[bytes]) -> Dict[bytes, int]:
     return counts if len(counts) == len(elements) else dict(Counter(elements))
 
 
-def _of_addresses(feeds: Iterable[Tuple[Feed, Form]], addresses: Dict[bytes, int]) -> Claims:
+def _of_addresses(bound: Iterable[Binding], addresses: Dict[bytes, int]) -> Claims:
     found = []
-    for feed, form in feeds:
-        if form.type == IFNAME:
-            continue
-        width = WIDTHS[form.type]
-        kept = _kept(addresses, width, feed.exclude)
-        if not kept:
-            continue
-        if feed.holds == "addresses":
-            bits = bytes((width * 8,)) if form.interval else b""
-            found.append((feed.set, [each[:width] + bits for each in kept]))
-        elif feed.holds == "networks" and form.interval:
-            found.append((feed.set, [network(each[:width], each[-1]) + each[-1:] for each in kept]))
+    for feed, form in bound:
+        make = FROM_ADDRESSES.get(feed.holds)
+        if make is not None:
+            kept = _kept(addresses, WIDTHS[form.type], feed.exclude)
+            if kept:
+                found.append((feed.set, make(kept, form)))
     return found
 
 
@@ -219,10 +213,5 @@ def _all_kept(addresses: Dict[bytes, int], width: int, exclude: int) -> bool:
         kinds_by_flags(width == 16, flags) & exclude for flags in set(addresses.values()))
 
 
-def _of_interface(feeds: Iterable[Tuple[Feed, Form]], name: str) -> Claims:
-    found = []
-    for feed, form in feeds:
-        if feed.holds == "interfaces" and form.type == IFNAME:
-            key = name.encode("utf-8", "surrogateescape").ljust(form.width, b"\0")
-            found.append((feed.set, [key + bytes((form.width * 8,)) if form.interval else key]))
-    return found
+def _of_interface(bound: Iterable[Binding], name: str) -> Claims:
+    return [(feed.set, FROM_INTERFACE[feed.holds](name, form)) for feed, form in bound if feed.holds in FROM_INTERFACE]

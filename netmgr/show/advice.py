@@ -9,8 +9,8 @@ from typing import AbstractSet, Dict, Iterator, List, Mapping, NamedTuple, Optio
 
 from netmgr.config.schema import NOWHERE, Config, Table, Zone
 from netmgr.model.zones import Feed, feeds_of_zone
-from netmgr.values import sets
 from netmgr.values.errors import Entry, Remark
+from netmgr.values.holds import misfit
 from netmgr.values.sets import SetInfo, SetName
 from netmgr.values.text import number
 
@@ -114,7 +114,7 @@ def _about_sets(config: Config, ruleset: Ruleset) -> Iterator[Remark]:
     for zone in config.zones.values():
         for feed in feeds_of_zone(zone):
             info = ruleset.sets.get(feed.set)
-            wrong = None if info is None else sets.misfit(info, feed.holds)
+            wrong = None if info is None else misfit(info, feed.holds)
             if wrong is not None:
                 yield Remark(_place(config, zone, feed), "%s cannot be filled: %s" % (feed.set, wrong))
             elif _is_missing(feed, ruleset) and not (config.nftables.create and zone.convention and not zone.sets):

@@ -7,8 +7,8 @@ from netmgr.model.inventory import Inventory
 from netmgr.model.managed_set import ManagedSet
 from netmgr.model.model import Model
 from netmgr.sync.reconciler import Kernel, Reconciler
-from netmgr.values import sets
 from netmgr.values.events import Event
+from netmgr.values.holds import misfit
 from netmgr.values.sets import Change, SetInfo, SetName
 from netmgr.values.text import aligned
 from netmgr.wire import nft_text
@@ -80,5 +80,5 @@ def _found(model: Model, kernel: Kernel, hold: bool) -> Found:
 def _fitness(managed: ManagedSet, info: Optional[SetInfo]) -> str:
     if info is None:
         return "no such set now"
-    wrong = [reason for reason in (sets.misfit(info, feed.holds) for feed in managed.role.feeds) if reason]
+    wrong = [reason for reason in (misfit(info, feed.holds) for feed in managed.role.feeds) if reason]
     return "cannot be filled: %s" % wrong[0] if wrong else "would be filled (%s)" % info.type

@@ -25,6 +25,7 @@ from netmgr.show.answers import (
 from netmgr.sync.repairs import Repair
 from netmgr.values import addresses, sets
 from netmgr.values.addresses import local, prefixlen
+from netmgr.values.holds import ADDRESSES, WORDS
 from netmgr.values.text import number
 from netmgr.wire import nft_text
 
@@ -136,7 +137,7 @@ def _four_before_six(item: Tuple[bytes, int]) -> Tuple[int, bytes]:
 def _excluded(model: Model, zones: Tuple[str, ...], width: int) -> List[int]:
     """What each set that would take addresses of this family leaves out; without such a set, what the others do."""
     feeds = [(feed.exclude, model.sets[feed.set].seen.form) for zone in zones for feed in feeds_of_zone(model.policy.zones[zone])
-             if feed.holds != "interfaces"]
+             if WORDS[feed.holds].of == ADDRESSES]
     fitting = [exclude for exclude, form in feeds if form is not None and form.width == width and form.type != sets.IFNAME]
     missing = [exclude for exclude, form in feeds if form is None]
     return fitting or missing or [exclude for exclude, _form in feeds] or [addresses.UNUSABLE]

@@ -129,26 +129,6 @@ def form_of(info: SetInfo) -> Optional[Form]:
     return Form(info.type, interval, bool(info.flags & NFT_SET_TIMEOUT), interval and info.merges)
 
 
-def misfit(info: SetInfo, holds: str) -> Optional[str]:
-    """Why a set cannot hold addresses, networks or interfaces, in words for the user; None when it can."""
-    right = IFNAME if holds == "interfaces" else "%s or %s" % (IPV4_ADDR, IPV6_ADDR)
-    if info.flags & (NFT_SET_MAP | NFT_SET_OBJECT):
-        return "it is a map; expected a set of %s" % right
-    if info.flags & NFT_SET_ANONYMOUS:
-        return "it is a meter, which only its rule fills; expected a set of %s" % right
-    if info.flags & NFT_SET_CONSTANT:
-        return "it is constant: a set with flags constant takes no further elements"
-    if info.owned:
-        return "its table belongs to another program, and only that may change it"
-    if form_of(info) is None:
-        return "its type is not one that netmgr fills; expected %s" % right
-    if (info.type == IFNAME) != (holds == "interfaces"):
-        return "its type is %s; %s need %s" % (info.type, holds, right)
-    if holds == "networks" and not info.flags & NFT_SET_INTERVAL:
-        return "it has no ranges; networks need a set with flags interval"
-    return None
-
-
 def difference(wanted: AbstractSet[bytes], held: Contents, exclusive: bool) -> Difference:
     """Compare the whole of a set.  Foreign elements count as present, unless the set is netmgr's alone: then they go."""
     delete = {element for element in held.ours if element not in wanted}
