@@ -15,6 +15,7 @@ from netmgr.io.rtnetlink import Snapshot
 from netmgr.io.systemd import Manager
 from netmgr.model.inventory import Inventory, ThingChange
 from netmgr.model.model import Model
+from netmgr.model.refusals import Refusals
 from netmgr.sync.include_files import IncludeWriter
 from netmgr.sync.reconciler import Kernel, Reconciler
 from netmgr.sync.repairs import Repairs
@@ -54,6 +55,7 @@ class Keeper:
         self._vital: Sequence[Teller] = ()
         self._others: Sequence[Waiting] = ()
         self._share: Optional[Callable[[str, Tuple[bytes, ...]], None]] = None
+        self._refusals = Refusals()
         self._inventory = Inventory()
         self._wake: Optional[Deadline] = None
         self._audit_due: Optional[Deadline] = None
@@ -75,9 +77,11 @@ class Keeper:
         if self._holdings is not None:
             self._holdings.recount(self._inventory.things())
 
-    def containers(self, engine: str, seen: Iterable[ContainerSeen], gone: Iterable[str]) -> None:
+    def containers(self, engine: str, seen: Sequence[ContainerSeen], gone: Sequence[str]) -> None:
         """Containers of an engine that are new or other than before, and the ids of those that are gone."""
         self._changed(self._inventory.containers_changed(engine, seen, gone))
+        self._refusals.forget(engine, gone)
+        self._tell_refusals(seen)
 
     def containers_of(self, engine: str) -> List[ContainerSeen]:
         """What is known of an engine's containers."""
@@ -130,10 +134,9 @@ class Keeper:
     def switch(self, config: Config, directory: Optional[IncludeFiles]) -> None:
         """Go on with whole new objects, made of this configuration; the inventory stays, and so may the directory of the include files."""
         sets, files, before = self.model.sets, self._files, self.directory
-        for name in {engine.name for engine in self.config.docker} - {engine.name for engine in config.docker}:
-            self._inventory.containers_changed(name, (), [container.id for container in self.containers_of(name)])
         self._make(config, directory)
         self.repairs.switch(self._reconciler())
+        self._tell_refusals(self._inventory.containers.values())
         self.model.retire(sets)
         moved = directory is not before
         files.remove([name for name in sets if moved or self.model.sets[name].role.retiring])
@@ -161,6 +164,7 @@ class Keeper:
 
     def _make(self, config: Config, directory: Optional[IncludeFiles]) -> None:
         self.config, self.directory = config, directory
+        self._inventory.keep_engines({engine.name for engine in config.docker})
         self._inventory.keep_hosts({each.zone for each in config.fleet.consume} if config.fleet is not None else set())
         self.model = Model(config, self._inventory)
         self._holdings = _holdings(self.model, config)
@@ -180,6 +184,10 @@ class Keeper:
         self.model.apply(changes)
         if self._holdings is not None:
             self._holdings.apply(changes)
+
+    def _tell_refusals(self, seen: Iterable[ContainerSeen]) -> None:
+        for line in self._refusals.news(self.model.policy, seen):
+            self._log("warning", line)
 
     def _tell_others(self) -> None:
         if self._holdings is None or self._share is None or not self._holdings.changed:

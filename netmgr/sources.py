@@ -5,7 +5,7 @@ begins.  When the configuration changes, sources whose settings are the same go 
 Another kind of source is another recipe.
 """
 
-from typing import Callable, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Optional, Protocol, Sequence
+from typing import Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Protocol, Sequence
 
 from netmgr.config.schema import Config, Docker
 from netmgr.io.link_source import LinkSource
@@ -149,7 +149,7 @@ def recipes(config: Config, loop: Loop, ruleset: Ruleset, keeper: Keeper, log: L
         Recipe("netlink", None, lambda: LinkSource(loop, keeper.events, keeper.snapshot, log), vital=True),
         Recipe("nftables", (nftables.watch, nftables.poll_interval),
                lambda: watcher(loop, ruleset, nftables, keeper.repairs.changed, keeper.doubt)),
-        *(_engine(engine._replace(entry=None), loop, keeper, log) for engine in config.docker),
+        *(_engine(engine._replace(entry=None), nftables.audit_interval, loop, keeper, log) for engine in config.docker),
     ]
     if config.fleet is not None:
         found.append(Recipe("fleet", (config.fleet, nftables.on_stop), lambda: _fleet(config, loop, keeper, log),
@@ -162,9 +162,9 @@ def _fleet(config: Config, loop: Loop, keeper: Keeper, log: Log) -> Source:
     return member(config, loop, keeper, log)
 
 
-def _engine(settings: Docker, loop: Loop, keeper: Keeper, log: Log) -> Recipe:
+def _engine(settings: Docker, audit_interval: float, loop: Loop, keeper: Keeper, log: Log) -> Recipe:
     """What it takes to follow an engine is loaded only where one is followed."""
-    def changed(seen: Iterable[ContainerSeen], gone: Iterable[str]) -> None:
+    def changed(seen: Sequence[ContainerSeen], gone: Sequence[str]) -> None:
         keeper.containers(settings.name, seen, gone)
 
     def make() -> Source:
@@ -172,6 +172,6 @@ def _engine(settings: Docker, loop: Loop, keeper: Keeper, log: Log) -> Recipe:
         if settings.enabled == "false":
             return Nobody(lambda: changed((), [container.id for container in known]))
         from netmgr.io.docker_source import DockerSource
-        return DockerSource(loop, settings, known, changed, log)
+        return DockerSource(loop, settings, audit_interval, known, changed, log)
 
-    return Recipe("docker:%s" % settings.name if settings.name else "docker", settings, make)
+    return Recipe("docker:%s" % settings.name if settings.name else "docker", (settings, audit_interval), make)

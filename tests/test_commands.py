@@ -27,7 +27,8 @@ STATUS: Dict[str, Any] = {
         {"name": "eth1", "index": 3, "up": False, "zones": [], "addresses": [], "expectations": []},
         {"name": "ppp0", "index": None, "up": False, "zones": ["wan"], "addresses": [], "expectations": []}],
     "containers": [{"id": "8dfa" * 16, "name": "web-1", "zones": ["docker", "web"],
-                    "addresses": [{"network": "frontend", "address": "172.18.0.2"}, {"network": "backend", "address": "172.19.0.2"}]}],
+                    "addresses": [{"network": "frontend", "address": "172.18.0.2"}, {"network": "backend", "address": "172.19.0.2"}],
+                    "engine": None, "health": None, "reasons": [], "details": []}],
     "sets": [SET, {**SET, "name": "lan_ips", "type": None, "zone": "lan", "state": "error", "error": "it is a map"}],
     "sources": {"netlink": {"state": "ok", "overruns": 0, "resyncs": 1},
                 "nftables": {"state": "ok", "repairs": 3, "last_repair": {

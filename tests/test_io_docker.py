@@ -37,13 +37,13 @@ class World:
         self.log: List[Tuple[str, str]] = []
         self.source = self._new(FAST, {})
 
-    def make(self, timing: Timing = FAST, **settings: Any) -> DockerSource:
+    def make(self, timing: Timing = FAST, audit_interval: float = 0, **settings: Any) -> DockerSource:
         """Another source instead of the present one."""
         self.source.stop()
-        self.source = self._new(timing, settings)
+        self.source = self._new(timing, settings, audit_interval)
         return self.source
 
-    def _new(self, timing: Timing, settings: Dict[str, Any]) -> DockerSource:
+    def _new(self, timing: Timing, settings: Dict[str, Any], audit_interval: float = 0) -> DockerSource:
         known: Dict[str, ContainerSeen] = {}
 
         def changed(seen: Sequence[ContainerSeen], gone: Sequence[str]) -> None:
@@ -52,7 +52,7 @@ class World:
                 del known[each]
             self.reports.append(sorted(known.values(), key=lambda each: int(each.id, 16)))
 
-        return DockerSource(self.loop, Docker(socket=self.path)._replace(**settings), (), changed,
+        return DockerSource(self.loop, Docker(socket=self.path)._replace(**settings), audit_interval, (), changed,
                             lambda level, line: self.log.append((level, line)), timing)
 
     def until(self, predicate: Callable[[], Any]) -> None:
@@ -297,6 +297,19 @@ def test_refresh(world: World) -> None:
     world.engine.containers = [container(1)]
     world.source.refresh()
     world.until(lambda: world.running() == ["c1"])
+
+
+def test_an_audit_lists(world: World) -> None:
+    world.engine.open()
+    world.make(audit_interval=0.1).start()
+    world.engine.containers = [container(1)]
+    world.until(lambda: world.source.state == "ok" and world.running() == ["c1"])
+    world.engine.emit(event(1, "start"))
+    world.until(lambda: world.engine.count("some") == 1)
+    lists = world.engine.count("list")
+    world.engine.containers = [container(2)]
+    world.until(lambda: world.running() == ["c2"] and world.engine.count("list") > lists + 3)
+    assert world.source.warning is None
 
 
 # -- health
@@ -846,7 +859,8 @@ def _descriptors() -> int:
 
 def test_stop_from_within_a_report(world: World) -> None:
     world.engine.containers = [container(number) for number in range(1000)]
-    source = DockerSource(world.loop, Docker(socket=world.path), (), lambda _seen, _gone: source.stop(), lambda _level, _line: None, FAST)
+    settings = Docker(socket=world.path)
+    source = DockerSource(world.loop, settings, 0, (), lambda _seen, _gone: source.stop(), lambda _level, _line: None, FAST)
     world.engine.open()
     source.start()
     world.until(lambda: source.state == "disabled")

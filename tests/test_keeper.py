@@ -11,7 +11,7 @@ from netmgr.io.systemd import Manager
 from netmgr.keeper import Keeper
 from netmgr.values.events import LinkSeen
 from tests.fakekernel import FakeKernel
-from tests.workbench import WAN, configuration, named, seen
+from tests.workbench import WAN, configuration, container, named, seen
 
 REMOVE = WAN + "nftables: {on_stop: remove}\n"
 
@@ -65,3 +65,24 @@ def test_what_cannot_be_read_is_not_called_removed() -> None:
     house.keeper.doubt()
     house.keeper.stop()
     assert house.log[-1][0] == "warning" and "wan_ips" in house.log[-1][1]
+
+
+def test_what_labels_may_not_name_is_told_once_for_each_container() -> None:
+    house = House("docker: {label_zones: app*}\ninterfaces: [{name: eth0, nftables_zone: wan}]\n")
+    one = container("1", "172.18.0.2/16", label="wan, apps")
+    for _ in range(3):
+        house.keeper.containers("", [one], [])
+        house.keeper.containers("", [one._replace(name="renamed")], [])
+    assert house.log == [("warning", "the label of name-1 may not name wan (interfaces feed this zone, and label_zones does not name it)")]
+    house.keeper.containers("", [container("2", "172.18.0.3/16", label="a,b,c,\x1b,d")], ["1"])
+    assert house.log[1:] == [("warning", "the label of name-2 may not name a (the configuration does not name this zone),"
+                              " b (the configuration does not name this zone), c (the configuration does not name this zone), 2 more")]
+    house.keeper.containers("", [one], ["2"])
+    assert len(house.log) == 3 and house.log[2] == house.log[0], "it had gone"
+    house.keeper.switch(configuration("docker: {label_zones: [app*, wan]}\n"), None)
+    assert len(house.log) == 3
+    house.keeper.switch(configuration(""), None)
+    assert house.log[3] == ("warning", "the label of name-1 may not name wan (the configuration does not name this zone),"
+                            " apps (the configuration does not name this zone)")
+    house.keeper.switch(configuration("docker: [{name: other}]\n"), None)
+    assert house.keeper.containers_of("") == [] and len(house.log) == 4

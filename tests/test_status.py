@@ -53,7 +53,8 @@ def test_the_whole_of_it() -> None:
         "addresses": [{"address": "192.0.2.1/24", "flags": ["permanent"], "counts": True}],
         "expectations": []}]
     assert value["containers"] == [{
-        "id": "8dfa", "name": "name-8dfa", "zones": ["docker", "web"], "addresses": [{"network": "frontend", "address": "172.18.0.2"}]}]
+        "id": "8dfa", "name": "name-8dfa", "zones": ["docker", "web"], "addresses": [{"network": "frontend", "address": "172.18.0.2"}],
+        "engine": None, "health": None, "reasons": [], "details": []}]
     assert value["sets"][0] == {
         "family": "inet", "table": "filter", "name": "wan_ips", "type": "ipv4_addr", "zone": "wan", "holds": "addresses",
         "state": "synced", "elements": 1, "foreign": 0, "error": None, "warning": None}
@@ -62,6 +63,20 @@ def test_the_whole_of_it() -> None:
         "netlink": {"state": "ok", "overruns": 0, "resyncs": 1},
         "nftables": {"state": "ok", "repairs": 0, "last_repair": None},
         "docker": {"state": "disabled", "error": None}}
+
+
+def test_why_containers_do_not_count() -> None:
+    bench = Bench("docker: [{name: main, require_healthy: true}]\n")
+    asking = container("8dfa", label="wan,lan")._replace(engine="main", mode="host", healthy=False)
+    bench.model.apply(bench.inventory.containers_changed("main", [asking, container("9")._replace(engine="main", healthy=True)], []))
+    first, second = status(bench)["containers"]
+    assert (first["engine"], first["health"], first["reasons"]) == ("main", "unhealthy", ["unhealthy", "no_address", "no_leave"])
+    assert first["details"] == [
+        "it is not healthy", "it uses the host's network", "its label may not name wan: the configuration does not name this zone",
+        "its label may not name lan: the configuration does not name this zone"]
+    assert (second["health"], second["reasons"], second["details"]) == ("healthy", ["no_address"], ["it has no address"])
+    text = status_text(everything(bench.model, QUIET, 1, 12.34, "/etc/netmgr/config.yaml"))
+    assert "it is not healthy; it uses the host's network; and so on" in text
 
 
 def test_the_last_repair() -> None:

@@ -7,7 +7,8 @@ every `between` seconds, or more seldom where a list takes long.
 
 An engine may also say nothing before its first event, have no events, or never tell any although it seems to.  A second after the
 subscription we list anyway.  Until events are known to come (Docker says so at once, others prove it by the first one) we ask every
-`poll_interval` seconds, and when a list shows what no event has told, there is a warning.
+`poll_interval` seconds, and when a list shows what no event has told, there is a warning.  Where events come, too, a list follows every
+`audit_interval` seconds (0: never).
 
 Any failure ends all connections and begins anew, after a pause that doubles from `first_retry` to `longest_retry` (less up to half of
 it at random) and is short again once a connection has lasted.  What is known is kept for the grace time; then there are no containers
@@ -67,13 +68,13 @@ class DockerSource:
     For who looks on: `exchanges` and `deadlines` are what is under way and awaited, by name, `failures` those since it last went well.
     """
 
-    def __init__(self, loop: Loop, settings: Docker, known: Iterable[ContainerSeen], changed: Changed, log: Log,
+    def __init__(self, loop: Loop, settings: Docker, audit_interval: float, known: Iterable[ContainerSeen], changed: Changed, log: Log,
                  timing: Timing = TIMING) -> None:
         self.state = "disabled"
         self.error: Optional[str] = None
         self.warning: Optional[str] = None
         self.pending = False
-        self._loop, self._settings, self._timing = loop, settings, timing
+        self._loop, self._settings, self._audit_interval, self._timing = loop, settings, audit_interval, timing
         self._changed, self._log = changed, log
         self._name = "docker:%s" % settings.name if settings.name else "docker"
         self.exchanges: Dict[str, Exchange] = {}
@@ -86,6 +87,7 @@ class DockerSource:
         self.failures = 0
         self._connected = self._asked = self._took = self._not_before = self._noticed = 0.0
         self._surprises = 0
+        self._poll_interval = 0.0
         self._said = ""
         self._warned: FrozenSet[str] = frozenset()
 
@@ -172,6 +174,14 @@ class DockerSource:
             self._plan_confirmation()
         self.refresh()
 
+    def _plan_poll(self, interval: float) -> None:
+        """A list at the latest after so many seconds; 0: never."""
+        if interval != self._poll_interval:
+            self._cancel("poll")
+        self._poll_interval = interval
+        if interval and "poll" not in self.deadlines:
+            self._later("poll", interval, self._poll)
+
     def _poll(self) -> None:
         self._settle()
         self.refresh()
@@ -242,8 +252,7 @@ class DockerSource:
         self.state, self.error, self.pending, self._known = "ok", None, False, True
         self._say("info", "connected to %s, API %s" % (self._engine.name, self._engine.api))
         self._warn(questions, events)
-        if not events.reliable and "poll" not in self.deadlines:
-            self._later("poll", self._settings.poll_interval, self._poll)
+        self._plan_poll(self._audit_interval if events.reliable else self._settings.poll_interval)
 
     def _warn(self, questions: Questions, events: EventStream) -> None:
         """Say once what does not work, and name each container that is left out."""

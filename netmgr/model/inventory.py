@@ -92,6 +92,10 @@ class Inventory:
         self.addresses = addresses
         self.unsure = False
 
+    def keep_engines(self, names: AbstractSet[str]) -> None:
+        """Forget the containers of other engines; that is not told, for it is part of a new configuration."""
+        self.containers = {key: container for key, container in self.containers.items() if container.engine in names}
+
     def containers_of(self, engine: str) -> List[ContainerSeen]:
         """Those that this engine has told."""
         return [container for container in self.containers.values() if container.engine == engine]

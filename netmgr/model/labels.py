@@ -36,18 +36,18 @@ class Labels:
         self._fed = {zone for rule in config.interfaces for zone in rule.zones}
         self._free = {*config.zones, *((engine.zone,) if engine.zone is not None else ())} - self._fed
         self._own = engine.zone
-        self._known: Dict[str, Said] = {}
+        self.known: Dict[str, Said] = {}
 
     def said(self, labels: Iterable[Tuple[str, str]]) -> Said:
         """What these labels say."""
         value = next((value for key, value in labels if key == self._label), None)
         if value is None:
             return NOTHING
-        if value not in self._known:
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
-            self._known[value] = self._read(value)
-        return self._known[value]
+        if value not in self.known:
+            if len(self.known) >= REMEMBERED:
+                self.known.clear()
+            self.known[value] = self._read(value)
+        return self.known[value]
 
     def _read(self, value: str) -> Said:
         if len(value) > LONGEST_LABEL:

@@ -20,6 +20,9 @@ from netmgr.values.sets import WIDTHS, Form, SetName
 
 REMEMBERED = 4096       # interfaces whose zones are not worked out anew for each event; names may come and go without end
 
+NO_ADDRESS = {
+    "host": "it uses the host's network", "none": "it has no network", "container": "it uses the network of a container that is not there"}
+
 FEW = 16                # addresses that are looked at one by one, whatever a quick look at all of them would save
 
 Claims = List[Tuple[SetName, List[bytes]]]
@@ -120,15 +123,15 @@ class Policy:
         engine = self._engines.get(container.engine)
         return engine is not None and engine.require_healthy and container.healthy is False
 
-    def reasons_of_container(self, container: ContainerSeen) -> Tuple[str, ...]:
-        """Why it is in no zone, or not in all that it might be: words of the manual."""
-        found = {
-            "unhealthy": self.unhealthy(container),
-            "no_address": not container.endpoints,
-            "no_leave": bool(self.by_label(container).refused),
-            "no_zone": not self.unhealthy(container) and not self.zones_of_container(container),
-        }
-        return tuple(word for word, holds in found.items() if holds)
+    def reasons_of_container(self, container: ContainerSeen) -> Tuple[Tuple[str, str], ...]:
+        """Why it is in no zone, or not in all that it might be: words of the manual, each with what it means here."""
+        found = [("unhealthy", "it is not healthy")] if self.unhealthy(container) else []
+        if not container.endpoints:
+            found.append(("no_address", NO_ADDRESS.get(container.mode, "it has no address")))
+        found += [("no_leave", "its label may not name %s: %s" % refusal) for refusal in self.by_label(container).refused]
+        if not self.zones_of_container(container) and not self.unhealthy(container):
+            found.append(("no_zone", "it is in no zone"))
+        return tuple(found)
 
     def claims(self, thing: Thing) -> Claims:
         """The elements that the thing claims, set by set; what it claims several times comes several times."""

@@ -36,12 +36,19 @@ class Endpoint(NamedTuple):
 
 
 class Container(NamedTuple):
-    """A running container."""
+    """A running container.  `reasons` are words for why it does not count, or not for all that it asks for, `details` what they mean.
+
+    `engine` is None where the configuration gives its engine no name, `health` where no attention is paid to it or there is no check.
+    """
 
     id: str = UNKNOWN
     name: str = UNKNOWN
     zones: Tuple[str, ...] = ()
     addresses: Tuple[Endpoint, ...] = ()
+    engine: Optional[str] = None
+    health: Optional[str] = None
+    reasons: Tuple[str, ...] = ()
+    details: Tuple[str, ...] = ()
 
 
 class SetStatus(NamedTuple):

@@ -36,6 +36,7 @@ FLAG_NAMES = (
     (addresses.IFA_F_NOPREFIXROUTE, "noprefixroute"), (addresses.IFA_F_MCAUTOJOIN, "autojoin"),
     (addresses.IFA_F_STABLE_PRIVACY, "stable-privacy"),
 )
+HEALTH = {None: None, True: "healthy", False: "unhealthy"}
 
 
 class SourceStatus(NamedTuple):
@@ -158,9 +159,12 @@ def flag_names(local: bytes, flags: int) -> Tuple[str, ...]:
 
 
 def _containers(model: Model) -> Iterator[Container]:
-    for container in sorted(model.inventory.containers.values(), key=lambda each: (each.name, each.id)):
+    for container in sorted(model.inventory.containers.values(), key=lambda each: (each.name, each.key)):
         endpoints = (Endpoint(each.network, addresses.text(each.address)) for each in container.endpoints)
-        yield Container(container.id, container.name, model.policy.zones_of_container(container), tuple(endpoints))
+        reasons = model.policy.reasons_of_container(container)
+        yield Container(
+            container.id, container.name, model.policy.zones_of_container(container), tuple(endpoints), container.engine or None,
+            HEALTH[container.healthy], tuple(dict.fromkeys(word for word, _text in reasons)), tuple(text for _word, text in reasons))
 
 
 def _set(managed: ManagedSet) -> SetStatus:

@@ -11,6 +11,8 @@ from netmgr.values.text import aligned, printable
 
 Row = Tuple[str, ...]
 
+SHOWN_DETAILS = 2
+
 
 def status_text(status: Status) -> str:
     """`status` for people."""
@@ -18,7 +20,7 @@ def status_text(status: Status) -> str:
     lines = [printable("netmgr %s: %s, up %s, pid %s, %s" % head)]
     lines += _section(("INTERFACE", "STATE", "ZONES", "ADDRESS", "FLAGS"), map(_interface_rows, status.interfaces))
     lines += _section(("INTERFACE", "NOT AS EXPECTED"), map(_expectation_rows, status.interfaces))
-    lines += _section(("CONTAINER", "ID", "ZONES", "NETWORK", "ADDRESS"), map(_container_rows, status.containers))
+    lines += _section(("CONTAINER", "ID", "ZONES", "NETWORK", "ADDRESS", ""), map(_container_rows, status.containers))
     lines += _section(("SET", "TYPE", "ZONE", "HOLDS", "STATE", "ELEMENTS", "FOREIGN", "ERROR", "WARNING"), map(_set_rows, status.sets))
     lines += _section(("SOURCE", "STATE", "DETAILS"), map(_source_rows, status.sources.items()))
     return "\n".join(lines) + "\n"
@@ -54,7 +56,9 @@ def _expectation_rows(interface: Interface) -> List[Row]:
 def _container_rows(container: Container) -> List[Row]:
     addresses = [(address.network, address.address) for address in container.addresses] or [("", "")]
     first = (container.name, container.id[:12], ", ".join(container.zones) or "-")
-    return [(*(("", "", "") if number else first), *address) for number, address in enumerate(addresses)]
+    rows: List[Row] = [(*(("", "", "") if number else first), *address, "") for number, address in enumerate(addresses)]
+    rows[0] = (*rows[0][:-1], "; ".join(container.details[:SHOWN_DETAILS]) + "; and so on" * (len(container.details) > SHOWN_DETAILS))
+    return rows
 
 
 def _set_rows(entry: SetStatus) -> List[Row]:

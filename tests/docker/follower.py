@@ -26,7 +26,7 @@ class Follower:
         self.log: List[Tuple[str, str]] = []
         self.loop = Loop()
         self._known: Dict[str, ContainerSeen] = {}
-        self.source = DockerSource(self.loop, Docker(socket=engine.socket)._replace(**settings), (), self._changed,
+        self.source = DockerSource(self.loop, Docker(socket=engine.socket)._replace(**settings), 0, (), self._changed,
                                    lambda level, line: self.log.append((level, line)), timing)
         self.source.start()
 
