@@ -4,7 +4,7 @@ ARGS =
 BUILT_FROM := $(wildcard setup.py pyproject.toml csrc/*.py csrc/*.c csrc/*.h .ci/setup)
 PEERS := $(patsubst benchmarks/peers/%.c,benchmarks/.peers/%,$(wildcard benchmarks/peers/*.c))
 
-.PHONY: demo test lint schema test-pythons test-kernels test-system wheel deb bench bench-quick clean
+.PHONY: demo test lint schema test-pythons test-kernels test-system wheel deb release-check bench bench-quick clean
 
 demo: .venv/ready
 	.venv/bin/netmgr demo $(ARGS)
@@ -34,6 +34,9 @@ wheel: .venv/ready
 
 deb:
 	pkg-files/build-deb
+
+release-check: .venv/ready
+	.ci/release-check
 
 bench bench-quick: benchmarks/.venv/ready $(PEERS) .venv/engines
 	PATH="$$PATH:/usr/sbin:/sbin" benchmarks/.venv/bin/python -m benchmarks.report $(if $(filter bench-quick,$@),--quick)

@@ -11,10 +11,9 @@ from tests.system.machine import Machine
 
 
 class Build(NamedTuple):
-    """A package, and what lintian says of it: exit status (not 0 when there is an error) and text."""
+    """A package, and what lintian says of it."""
 
     package: Path
-    lintian: int
     complaints: str
 
 
@@ -38,8 +37,8 @@ def build(release: str, tmp_path_factory: pytest.TempPathFactory) -> Build:
     with Machine(roots.root(release + "-build"), boot=False) as machine:
         machine.run("DEB_BUILD_OPTIONS=nocheck /source/pkg-files/build-deb /root/deb", seconds=600)
         package = machine.run("ls /root/deb/netmgr_*.deb")
-        lintian, complaints = machine.attempt("lintian --fail-on error --allow-root --info /root/deb/*.changes")
-        return Build(machine.get(package, tmp_path_factory.mktemp(release)), lintian, complaints)
+        complaints = machine.attempt("lintian --allow-root --pedantic --info /root/deb/*.changes")[1]
+        return Build(machine.get(package, tmp_path_factory.mktemp(release)), complaints)
 
 
 @pytest.fixture
