@@ -7,11 +7,12 @@ from typing import Callable, List, Optional, Tuple, TypeVar
 from netmgr.config.schema import Config
 from netmgr.daemon import NEEDS_CAPABILITY
 from netmgr.io.configuration import load
+from netmgr.io.default_routes import read_default_routes
 from netmgr.io.nft import Nft
 from netmgr.io.rtnetlink import RequestSocket
+from netmgr.model.inventory import Inventory
 from netmgr.show import advice, differences
 from netmgr.values.errors import ConfigError, Entry, ProtocolError, Remark
-from netmgr.values.events import LinkSeen
 from netmgr.values.text import printable_lines, reason
 
 DONE, FAILED, DIFFERENT, TROUBLE = 0, 1, 1, 2
@@ -44,12 +45,19 @@ def diff(config_path: str) -> Tuple[int, str]:
         return TROUBLE, ""
     containers_unknown = _engine_is_there(config)
     try:
-        snapshot = RequestSocket().snapshot()
-        found = differences.of_a_start(config, Nft(), snapshot.links, snapshot.addresses, containers_unknown)
+        found = differences.of_a_start(config, Nft(), what_there_is(), containers_unknown)
     except (OSError, ProtocolError) as problem:
         _complain("netmgr: %s" % (NEEDS_CAPABILITY if isinstance(problem, PermissionError) else problem))
         return TROUBLE, ""
     return DIFFERENT if found.changes else DONE, differences.text(found)
+
+
+def what_there_is() -> Inventory:
+    """Links, addresses and default routes.  OSError, ProtocolError."""
+    inventory, snapshot = Inventory(), RequestSocket().snapshot()
+    inventory.replace_interfaces(snapshot.links, snapshot.addresses)
+    inventory.replace_defaults(read_default_routes())
+    return inventory
 
 
 def _read(path: str) -> Tuple[Optional[Config], List[Remark]]:
@@ -62,10 +70,10 @@ def _read(path: str) -> Tuple[Optional[Config], List[Remark]]:
 
 
 def _look(config: Config) -> advice.Seen:
-    links = _looked("interfaces", lambda: RequestSocket().snapshot().links)
+    inventory = _looked("interfaces", what_there_is)
+    interfaces = None if inventory is None else [interface for interface, _addresses in inventory.interfaces()]
     ruleset = _looked("sets", lambda: _ruleset(config, Nft()))
-    names = None if links is None else {link.name for link in links if isinstance(link, LinkSeen)}
-    return advice.Seen(names, ruleset, _engine_is_there(config), _is_unknown(config.socket_group))
+    return advice.Seen(interfaces, ruleset, _engine_is_there(config), _is_unknown(config.socket_group))
 
 
 def _looked(what: str, look: Callable[[], Result]) -> Optional[Result]:

@@ -6,7 +6,7 @@ it for a moment, and sets must never follow such a moment.
 """
 
 import time
-from typing import TYPE_CHECKING, Callable, FrozenSet, Iterable, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, AbstractSet, Callable, FrozenSet, Iterable, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
 
 from netmgr.config.schema import Config
 from netmgr.io.include_files import IncludeFiles
@@ -76,6 +76,10 @@ class Keeper:
         self.model.recount()
         if self._holdings is not None:
             self._holdings.recount(self._inventory.things())
+
+    def defaults(self, carriers: AbstractSet[int]) -> None:
+        """The interfaces over which there is a default route."""
+        self._changed(self._inventory.replace_defaults(carriers))
 
     def containers(self, engine: str, seen: Sequence[ContainerSeen], gone: Sequence[str]) -> None:
         """Containers of an engine that are new or other than before, and the ids of those that are gone."""

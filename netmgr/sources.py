@@ -145,8 +145,10 @@ class Nobody:
 def recipes(config: Config, loop: Loop, ruleset: Ruleset, keeper: Keeper, log: Log) -> List[Recipe]:
     """The sources of netmgr under this configuration, in the order in which they begin."""
     nftables = config.nftables
+    by_route = any(rule.default_route for rule in config.interfaces)
     found = [
         Recipe("netlink", None, lambda: LinkSource(loop, keeper.events, keeper.snapshot, log), vital=True),
+        *([Recipe("routes", None, lambda: _routes(loop, keeper, log), vital=True)] if by_route else []),
         Recipe("nftables", (nftables.watch, nftables.poll_interval),
                lambda: watcher(loop, ruleset, nftables, keeper.repairs.changed, keeper.doubt)),
         *(_engine(engine._replace(entry=None), nftables.audit_interval, loop, keeper, log) for engine in config.docker),
@@ -155,6 +157,12 @@ def recipes(config: Config, loop: Loop, ruleset: Ruleset, keeper: Keeper, log: L
         found.append(Recipe("fleet", (config.fleet, nftables.on_stop), lambda: _fleet(config, loop, keeper, log),
                             zones=frozenset(each.zone for each in config.fleet.consume)))
     return found
+
+
+def _routes(loop: Loop, keeper: Keeper, log: Log) -> Source:
+    """Loaded only where routes matter."""
+    from netmgr.io.route_source import RouteSource
+    return RouteSource(loop, keeper.defaults, log)
 
 
 def _fleet(config: Config, loop: Loop, keeper: Keeper, log: Log) -> Source:

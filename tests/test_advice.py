@@ -6,6 +6,7 @@ from typing import Iterable, List, Optional
 import pytest
 
 from netmgr.config.reader import parse
+from netmgr.model.inventory import Interface
 from netmgr.show import advice
 from netmgr.show.advice import Ruleset, Seen
 from netmgr.values.errors import Entry, Remark
@@ -29,7 +30,7 @@ def ruleset(*sets: str, tables: Iterable[str] = ("inet filter",)) -> Ruleset:
 
 def warned(text: str, links: Optional[Iterable[str]] = ("lo", "eth0"), there: Optional[Ruleset] = None, containers: bool = False,
            stranger: bool = False) -> List[str]:
-    seen = Seen(None if links is None else set(links), there, containers, stranger)
+    seen = Seen(None if links is None else [Interface(link) for link in links], there, containers, stranger)
     return advice.text(advice.warnings(parse(text, "c.yaml"), seen)).splitlines()
 
 
@@ -116,7 +117,7 @@ def test_sets_that_cannot_be_filled() -> None:
 
 def test_warnings_come_in_the_order_of_the_files() -> None:
     config = parse("interfaces: [{name: a}]\nzones: {x: }", "c.yaml", [("b.yaml", "interfaces: [{name: b}]")])
-    found = advice.warnings(config, Seen(set(), None, False, False))
+    found = advice.warnings(config, Seen([], None, False, False))
     assert [str(remark.entry) for remark in found] == ["c.yaml:1", "c.yaml:2", "b.yaml:1"]
 
 

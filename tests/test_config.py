@@ -190,6 +190,8 @@ ACCEPTED: List[Tuple[str, str, object]] = [
      (InterfaceRule("a", False, (), ("x", "y")), InterfaceRule("a", False, (), ("x", "y")))),
     ("interfaces:\n- &a {name: a, dhcp: on}\n- &b {name: b, nftables_zone: z}\n- <<: [*a, *b]\n", "interfaces",
      (InterfaceRule("a", True, (), ()), InterfaceRule("b", False, (), ("z",)), InterfaceRule("a", True, (), ("z",)))),
+    ("interfaces: [{group: 0, kind: vlan, master: br0, default_route: yes}, {group: uplinks}]", "interfaces",
+     (InterfaceRule(None, False, (), (), NOWHERE, 0, "vlan", "br0", True), InterfaceRule(None, False, (), (), NOWHERE, "uplinks"))),
     ("\ufeffinterfaces: [{name: ü}]", "interfaces", (InterfaceRule("ü", False, (), ()),)),
 ]
 
@@ -209,10 +211,19 @@ REJECTED: List[Tuple[str, str]] = [
     ("interfaces: {name: eth0}", "1: interfaces: expected a list of interfaces, got a mapping"),
     ("[]", "1: expected a mapping, got a list"),
     ("hello", '1: expected a mapping, got "hello"'),
-    ("interfaces:\n- eth0", '2: interfaces[0]: expected a mapping with a name, got "eth0"'),
-    ("interfaces:\n- name: a\n-", "3: interfaces[1].name: expected an interface name or a shell pattern, got nothing"),
-    ("interfaces:\n- dhcp: true", "2: interfaces[0].name: expected an interface name or a shell pattern, got nothing"),
-    ("interfaces:\n- name:", "2: interfaces[0].name: expected an interface name or a shell pattern, got nothing"),
+    ("interfaces:\n- eth0", '2: interfaces[0]: expected a mapping with a name or another condition, got "eth0"'),
+    ("interfaces:\n- name: a\n-", "3: interfaces[1]: expected a condition (name, group, kind, master or default_route), got none"),
+    ("interfaces:\n- dhcp: true", "2: interfaces[0]: expected a condition (name, group, kind, master or default_route), got none"),
+    ("interfaces:\n- name:", "2: interfaces[0]: expected a condition (name, group, kind, master or default_route), got none"),
+    ("interfaces:\n- default_route: false", "2: interfaces[0].default_route: expected true, got the boolean false"
+                                           " (to leave it open, leave it out)"),
+    ("interfaces:\n- default_route: 1", "2: interfaces[0].default_route: expected true, got 1"),
+    ("interfaces:\n- group: 4294967296",
+     "2: interfaces[0].group: expected the number or the name of a group of interfaces, got 4294967296"),
+    ("interfaces:\n- group: 010", "2: interfaces[0].group: expected the number or the name of a group of interfaces, got 010"),
+    ("interfaces:\n- kind: [vlan]", "2: interfaces[0].kind: expected a kind of interface such as wireguard, got a list"),
+    ("interfaces:\n- master: sixteen-letters-", '2: interfaces[0].master: expected the name of an interface, got "sixteen-letters-"'
+                                                " (a name has at most 15 bytes)"),
     ("interfaces:\n- name: no", "2: interfaces[0].name: expected an interface name or a shell pattern, got the boolean no"),
     ("interfaces:\n- name: a b", '2: interfaces[0].name: expected an interface name or a shell pattern, got "a b"'
                                  " (no interface has / or : or white space in its name)"),
@@ -429,7 +440,7 @@ def test_merges_that_multiply_do_not() -> None:
 
 
 def test_values_that_contain_themselves() -> None:
-    assert errors_of("interfaces: &i [*i]") == ["c.yaml:1: interfaces[0]: expected a mapping with a name, got a list"]
+    assert errors_of("interfaces: &i [*i]") == ["c.yaml:1: interfaces[0]: expected a mapping with a name or another condition, got a list"]
     assert len(errors_of("zones: &z {w: *z}")) == 1
     assert len(errors_of("&t {zones: *t}")) == 1
 

@@ -46,7 +46,7 @@ def singly(things: Iterable[Thing]) -> Iterator[object]:
     """Each address for itself, as (interface, identity, flags), and everything else as it is."""
     for thing in things:
         if isinstance(thing, Addresses):
-            yield from ((thing.interface, key, flags) for key, flags in thing.flags.items())
+            yield from ((thing.interface.name, key, flags) for key, flags in thing.flags.items())
         else:
             yield thing
 
@@ -54,9 +54,51 @@ def singly(things: Iterable[Thing]) -> Iterator[object]:
 def said(change: ThingChange) -> List[str]:
     thing, sign = change.thing, "+-"[not change.gained]
     if isinstance(thing, Addresses):
-        return ["%s%s %s %x" % (sign, thing.interface, NAMES[local(key)], flags) for key, flags in thing.flags.items()]
+        return ["%s%s %s %x" % (sign, thing.interface.name, NAMES[local(key)], flags) for key, flags in thing.flags.items()]
     assert isinstance(thing, Interface)
     return [sign + thing.name]
+
+
+BR0, IN_BR0 = LinkSeen(9, "br0", True, kind="bridge"), LinkSeen(2, "eth0", True, master=9)
+PLAIN, PORT = Interface("eth0"), Interface("eth0", master=("br0",))
+
+
+@pytest.mark.parametrize(("events", "selected"), [
+    ([ETH0, LinkSeen(2, "eth0", True, 7, "vlan", 0, ("a", "b"))], [PLAIN, Interface("eth0", ("a", "b"), 7, "vlan")]),
+    ([BR0, ETH0, IN_BR0, ETH0], [Interface("br0", kind="bridge"), PLAIN, PORT, PLAIN]),
+    ([IN_BR0, BR0], [PLAIN, Interface("br0", kind="bridge"), PORT]),
+    ([BR0, IN_BR0, LinkSeen(9, "br1", True, 0, "bridge", 0, ("big",)), LinkGone(9)],
+     [Interface("br0", kind="bridge"), PORT, Interface("br1", ("big",), kind="bridge"), PORT._replace(master=("br1", "big")), PLAIN]),
+    ([BR0, IN_BR0, LinkGone(2), BR0._replace(name="br1")], [Interface("br0", kind="bridge"), PORT, Interface("br1", kind="bridge")]),
+    ([LinkSeen(2, "eth0", True, master=2), LinkSeen(2, "eth1", True, master=2), LinkGone(2)],
+     [Interface("eth0", master=("eth0",)), Interface("eth1", master=("eth1",))]),
+])
+def test_what_selects_an_interface(events: List[Event], selected: List[Interface]) -> None:
+    inventory = Inventory()
+    changes = [change for event in events for change in inventory.apply(event)]
+    assert [change.thing for change in changes if change.gained and isinstance(change.thing, Interface)] == selected
+    there = Counter(change.thing for change in changes if change.gained and isinstance(change.thing, Interface))
+    there.subtract(change.thing for change in changes if not change.gained and isinstance(change.thing, Interface))
+    assert +there == Counter(interface for interface, _addresses in inventory.interfaces()), "changes add up"
+    again = Inventory()
+    again.replace_interfaces([LinkSeen(index, *link) for index, link in inventory.links.items()], {})
+    assert Counter(interface for interface, _addresses in again.interfaces()) == +there
+
+
+def test_default_routes_move() -> None:
+    inventory = Inventory()
+    for event in (ETH0, ADDED, LinkSeen(3, "eth1", True)):
+        inventory.apply(event)
+    first = inventory.replace_defaults({2, 77})
+    carrier = PLAIN._replace(default_route=True)
+    assert first == [ThingChange(False, PLAIN), ThingChange(False, Addresses(PLAIN, {KEY_ONE: 0x80})),
+                     ThingChange(True, carrier), ThingChange(True, Addresses(carrier, {KEY_ONE: 0x80}))]
+    assert inventory.replace_defaults({77, 2}) == []
+    moved = inventory.replace_defaults({3})
+    assert [(change.gained, change.thing.name, change.thing.default_route) for change in moved if isinstance(change.thing, Interface)] == [
+        (False, "eth0", True), (True, "eth0", False), (False, "eth1", False), (True, "eth1", True)]
+    inventory.replace_defaults({77})
+    assert inventory.apply(LinkSeen(77, "late", True))[0].thing == Interface("late", default_route=True)
 
 
 NAMES = {ONE: "192.0.2.1", TWO: "2001:db8::2"}

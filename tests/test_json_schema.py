@@ -19,6 +19,7 @@ BEYOND_A_SCHEMA = {
     "interfaces:\n- name: a\n  name: b", "zones:\n  w: {}\n  w: {}", "<<: {log_level: debug}\n<<: {log_level: error}",
     "nftables:\n  audit_interval: 0300", "nftables:\n  audit_interval: 5:00", "nftables:\n  audit_interval: .nan",
     "socket_mode: 01777", "socket_mode: 0x1b0", "docker:\n  label_zones: a-b/[", "docker:\n- name: a\n- name: b\n- name: a",
+    "interfaces:\n- group: 010", "interfaces:\n- master: sixteen-letters-",
 }
 
 

@@ -27,7 +27,7 @@ def test_the_default_configuration_asks_for_nothing() -> None:
 def test_what_it_shows_in_comments_is_right_when_uncommented() -> None:
     text = re.sub(r"^#(?=[\w ] +\S|\w)", "", DEFAULT[DEFAULT.index("\ninterfaces:"):], flags=re.MULTILINE)
     shown = reader.parse(text, "default.yaml")
-    assert [rule.pattern for rule in shown.interfaces] == ["eth0", "eth1"]
+    assert [rule.pattern for rule in shown.interfaces] == ["eth0", "eth1", None]
     default = reader.parse("", "empty.yaml")
     assert [engine._replace(entry=None, name="") for engine in shown.docker] == [*default.docker]
     assert (shown.nftables, shown.socket_mode, shown.log_level) == (default.nftables, default.socket_mode, default.log_level)

@@ -41,6 +41,15 @@ def gone(address: str, index: int = 7) -> AddressGone:
 
 FOUR = [seen("192.0.2.1/24", PERMANENT), seen("198.51.100.1/24", 0), seen("192.0.2.2/24", PERMANENT | SECONDARY)]
 
+BRIDGE = LinkSeen(9, "bridge0", False, kind="bridge")
+
+
+def card(index: int, name: str, up: bool = True, master: int = 0) -> LinkSeen:
+    """eth0 is in group 7 and has other names, too."""
+    group, altnames = (7, ("uplink0", "wan-side")) if index == 7 else (0, ())
+    return LinkSeen(index, name, up, group, "veth", master, altnames)
+
+
 EXPECTED: Dict[str, List[Event]] = {
     "tentative": [seen("2001:db8::3/64", PERMANENT | TENTATIVE), seen("2001:db8::3/64", PERMANENT)],
     "ipv4": [seen("192.0.2.1/24", PERMANENT), seen("192.0.2.2/24", PERMANENT | SECONDARY)],
@@ -49,14 +58,15 @@ EXPECTED: Dict[str, List[Event]] = {
     "ipv6-peer": [seen("2001:db8::1/128", PERMANENT | NODAD), gone("2001:db8::1/128")],
     "wide-flags": [seen("2001:db8:1::1/64", PERMANENT | NODAD | WIDE)],
     "lease": [seen("198.51.100.1/24", 0)],
-    "links": [LinkSeen(1, "lo", True), LinkSeen(7, "eth0", True), LinkSeen(8, "far0", True), LinkSeen(9, "bridge0", False)],
+    "ipv4-routes": [], "ipv6-routes": [],
+    "selected": [card(7, "eth0")._replace(altnames=()), card(7, "eth0")],
+    "links": [LinkSeen(1, "lo", True), card(7, "eth0"), card(8, "far0"), BRIDGE],
     "addresses": [seen("127.0.0.1/8", PERMANENT, 1), *FOUR, seen("::1/128", PERMANENT, 1),
                   seen("2001:db8:1::1/64", PERMANENT | NODAD | WIDE), seen("2001:db8::3/64", PERMANENT)],
-    "renamed": [LinkSeen(7, "wan0", True), *FOUR],
-    "port-leaves-bridge": [LinkSeen(7, "wan0", True), LinkSeen(7, "wan0", True), LinkSeen(9, "bridge0", False),
-                           LinkSeen(9, "bridge0", False)],
-    "down": [LinkSeen(7, "wan0", False), gone("2001:db8:1::1/64"), gone("2001:db8::3/64"), LinkSeen(8, "far0", True)],
-    "gone": [LinkSeen(8, "far0", False), *(AddressGone(*each[:4]) for each in FOUR), LinkGone(7), LinkGone(8)],
+    "renamed": [card(7, "wan0"), *FOUR],
+    "port-leaves-bridge": [card(7, "wan0", master=9), card(7, "wan0"), BRIDGE, BRIDGE],
+    "down": [card(7, "wan0", False), gone("2001:db8:1::1/64"), gone("2001:db8::3/64"), card(8, "far0")],
+    "gone": [card(8, "far0", False), *(AddressGone(*each[:4]) for each in FOUR), LinkGone(7), LinkGone(8)],
 }
 
 
@@ -134,6 +144,8 @@ def test_bytes_changed_at_random() -> None:
 @pytest.mark.parametrize(("kind", "payload"), [
     (RTM_NEWLINK, b""), (RTM_NEWLINK, bytes(15)), (RTM_DELLINK, bytes(15)),
     (RTM_NEWLINK, link(7)), (RTM_NEWLINK, link(7, attribute(4, b"eth0\0"))),
+    (RTM_NEWLINK, link(7, attribute(3, b"a"), attribute(27, b"\1"))), (RTM_NEWLINK, link(7, attribute(3, b"a"), attribute(10, bytes(8)))),
+    (RTM_NEWLINK, link(7, attribute(3, b"a"), attribute(18, b"\1"))), (RTM_NEWLINK, link(7, attribute(3, b"a"), attribute(52, bytes(3)))),
     (RTM_NEWLINK, link(7, attribute(3, b"\0"))), (RTM_NEWLINK, link(7, attribute(3, b""))),
     (RTM_NEWADDR, b""), (RTM_NEWADDR, bytes(7)), (RTM_DELADDR, bytes(7)),
     (RTM_NEWADDR, address(2, 24)), (RTM_DELADDR, address(10, 64)),
@@ -152,6 +164,10 @@ def test_nonsense(kind: int, payload: bytes) -> None:
 @pytest.mark.parametrize(("kind", "payload", "expected"), [
     (RTM_NEWLINK, link(7, attribute(3, b"eth0")), [LinkSeen(7, "eth0", True)]),
     (RTM_NEWLINK, link(7, attribute(3, b"w\xe9n\0"), flags=0x1002), [LinkSeen(7, "w\udce9n", False)]),
+    (RTM_NEWLINK, link(7, attribute(3, b"a"), attribute(27, bytes([1, 0, 0, 0])), attribute(10, bytes([9, 0, 0, 0])),
+                       attribute(0x8000 | 18, attribute(1, b"vlan\0") + attribute(2, b"data")),
+                       attribute(0x8000 | 52, attribute(53, b"b\0") + attribute(54, b"x\0") + attribute(53, b"c\xe9"))),
+     [LinkSeen(7, "a", True, 1, "vlan", 9, ("b", "c\udce9"))]),
     (RTM_NEWLINK, link(7, attribute(3, b"eth0\0"), family=7), []),
     (RTM_NEWLINK, link(7, attribute(3, b"eth0\0"), family=10), []),
     (RTM_DELLINK, link(7), [LinkGone(7)]),

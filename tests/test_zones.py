@@ -5,11 +5,12 @@ from typing import Dict, List, Optional, Set, Tuple
 import pytest
 
 from netmgr.config.reader import parse as configuration
-from netmgr.model.inventory import Addresses, Interface, Inventory, Link, Thing
+from netmgr.config.schema import with_groups
+from netmgr.model.inventory import Addresses, Interface, Inventory, Thing
 from netmgr.model.zones import FEW, REMEMBERED, Policy, feeds_of_zone, tally
 from netmgr.values import addresses
 from netmgr.values.addresses import identity, local, parse
-from netmgr.values.events import ContainerSeen, Endpoint
+from netmgr.values.events import ContainerSeen, Endpoint, LinkSeen
 from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, Form, SetName
 
 V4, V6, V4_RANGES, V6_RANGES = Form(IPV4_ADDR), Form(IPV6_ADDR), Form(IPV4_ADDR, True), Form(IPV6_ADDR, True)
@@ -31,7 +32,7 @@ def set_name(text: str) -> SetName:
 
 def address(notation: str, interface: str = "eth0", flags: int = addresses.IFA_F_PERMANENT, peer: str = "") -> Addresses:
     local, prefixlen = parse(notation)
-    return Addresses(interface, {identity(local, prefixlen, parse(peer)[0] if peer else local): flags})
+    return Addresses(Interface(interface), {identity(local, prefixlen, parse(peer)[0] if peer else local): flags})
 
 
 def claims(made: Policy, *things: Thing) -> Set[Tuple[str, str]]:
@@ -90,7 +91,33 @@ def test_what_a_set_of_each_name_and_form_takes(name: str, form: Form, expected:
     ("[{name: '*', nftables_zone: any}]", "w\udce9", ("any",)),
 ])
 def test_zones_of_an_interface(interfaces: str, name: str, expected: Tuple[str, ...]) -> None:
-    assert policy("interfaces: " + interfaces, {}).zones_of_interface(name) == expected
+    assert policy("interfaces: " + interfaces, {}).zones_of_interface(Interface(name)) == expected
+
+
+FULL = Interface("eth0", ("uplink0", "wan-side"), 7, "vlan", ("br0", "bridge-of-all"), True)
+
+
+@pytest.mark.parametrize(("conditions", "selected"), [
+    ("name: eth0", True), ("name: 'up*'", True), ("name: wan-side", True), ("name: br0", False),
+    ("group: 7", True), ("group: 8", False), ("group: uplinks", False),
+    ("kind: vlan", True), ("kind: 'v*'", False),
+    ("master: br0", True), ("master: bridge-of-all", True), ("master: 'br*'", False), ("master: eth0", False),
+    ("default_route: true", True),
+    ("name: eth0, group: 7, kind: vlan, master: br0, default_route: true", True),
+    ("name: eth1, group: 7, kind: vlan, master: br0, default_route: true", False),
+    ("name: eth0, group: 6, kind: vlan", False), ("name: eth0, kind: bridge", False), ("group: 7, master: br1", False),
+])
+def test_all_conditions_of_an_entry_must_hold(conditions: str, selected: bool) -> None:
+    made = policy("interfaces: [{%s, nftables_zone: wan}]" % conditions, {})
+    assert made.zones_of_interface(FULL) == (("wan",) if selected else ())
+    assert made.zones_of_interface(Interface("lo")) == ()
+
+
+def test_groups_have_numbers_by_their_names() -> None:
+    rules = "interfaces: [{group: uplinks, nftables_zone: wan}, {group: 9}, {group: other}]"
+    config = with_groups(configuration(rules, "test.yaml"), {"uplinks": 7})
+    assert [rule.group for rule in config.interfaces] == [7, 9, "other"]
+    assert Policy(config).zones_of_interface(FULL) == ("wan",)
 
 
 def test_an_interface_in_two_zones_and_a_set_that_two_zones_feed() -> None:
@@ -303,12 +330,13 @@ def test_counting_link_by_link_is_counting_one_by_one(exclude: str, notations: T
     made = policy("%s\nzones: {wan: {exclude: %s}}" % (WAN, exclude),
                   {"wan_ips": V4, "wan_ips6": V6, "wan_ipv6": V6_RANGES, "wan_nets": V4_RANGES, "wan_nets6": V6_RANGES, "wan_ifs": NAMES})
     there = Inventory()
-    there.links = {1: Link("eth0", True), 2: Link("eth1", True), 3: Link("eth0", True), 4: Link("eth0", False)}
     keys = [key for each in notations for key in address(each).flags]
-    there.addresses = {1: dict.fromkeys(keys, addresses.IFA_F_PERMANENT), 2: dict.fromkeys(keys, 0), 5: dict.fromkeys(keys, 0),
-                       3: dict(zip(keys, (0x80, 0, 0x81, 0xA0, 0xC0, 0x01, 0x80, 0x80, 0x40, 0x80, 0x48)))}
+    links = [LinkSeen(1, "eth0", True), LinkSeen(2, "eth1", True), LinkSeen(3, "eth0", True), LinkSeen(4, "eth0", False)]
+    there.replace_interfaces(links, {
+        1: dict.fromkeys(keys, addresses.IFA_F_PERMANENT), 2: dict.fromkeys(keys, 0), 5: dict.fromkeys(keys, 0),
+        3: dict(zip(keys, (0x80, 0, 0x81, 0xA0, 0xC0, 0x01, 0x80, 0x80, 0x40, 0x80, 0x48)))})
     singly: List[Thing] = [Interface(link.name) for link in there.links.values()]
-    singly += [Addresses(link.name, {key: flags}) for index, link in there.links.items()
+    singly += [Addresses(Interface(link.name), {key: flags}) for index, link in there.links.items()
                for key, flags in there.addresses.get(index, {}).items()]
     counted = tally(there.things(), made)
     assert counted == tally(singly, made)

@@ -4,7 +4,7 @@ A Table has the keys of one mapping with their kinds.  What is read, what is sai
 from the tables, so they cannot differ.  Everywhere `null` counts as left out, except where it means something (`or_null`).
 """
 
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, TypeVar
+from typing import Any, Callable, Dict, Iterable, Mapping, NamedTuple, Optional, Sequence, Tuple, TypeVar
 
 from netmgr.config.yaml_values import TEXT, Value, alternatives, one_of
 from netmgr.values.errors import Entry
@@ -71,6 +71,12 @@ class Fields:
             owner.problems.note(owner.node, "%s.%s" % (owner.path, key), "expected %s, got nothing" % self._table[key].expected)
         return default
 
+    def require_one_of(self, keys: Iterable[str], what: str) -> None:
+        """Note that none of these is there, if so."""
+        owner = self._owner
+        if not any(self.given(key) for key in keys) and (owner.is_mapping or owner.is_null):
+            owner.problems.note(owner.node, owner.path, "expected %s (%s), got none" % (what, alternatives(tuple(keys))))
+
     def refuse(self, key: str, complaint: str) -> None:
         """Note that this key must not be there, if it is; nothing is read of it."""
         if key in self._found:
@@ -133,9 +139,13 @@ def mapping(expected: str, name: str, convert: Callable[[str], Any], make: Calla
     return Kind(expected, read, {"type": "object", "propertyNames": names, "additionalProperties": values})
 
 
-def section(expected: str, table: Table, make: Callable[[Fields], Any], required: Sequence[str] = (), hint: str = "") -> Kind:
+def section(expected: str, table: Table, make: Callable[[Fields], Any], required: Sequence[str] = (), hint: str = "",
+            one_of: Iterable[str] = ()) -> Kind:
     """A mapping with the keys of a table."""
-    return Kind(expected, lambda value: make(Fields(value, expected, table, hint)), of_table(table, required))
+    schema = of_table(table, required)
+    if one_of:
+        schema = {**schema, "anyOf": [{"required": [key], "properties": {key: table[key].schema}} for key in one_of]}
+    return Kind(expected, lambda value: make(Fields(value, expected, table, hint)), schema)
 
 
 def of_table(table: Table, required: Sequence[str] = ()) -> Schema:

@@ -30,6 +30,7 @@ SET_NAME = {"type": "string", "pattern": r"^(\s*(%s)\s+%s\s+)?%s\s*$" % (
     "|".join(scalars.FAMILIES), scalars.IDENTIFIER, scalars.IDENTIFIER)}
 TABLE_NAME = {"type": "string", "pattern": r"^\s*(%s)\s+%s\s*$" % ("|".join(scalars.FAMILIES), scalars.IDENTIFIER)}
 ABSOLUTE = {"type": "string", "pattern": "^/"}
+GROUP = {"anyOf": [{"type": "string", "pattern": "^[^ ]+$"}, {"type": "integer", "minimum": 0, "maximum": 0xFFFFFFFF}]}
 MODE = {"anyOf": [{"type": "string", "pattern": "^(0o?)?[0-7]{1,3}$"}, {"type": "integer"}]}
 
 ZONE_NAMES = kinds.one_or_many("a zone name", scalars.zone_name, ZONE_NAME)
@@ -125,8 +126,22 @@ def _refuse_sets_in_two_files(files: List[_File], zones: Iterable[Zone]) -> None
                     problems[rule.entry.file].add(rule.entry, "expected the set in one file, got it again (it is in %s, too)" % str(first))
 
 
-INTERFACE = {
+def _true(text: str) -> bool:
+    if not flag(text):
+        raise ValueError("to leave it open, leave it out")
+    return True
+
+
+CONDITIONS = {
     "name": kinds.text("an interface name or a shell pattern", scalars.interface_pattern, {"type": "string", "pattern": r"^[^\s/:]+$"}),
+    "group": kinds.text("the number or the name of a group of interfaces", scalars.group, GROUP, (TEXT, INTEGER)),
+    "kind": kinds.text("a kind of interface such as wireguard", scalars.word),
+    "master": kinds.text("the name of an interface", scalars.interface_name, {"type": "string", "pattern": r"^[^\s/:]+$"}),
+    "default_route": kinds.text("true", _true, {"enum": [True]}, (BOOLEAN,)),
+}
+
+INTERFACE = {
+    **CONDITIONS,
     "dhcp": FLAG,
     "address": kinds.one_or_many("an address such as 192.0.2.1/24", scalars.expected_address,
                                  {"type": "string", "pattern": "^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$"}),
@@ -135,8 +150,10 @@ INTERFACE = {
 
 
 def _interface(fields: Fields) -> InterfaceRule:
-    return InterfaceRule(fields.required("name", ""), fields.read("dhcp", False), fields.each("address"),
-                         fields.each("nftables_zone"), fields.entry)
+    fields.require_one_of(CONDITIONS, "a condition")
+    return InterfaceRule(
+        fields.read("name", None), fields.read("dhcp", False), fields.each("address"), fields.each("nftables_zone"), fields.entry,
+        fields.read("group", None), fields.read("kind", None), fields.read("master", None), fields.read("default_route", False))
 
 
 SET = {
@@ -246,7 +263,8 @@ def _fleet(value: Value) -> "Optional[Fleet]":
 
 
 TOP = {
-    "interfaces": kinds.list_of("a list of interfaces", kinds.section("a mapping with a name", INTERFACE, _interface, ("name",))),
+    "interfaces": kinds.list_of("a list of interfaces", kinds.section(
+        "a mapping with a name or another condition", INTERFACE, _interface, one_of=CONDITIONS)),
     "zones": kinds.mapping("a mapping of zones", "a zone name", scalars.zone_name, _zone, ZONE_NAME,
                            {"anyOf": [kinds.of_table(ZONE), {"type": "null"}]}),
     "nftables": kinds.section("a mapping", NFTABLES, _nftables),

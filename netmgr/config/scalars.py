@@ -6,7 +6,7 @@ the kernel take; the limits are those of the kernel's fixed-size fields.
 
 import re
 from fnmatch import translate
-from typing import Optional, Tuple
+from typing import Optional, Tuple, Union
 
 from netmgr.config.convention import LONGEST_SUFFIX
 from netmgr.values import addresses
@@ -76,6 +76,22 @@ def network_pattern(text: str) -> str:
     if not text.strip() or not text.isprintable():
         raise ValueError
     return text
+
+
+def interface_name(text: str) -> str:
+    """A name that an interface can have, in which no sign means anything else."""
+    if len(text.encode()) > LONGEST_INTERFACE:
+        raise ValueError("a name has at most %d bytes" % LONGEST_INTERFACE)
+    return interface_pattern(word(text))
+
+
+def group(text: str) -> Union[int, str]:
+    """The number of a group of interfaces, or a name for one."""
+    if not text[:1].isdigit():
+        return word(text)
+    if re.fullmatch("0|[1-9][0-9]{0,9}", text) is None or int(text) > 0xFFFFFFFF:
+        raise ValueError
+    return int(text)
 
 
 def interface_pattern(text: str) -> str:

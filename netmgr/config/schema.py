@@ -4,7 +4,7 @@ What is in it can be acted on: names are what nft's grammar and the kernel take,
 tables and sets exist is not asked; they may come and go.  `entry` is where something stands in the user's files.
 """
 
-from typing import TYPE_CHECKING, Dict, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, Mapping, NamedTuple, Optional, Tuple, Union
 
 from netmgr.config import scalars
 from netmgr.values import addresses
@@ -21,13 +21,21 @@ Table = Tuple[str, str]         # its family and its name
 
 
 class InterfaceRule(NamedTuple):
-    """One entry of `interfaces`.  The addresses are expected ones, packed, each with its prefix length; None: with any."""
+    """One entry of `interfaces`: conditions, None where they are left open, and what they are for.
 
-    pattern: str
+    The addresses are expected ones, packed, each with its prefix length; None: with any.  A `group` that is no number is one that
+    nobody knows (see with_groups).
+    """
+
+    pattern: Optional[str]
     dhcp: bool
     addresses: Tuple[Tuple[bytes, Optional[int]], ...]
     zones: Tuple[str, ...]
     entry: Entry = NOWHERE
+    group: Union[int, str, None] = None
+    kind: Optional[str] = None
+    master: Optional[str] = None
+    default_route: bool = False
 
 
 class SetRule(NamedTuple):
@@ -107,6 +115,13 @@ class Config(NamedTuple):
     fleet: "Optional[Fleet]" = None
     files: Tuple[str, ...] = ()
     group_entry: Optional[Entry] = None
+
+
+def with_groups(config: Config, numbers: Mapping[str, int]) -> Config:
+    """The same with the numbers of the groups of interfaces that it names."""
+    rules = [rule._replace(group=numbers.get(rule.group, rule.group)) if isinstance(rule.group, str) else rule
+             for rule in config.interfaces]
+    return config._replace(interfaces=tuple(rules))
 
 
 def default_zone(name: str, nftables: Nftables) -> Zone:

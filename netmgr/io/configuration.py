@@ -2,18 +2,35 @@
 
 import glob
 import os
-from typing import List, Tuple
+import re
+from typing import Dict, List, Sequence, Tuple
 
 from netmgr.config.reader import parse
-from netmgr.config.schema import Config
+from netmgr.config.schema import Config, with_groups
 from netmgr.values.text import reason
 
 FOLDER = "conf.d"
+ROUTING = ("/etc/iproute2", "/usr/share/iproute2", "/usr/lib/iproute2")       # where iproute2 has its tables
+_NUMBER = re.compile("0|[1-9][0-9]{0,9}|0x[0-9a-fA-F]{1,8}")
 
 
 def load(path: str) -> Config:
     """The configuration in a file and in every *.yaml of its conf.d, by name.  OSError, ConfigError."""
-    return parse(_read(path), path, _continued(path))
+    config = parse(_read(path), path, _continued(path))
+    return with_groups(config, group_numbers()) if any(isinstance(rule.group, str) for rule in config.interfaces) else config
+
+
+def group_numbers(folders: Sequence[str] = ROUTING) -> Dict[str, int]:
+    """The groups of interfaces by their names, as ip(8) knows them: the first of the files, and what stands beside it."""
+    found: Dict[str, int] = {}
+    main = next((path for path in (os.path.join(folder, "group") for folder in folders) if os.path.exists(path)), None)
+    more = sorted(path for folder in folders for path in glob.glob(os.path.join(folder, "group.d", "*.conf")))
+    for path in ([main] if main else []) + more:
+        for line in _read(path).splitlines():
+            words = line.split("#")[0].split()
+            if len(words) == 2 and _NUMBER.fullmatch(words[0]):
+                found[words[1]] = int(words[0], 0)
+    return found
 
 
 def _continued(path: str) -> List[Tuple[str, str]]:

@@ -12,8 +12,7 @@ import socket
 import struct
 from typing import List, Optional, Tuple
 
-from netmgr._nftcodec import ffi
-from netmgr.io.socket_buffers import dropped, memory, receive_buffer, send_buffer
+from netmgr.io.socket_buffers import attach_filter, dropped, memory, receive_buffer, send_buffer
 from netmgr.values.errors import ProtocolError
 from netmgr.wire.netlink import (
     NETLINK_ADD_MEMBERSHIP,
@@ -26,7 +25,6 @@ from netmgr.wire.netlink import (
 )
 
 NETLINK_NETFILTER = 12
-SO_ATTACH_FILTER = 26
 MSG_TRUNC = 0x20                # as a plain number, for `&` with an enum is slow
 
 RECEIVE_BUFFER = 1 << 20
@@ -128,10 +126,8 @@ class Netfilter:
         port; accept.
         """
         wanted, unwanted = (int.from_bytes(struct.pack(how, number), "big") for how, number in (("=H", kind), ("=I", port)))
-        steps = ((0x28, 0, 0, 4), (0x15, 0, 2, wanted), (0x20, 0, 0, 12), (0x15, 0, 1, unwanted), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
-        program = ffi.from_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
-        filtered = struct.pack("HP", len(steps), int(ffi.cast("uintptr_t", program)))
-        self._socket.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, filtered)
+        attach_filter(self._socket, (
+            (0x28, 0, 0, 4), (0x15, 0, 2, wanted), (0x20, 0, 0, 12), (0x15, 0, 1, unwanted), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF)))
 
     def drops(self) -> int:
         """How many datagrams the kernel could not queue so far."""

@@ -1,4 +1,4 @@
-"""How much a netlink socket holds, and how much it had to drop.
+"""What a netlink socket takes in: how much it holds, how much it had to drop, and which messages are for it at all.
 
 Beyond rmem_max and wmem_max sizes are FORCEd, which takes CAP_NET_ADMIN in the initial user namespace; elsewhere the kernel gives what it
 gives.
@@ -6,10 +6,15 @@ gives.
 
 import socket
 import struct
+from typing import Sequence, Tuple
+
+from netmgr._nftcodec import ffi
 
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
 SO_MEMINFO, SK_MEMINFO_DROPS = 55, 8           # u32 each; SK_MEMINFO_RMEM_ALLOC is the first
 
+SO_ATTACH_FILTER = 26
+_STEP = struct.Struct("=HBBI")
 _MEMINFO = struct.Struct("=9I")
 
 
@@ -37,6 +42,12 @@ def dropped(info: bytes) -> int:
     """How many datagrams the kernel could not queue so far (32 bits, wraps)."""
     number: int = _MEMINFO.unpack(info)[SK_MEMINFO_DROPS]
     return number
+
+
+def attach_filter(opened: socket.socket, steps: Sequence[Tuple[int, int, int, int]]) -> None:
+    """Receive only what this program of the classic BPF lets pass: (code, jt, jf, k) each."""
+    program = ffi.from_buffer(b"".join(_STEP.pack(*step) for step in steps))
+    opened.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", len(steps), int(ffi.cast("uintptr_t", program))))
 
 
 def _set(opened: socket.socket, force: int, plain: int, size: int) -> None:

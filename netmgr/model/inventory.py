@@ -1,8 +1,9 @@
 """What there is: links, their addresses, containers; each under its key.
 
-Applying an event gives what it changed, as things gone and things gained, complete in themselves: an address comes with the name
-of its interface, so that nobody downstream has to ask what the name was before.  A rename therefore loses everything under the
-old name and gains it under the new one.  An event that changes nothing gives nothing.
+Applying an event gives what it changed, as things gone and things gained, complete in themselves: an address comes with all that
+selects its interface, so that nobody downstream has to ask what the name was before.  A rename therefore loses everything under the
+old name and gains it under the new one, and so does any other change of what an Interface says.  An event that changes nothing gives
+nothing.
 
 An address is kept as `identity`: local + peer + prefix length in one bytes object (9 or 33 long), which is small and quick to
 hash.  All that one event says of one link's addresses is one thing.  Addresses may come before their link is known; they count from
@@ -12,7 +13,7 @@ the moment that it is.
 """
 
 from itertools import chain
-from typing import AbstractSet, Dict, Iterable, Iterator, List, NamedTuple, Tuple, Union
+from typing import AbstractSet, Dict, Iterable, Iterator, List, NamedTuple, Set, Tuple, Union
 
 from netmgr.values.addresses import identity
 from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, Event, HostGone, HostSeen, LinkSeen
@@ -21,22 +22,31 @@ IPV6 = 33       # bytes in the identity of such an address
 
 
 class Link(NamedTuple):
-    """An interface under its index."""
+    """An interface under its index, as in LinkSeen."""
 
     name: str
     up: bool
+    group: int = 0
+    kind: str = ""
+    master: int = 0
+    altnames: Tuple[str, ...] = ()
 
 
 class Interface(NamedTuple):
-    """The fact that an interface of this name exists."""
+    """The fact that such an interface exists: all by which it may be selected.  `master` has the names of the one it is enslaved to."""
 
     name: str
+    altnames: Tuple[str, ...] = ()
+    group: int = 0
+    kind: str = ""
+    master: Tuple[str, ...] = ()
+    default_route: bool = False
 
 
 class Addresses(NamedTuple):
-    """The fact that the interface of this name has these addresses, each with its IFA_FLAGS.  Not to be kept: it may be a live table."""
+    """The fact that this interface has these addresses, each with its IFA_FLAGS.  Not to be kept: it may be a live table."""
 
-    interface: str
+    interface: Interface
     flags: Dict[bytes, int]
 
 
@@ -50,18 +60,18 @@ class ThingChange(NamedTuple):
     thing: Thing
 
 
-
-
-
 class Inventory:
     """The tables, changed by events and replaced by snapshots."""
 
     def __init__(self) -> None:
         self.links: Dict[int, Link] = {}
+        self.defaults: AbstractSet[int] = frozenset()
         self.addresses: Dict[int, Dict[bytes, int]] = {}
         self.containers: Dict[Tuple[str, str], ContainerSeen] = {}
         self.hosts: Dict[Tuple[str, str], HostSeen] = {}
         self.unsure = False
+        self._known: Dict[int, Interface] = {}
+        self._ports: Dict[int, Set[int]] = {}
 
     def things(self) -> Iterator[Thing]:
         """Everything that is there."""
@@ -71,8 +81,12 @@ class Inventory:
 
     def interfaces(self) -> Iterator[Tuple[Interface, Addresses]]:
         """Every interface with its addresses."""
-        for ifindex, link in self.links.items():
-            yield Interface(link.name), Addresses(link.name, self.addresses.get(ifindex, {}))
+        for ifindex, interface in self._known.items():
+            yield interface, Addresses(interface, self.addresses.get(ifindex, {}))
+
+    def interface(self, ifindex: int) -> Interface:
+        """What selects the interface with this index; KeyError when it is not known."""
+        return self._known[ifindex]
 
     def apply(self, event: Event) -> List[ThingChange]:
         """Take in one event of a link or address."""
@@ -88,9 +102,18 @@ class Inventory:
 
     def replace_interfaces(self, links: Iterable[Event], addresses: Dict[int, Dict[bytes, int]]) -> None:
         """Make links and addresses equal to a snapshot.  That is not told change by change: count anew what there is."""
-        self.links = {link.ifindex: Link(link.name, link.up) for link in links if isinstance(link, LinkSeen)}
+        self.links = {link.ifindex: Link(*link[1:]) for link in links if isinstance(link, LinkSeen)}
         self.addresses = addresses
         self.unsure = False
+        self._ports = {}
+        for ifindex, link in self.links.items():
+            self._enslave(ifindex, 0, link.master)
+        self._known = {ifindex: self._selected(ifindex) for ifindex in self.links}
+
+    def replace_defaults(self, carriers: AbstractSet[int]) -> List[ThingChange]:
+        """These are the interfaces over which there is a default route."""
+        before, self.defaults = self.defaults, carriers
+        return [change for ifindex in sorted(before ^ carriers) for change in self._reselect(ifindex)]
 
     def keep_engines(self, names: AbstractSet[str]) -> None:
         """Forget the containers of other engines; that is not told, for it is part of a new configuration."""
@@ -137,7 +160,7 @@ class Inventory:
         self.hosts = {key: seen for key, seen in self.hosts.items() if seen.zone in zones}
 
     def _addresses_changed(self, ifindex: int, changed: Dict[bytes, int]) -> List[ThingChange]:
-        known, link = self.addresses.setdefault(ifindex, {}), self.links.get(ifindex)
+        known, interface = self.addresses.setdefault(ifindex, {}), self._known.get(ifindex)
         gone: Dict[bytes, int] = {}
         gained: Dict[bytes, int] = {}
         for key, flags in changed.items():
@@ -149,27 +172,56 @@ class Inventory:
             if flags != GONE:
                 known[key] = gained[key] = flags
         changes = []
-        if gone and link is not None:
-            changes.append(ThingChange(False, Addresses(link.name, gone)))
-        if gained and link is not None:
-            changes.append(ThingChange(True, Addresses(link.name, gained)))
+        if gone and interface is not None:
+            changes.append(ThingChange(False, Addresses(interface, gone)))
+        if gained and interface is not None:
+            changes.append(ThingChange(True, Addresses(interface, gained)))
         return changes
 
     def _link_seen(self, event: LinkSeen) -> List[ThingChange]:
-        before = self.links.get(event.ifindex)
-        self.links[event.ifindex] = Link(event.name, event.up)
-        if before is not None and before.up and not event.up and any(len(key) == IPV6 for key in self.addresses.get(event.ifindex, ())):
-            self.unsure = True
-        if before is not None and before.name == event.name:
+        ifindex, link, before = event.ifindex, Link(*event[1:]), self.links.get(event.ifindex)
+        self.links[ifindex] = link
+        if before == link:
             return []
-        gone = [] if before is None else self._all_of_link(False, before.name, event.ifindex)
-        return gone + self._all_of_link(True, event.name, event.ifindex)
+        if before is not None and before.up and not link.up and any(len(key) == IPV6 for key in self.addresses.get(ifindex, ())):
+            self.unsure = True
+        self._enslave(ifindex, before.master if before is not None else 0, link.master)
+        return self._reselect(ifindex, with_ports=before is None or (before.name, before.altnames) != (link.name, link.altnames))
 
     def _link_gone(self, ifindex: int) -> List[ThingChange]:
-        link = self.links.pop(ifindex, None)
-        changes = [] if link is None else self._all_of_link(False, link.name, ifindex)
+        link, changes = self.links.pop(ifindex, None), []
+        if link is not None:
+            self._enslave(ifindex, link.master, 0)
+            changes = self._reselect(ifindex, with_ports=True)
         self.addresses.pop(ifindex, None)
         return changes
 
-    def _all_of_link(self, gained: bool, name: str, ifindex: int) -> List[ThingChange]:
-        return [ThingChange(gained, Interface(name)), ThingChange(gained, Addresses(name, self.addresses.get(ifindex, {})))]
+    def _enslave(self, ifindex: int, before: int, master: int) -> None:
+        """Keep in mind who is enslaved to whom: what selects a port has the names of its master."""
+        if before and before != master:
+            self._ports[before].discard(ifindex)
+            if not self._ports[before]:
+                del self._ports[before]
+        if master:
+            self._ports.setdefault(master, set()).add(ifindex)
+
+    def _reselect(self, ifindex: int, with_ports: bool = False) -> List[ThingChange]:
+        """What it takes that an interface, and perhaps those enslaved to it, are selected by what they are now."""
+        changes: List[ThingChange] = []
+        for each in (ifindex, *sorted(self._ports.get(ifindex, ()) if with_ports else ())):
+            before, now = self._known.pop(each, None), self._selected(each) if each in self.links else None
+            if now is not None:
+                self._known[each] = now
+            if before != now:
+                changes += [] if before is None else self._all_of(False, before, each)
+                changes += [] if now is None else self._all_of(True, now, each)
+        return changes
+
+    def _selected(self, ifindex: int) -> Interface:
+        link = self.links[ifindex]
+        master = self.links.get(link.master) if link.master else None
+        names = () if master is None else (master.name, *master.altnames)
+        return Interface(link.name, link.altnames, link.group, link.kind, names, ifindex in self.defaults)
+
+    def _all_of(self, gained: bool, interface: Interface, ifindex: int) -> List[ThingChange]:
+        return [ThingChange(gained, interface), ThingChange(gained, Addresses(interface, self.addresses.get(ifindex, {})))]

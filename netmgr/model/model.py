@@ -350,7 +350,7 @@ class Model:
     def _things_in(self, zones: Set[str]) -> Iterator[Thing]:
         """What may feed the sets of these zones."""
         for interface, addresses in self.inventory.interfaces():
-            if not zones.isdisjoint(self.policy.zones_of_interface(interface.name)):
+            if not zones.isdisjoint(self.policy.zones_of_interface(interface)):
                 yield interface
                 yield addresses
         yield from {container.key: container for zone in zones for container in self._labelled.inside(zone)}.values()

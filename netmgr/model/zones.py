@@ -13,6 +13,7 @@ from netmgr.config.schema import Config, Zone, default_zone
 from netmgr.model.elements import FROM_ADDRESSES, FROM_INTERFACE
 from netmgr.model.inventory import Addresses, Interface, Thing
 from netmgr.model.labels import NOTHING, Labels, Said
+from netmgr.model.selection import matches
 from netmgr.values.addresses import IFA_F_PERMANENT, UNUSABLE, identity, kinds, kinds_by_flags, suspicious
 from netmgr.values.events import ContainerSeen, Endpoint, HostSeen
 from netmgr.values.holds import WORDS
@@ -73,7 +74,7 @@ class Policy:
         for engine in config.docker:
             if engine.enabled != "false" and engine.zone is not None:
                 self.add_zone(engine.zone)
-        self.by_interface: Dict[str, Bound] = {}
+        self.by_interface: Dict[Interface, Bound] = {}
         self._by_zones: Dict[Tuple[str, ...], Bound] = {}
 
     def add_zone(self, name: str) -> bool:
@@ -102,9 +103,9 @@ class Policy:
         self.by_interface.clear()
         self._by_zones.clear()
 
-    def zones_of_interface(self, name: str) -> Tuple[str, ...]:
-        """The zones that an interface of this name is in: those of all entries that match it."""
-        found = [zone for rule in self._config.interfaces if fnmatchcase(name, rule.pattern) for zone in rule.zones]
+    def zones_of_interface(self, interface: Interface) -> Tuple[str, ...]:
+        """The zones that an interface is in: those of all entries that match it."""
+        found = [zone for rule in self._config.interfaces if matches(rule, interface) for zone in rule.zones]
         return tuple(dict.fromkeys(found))
 
     def zones_of_container(self, container: ContainerSeen, network_name: Optional[str] = None) -> Tuple[str, ...]:
@@ -138,7 +139,7 @@ class Policy:
         if isinstance(thing, Addresses):
             return _of_addresses(self.by_interface.get(thing.interface) or self._feeds(thing.interface), thing.flags)
         if isinstance(thing, Interface):
-            return _of_interface(self._feeds(thing.name), thing.name)
+            return _of_interface(self._feeds(thing), thing.name)
         if isinstance(thing, HostSeen):
             return _of_addresses(self._bound((thing.zone,)), lasting(thing.addresses))
         return [claim for endpoint in thing.endpoints for claim in self._of_endpoint(thing, endpoint)]
@@ -156,7 +157,7 @@ class Policy:
         feeds = self._bound(self.zones_of_container(container, endpoint.network))
         return _of_addresses(feeds, {identity(endpoint.address, endpoint.prefixlen, endpoint.address): IFA_F_PERMANENT})
 
-    def _feeds(self, interface: str) -> Bound:
+    def _feeds(self, interface: Interface) -> Bound:
         feeds = self.by_interface.get(interface)
         if feeds is None:
             if len(self.by_interface) >= REMEMBERED:

@@ -4,10 +4,11 @@ They compare the configuration with what is there just now.  Interfaces and sets
 """
 
 import re
-from fnmatch import fnmatchcase
 from typing import AbstractSet, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
-from netmgr.config.schema import NOWHERE, Config, Table, Zone
+from netmgr.config.schema import NOWHERE, Config, InterfaceRule, Table, Zone
+from netmgr.model.inventory import Interface
+from netmgr.model.selection import is_one_name, matches
 from netmgr.model.zones import Feed, feeds_of_zone
 from netmgr.values.errors import Entry, Remark
 from netmgr.values.holds import misfit
@@ -35,7 +36,7 @@ class Ruleset(NamedTuple):
 class Seen(NamedTuple):
     """What was looked at, None where that was not possible.  `stranger`: nobody knows the socket's group."""
 
-    links: Optional[AbstractSet[str]]
+    interfaces: Optional[Sequence[Interface]]
     ruleset: Optional[Ruleset]
     containers: bool
     stranger: bool
@@ -72,15 +73,22 @@ def summary(path: str, errors: int, found: int) -> str:
 
 def _about_interfaces(config: Config, seen: Seen) -> Iterator[Remark]:
     for rule in config.interfaces:
-        links = seen.links or ()
-        if any(fnmatchcase(name, rule.pattern) for name in links):
-            continue
-        odd = next((advice for pattern, advice in ODD_PATTERNS if re.match(pattern, rule.pattern)), None)
-        if odd is not None:
+        by_name = InterfaceRule(rule.pattern, False, (), ())
+        odd = next((advice for pattern, advice in ODD_PATTERNS if rule.pattern and re.match(pattern, rule.pattern)), None)
+        if odd is not None and not any(matches(by_name, each) for each in seen.interfaces or ()):
             yield _at(rule.entry, "name", 'is "%s" meant? %s' % (rule.pattern, odd))
-        elif seen.links is not None:
-            yield _at(rule.entry, "name", 'there is no interface "%s" now' % rule.pattern if not re.search(r"[*?[]", rule.pattern)
-                      else 'no interface that is there matches "%s"' % rule.pattern)
+        elif isinstance(rule.group, str):
+            yield _at(rule.entry, "group", 'there is no group "%s" of interfaces' % rule.group)
+        elif seen.interfaces is not None and not any(matches(rule, each) for each in seen.interfaces):
+            yield _nobody(rule)
+
+
+def _nobody(rule: InterfaceRule) -> Remark:
+    """An entry that is about no interface that is there."""
+    if rule.pattern is None or (rule.group, rule.kind, rule.master, rule.default_route) != (None, None, None, False):
+        return Remark(rule.entry, "there is no such interface now")
+    return _at(rule.entry, "name", 'there is no interface "%s" now' % rule.pattern if is_one_name(rule.pattern)
+               else 'no interface that is there matches "%s"' % rule.pattern)
 
 
 def _about_zones(config: Config, seen: Seen) -> Iterator[Remark]:

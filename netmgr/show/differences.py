@@ -1,13 +1,12 @@
 """What netmgr would do, without doing it: what `netmgr check` and `netmgr diff` show."""
 
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 from netmgr.config.schema import Config
 from netmgr.model.inventory import Inventory
 from netmgr.model.managed_set import ManagedSet
 from netmgr.model.model import Model
 from netmgr.sync.reconciler import Kernel, Reconciler
-from netmgr.values.events import Event
 from netmgr.values.holds import misfit
 from netmgr.values.sets import Change, SetInfo, SetName
 from netmgr.values.text import aligned
@@ -40,10 +39,8 @@ def check_text(config: Config, inspect: Optional[Inspect]) -> str:
     return "".join("%s\n" % line for line in aligned(rows))
 
 
-def of_a_start(config: Config, kernel: Kernel, links: List[Event], addresses: Dict[int, Dict[bytes, int]], hold: bool) -> Found:
+def of_a_start(config: Config, kernel: Kernel, inventory: Inventory, hold: bool) -> Found:
     """What a daemon would send that starts now.  `hold`: there may be containers that are not known."""
-    inventory = Inventory()
-    inventory.replace_interfaces(links, addresses)
     return _found(Model(config, inventory), kernel, hold)
 
 

@@ -1,13 +1,13 @@
 """The state of everything as one value, and every set with its elements."""
 
-from fnmatch import fnmatchcase
-from typing import AbstractSet, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import AbstractSet, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from netmgr import __version__
 from netmgr.config.schema import InterfaceRule
-from netmgr.model.inventory import Link
+from netmgr.model import inventory
 from netmgr.model.managed_set import MISSING, ManagedSet
 from netmgr.model.model import Model
+from netmgr.model.selection import is_one_name, matches
 from netmgr.model.zones import feeds_of_zone
 from netmgr.show.answers import (
     Address,
@@ -111,24 +111,26 @@ def _may_be_leased(address: bytes, rule: InterfaceRule) -> bool:
 
 
 def _interfaces(model: Model) -> Iterator[Interface]:
-    present = sorted(model.inventory.links.items())
-    for index, link in present:
-        if any(fnmatchcase(link.name, rule.pattern) for rule in model.config.interfaces):
-            yield _interface(model, index, link)
-    names = {link.name for _index, link in present}
+    names: Set[str] = set()
+    for index, link in sorted(model.inventory.links.items()):
+        selected = model.inventory.interface(index)
+        names.update((selected.name, *selected.altnames))
+        if any(matches(rule, selected) for rule in model.config.interfaces):
+            yield _interface(model, index, link.up, selected)
     for name in dict.fromkeys(rule.pattern for rule in model.config.interfaces):
-        if name not in names and not any(character in name for character in "*?["):
-            yield _interface(model, None, Link(name, False))
+        if name is not None and is_one_name(name) and name not in names:
+            yield _interface(model, None, False, inventory.Interface(name))
 
 
-def _interface(model: Model, index: Optional[int], link: Link) -> Interface:
+def _interface(model: Model, index: Optional[int], up: bool, selected: inventory.Interface) -> Interface:
+    """One that is there, or one without an index that is not, and of which no more than its name is known."""
     held = {} if index is None else model.inventory.addresses.get(index, {})
-    rules = [rule for rule in model.config.interfaces if fnmatchcase(link.name, rule.pattern)]
-    zones = model.policy.zones_of_interface(link.name)
+    rules = [rule for rule in model.config.interfaces if matches(rule, selected)]
+    zones = model.policy.zones_of_interface(selected)
     expectations = dict.fromkeys(each for rule in rules for each in broken_expectations(rule, held))
     excluded = {width: _excluded(model, zones, width) for width in (4, 16)}
     shown_addresses = (_address(key, flags, excluded[len(key) >> 1]) for key, flags in sorted(held.items(), key=_four_before_six))
-    return Interface(link.name, index, link.up, zones, tuple(shown_addresses), tuple(expectations))
+    return Interface(selected.name, index, up, zones, tuple(shown_addresses), tuple(expectations))
 
 
 def _four_before_six(item: Tuple[bytes, int]) -> Tuple[int, bytes]:

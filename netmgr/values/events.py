@@ -10,11 +10,18 @@ GONE = -1
 
 
 class LinkSeen(NamedTuple):
-    """An interface as the kernel has it now; the name is a property that may change, the ifindex is the identity."""
+    """An interface as the kernel has it now; the name is a property that may change, the ifindex is the identity.
+
+    `kind` is IFLA_INFO_KIND, "" for hardware; `master` is the ifindex of the bridge, VRF or bond that it is enslaved to, or 0.
+    """
 
     ifindex: int
     name: str
     up: bool
+    group: int = 0
+    kind: str = ""
+    master: int = 0
+    altnames: Tuple[str, ...] = ()
 
 
 class LinkGone(NamedTuple):

@@ -12,7 +12,7 @@ views into the buffer that was given.
 """
 
 import struct
-from typing import Dict, Iterator, NamedTuple, Union
+from typing import Dict, Iterator, List, NamedTuple, Tuple, Union
 
 from netmgr.values.errors import ProtocolError
 
@@ -87,14 +87,19 @@ def messages(buffer: Buffer) -> Iterator[Message]:
 
 def attributes(payload: Buffer) -> Dict[int, memoryview]:
     """Attribute type -> value; of a repeated type the last.  The nested and byte-order bits of the type are masked off."""
+    return dict(attribute_list(payload))
+
+
+def attribute_list(payload: Buffer) -> List[Tuple[int, memoryview]]:
+    """The same, in their order and each as often as it comes."""
     view = memoryview(payload)
-    found: Dict[int, memoryview] = {}
+    found: List[Tuple[int, memoryview]] = []
     position, end = 0, len(view)
     while end - position >= ATTRIBUTE.size:
         length, kind = ATTRIBUTE.unpack_from(view, position)
         if length < ATTRIBUTE.size or length > end - position:
             raise ProtocolError("netlink: an attribute claims %d bytes of %d" % (length, end - position))
-        found[kind & NLA_TYPE_MASK] = view[position + ATTRIBUTE.size:position + length]
+        found.append((kind & NLA_TYPE_MASK, view[position + ATTRIBUTE.size:position + length]))
         position += (length + 3) & ~3
     if position < end:
         raise ProtocolError("netlink: %d bytes where an attribute header should be" % (end - position))

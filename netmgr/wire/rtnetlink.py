@@ -19,7 +19,7 @@ from typing import Callable, Dict, Iterator, NamedTuple, Optional
 
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import AddressGone, AddressSeen, Event, LinkGone, LinkSeen
-from netmgr.wire.netlink import NLM_F_DUMP, Buffer, Message, attribute, attributes, messages, request
+from netmgr.wire.netlink import NLM_F_DUMP, Buffer, Message, attribute, attribute_list, attributes, messages, request
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
@@ -29,13 +29,15 @@ GROUPS = (RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR)
 
 AF_UNSPEC = 0
 IFF_UP = 0x1
-IFLA_IFNAME, IFLA_EXT_MASK = 3, 29
+IFLA_IFNAME, IFLA_MASTER, IFLA_LINKINFO, IFLA_GROUP, IFLA_EXT_MASK, IFLA_PROP_LIST, IFLA_ALT_IFNAME = 3, 10, 18, 27, 29, 52, 53
+IFLA_INFO_KIND = 1
 RTEXT_FILTER_SKIP_STATS = 8
 IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS = 1, 2, 8
 
 _IFINFOMSG = struct.Struct("=BxHiII")
 _IFADDRMSG = struct.Struct("=BBBBI")
 _UINT = struct.Struct("=I")
+_NOTHING = memoryview(b"")
 
 _WIDTHS = {2: 4, 10: 16}
 
@@ -78,10 +80,25 @@ def _link_seen(payload: memoryview) -> Optional[Event]:
     family, _type, index, flags, _change = _ifinfomsg(payload)
     if family != AF_UNSPEC:
         return None
-    name = bytes(attributes(payload[_IFINFOMSG.size:]).get(IFLA_IFNAME, b"")).split(b"\0", 1)[0]
+    found = attributes(payload[_IFINFOMSG.size:])
+    name = _name(found.get(IFLA_IFNAME, _NOTHING))
     if not name:
         raise ProtocolError("rtnetlink: link %d has no name" % index)
-    return LinkSeen(index, name.decode("utf-8", "surrogateescape"), bool(flags & IFF_UP))
+    kind = _name(attributes(found.get(IFLA_LINKINFO, _NOTHING)).get(IFLA_INFO_KIND, _NOTHING))
+    altnames = tuple(_name(value) for which, value in attribute_list(found.get(IFLA_PROP_LIST, _NOTHING)) if which == IFLA_ALT_IFNAME)
+    return LinkSeen(index, name, bool(flags & IFF_UP), _number(found, IFLA_GROUP), kind, _number(found, IFLA_MASTER), altnames)
+
+
+def _name(value: memoryview) -> str:
+    return bytes(value).split(b"\0", 1)[0].decode("utf-8", "surrogateescape")
+
+
+def _number(found: Dict[int, memoryview], kind: int) -> int:
+    """A number of 32 bits, 0 where there is none."""
+    value = found.get(kind)
+    if value is not None and len(value) != _UINT.size:
+        raise ProtocolError("rtnetlink: attribute %d of a link is %d bytes long" % (kind, len(value)))
+    return 0 if value is None else int(_UINT.unpack(value)[0])
 
 
 def _link_gone(payload: memoryview) -> Optional[Event]:

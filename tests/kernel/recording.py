@@ -11,7 +11,7 @@ import socket
 from typing import Iterator, List, Tuple
 
 from netmgr.values.events import AddressSeen
-from netmgr.wire import rtnetlink
+from netmgr.wire import routes, rtnetlink
 from netmgr.wire.netlink import NETLINK_ADD_MEMBERSHIP, NLMSG_DONE, SOL_NETLINK, messages
 from tests.kernel.lab import Lab
 from tests.waiting import eventually
@@ -27,11 +27,20 @@ SCENES: Tuple[Tuple[str, Tuple[str, ...]], ...] = (
     ("ipv6-peer", ("ip addr add 2001:db8::1 peer 2001:db8::2/128 dev eth0 nodad", "ip addr del 2001:db8::1 peer 2001:db8::2/128 dev eth0")),
     ("wide-flags", ("ip addr add 2001:db8:1::1/64 dev eth0 nodad noprefixroute mngtmpaddr",)),
     ("lease", ("ip addr add 198.51.100.1/24 dev eth0 valid_lft 3600 preferred_lft 1800",)),
+    ("selected", ("ip link set eth0 group 7", "ip link property add dev eth0 altname uplink0 altname wan-side")),
     ("renamed", ("ip link set eth0 name wan0",)),
     ("", ("ip link set wan0 master bridge0",)),
     ("port-leaves-bridge", ("ip link set wan0 nomaster",)),
     ("down", ("ip link set wan0 down",)),
     ("gone", ("ip link del wan0",)),
+)
+
+
+ROUTES = (
+    "ip route add default via 192.0.2.254", "ip route add default metric 9 nexthop via 192.0.2.253 nexthop dev far0",
+    "ip route add unreachable default metric 77", "ip route add default dev far0 table 77", "ip route add 0.0.0.0/8 dev far0",
+    "ip route add 198.18.0.0/15 dev far0",
+    "ip -6 route add default dev eth0 metric 5", "ip -6 route add 2001:db8:77::/48 dev far0", "ip -6 route add default dev far0 metric 7",
 )
 
 
@@ -89,6 +98,11 @@ def scenes(lab: Lab) -> Iterator[Tuple[str, Tuple[str, ...], bytes]]:
             if name == "renamed":
                 yield "links", ("RTM_GETLINK",), dumped(rtnetlink.dump_links(1))
                 yield "addresses", ("RTM_GETADDR",), dumped(rtnetlink.dump_addresses(1))
+            if name == "selected":
+                for command in ROUTES:
+                    lab.run(command)
+                yield "ipv4-routes", ROUTES, dumped(routes.dump(1, routes.AF_INET))
+                yield "ipv6-routes", ("the same",), dumped(routes.dump(1, routes.AF_INET6))
             listener.heard()
             for command in commands:
                 lab.run(command)

@@ -1,0 +1,143 @@
+"""The source of default routes: which interfaces carry one, told anew whenever that may have changed.
+
+Every event is only a hint, and so is every event of a link: with a link that goes down its IPv4 routes go without a word, and a hop of
+several is dead.  After a hint everything is read again.  That takes a fraction of a millisecond, unless there are very many IPv6 routes;
+then it is done in pieces, and not all the time (see netmgr.values.pace).
+"""
+
+import socket
+from typing import AbstractSet, Callable, Optional
+
+from netmgr.io.default_routes import KERNEL, DefaultRoutes
+from netmgr.io.loop import Deadline, Loop
+from netmgr.io.socket_buffers import attach_filter, receive_buffer
+from netmgr.values.errors import ProtocolError
+from netmgr.values.pace import Pace
+from netmgr.values.text import Log
+from netmgr.wire import routes
+from netmgr.wire.netlink import NETLINK_ADD_MEMBERSHIP, SOL_NETLINK
+from netmgr.wire.rtnetlink import RTNLGRP_LINK
+
+HINT_BUFFER = 1 << 20
+HINT_SIZE = 64          # of a hint nobody reads more
+PIECE_SECONDS = 0.002
+RETRY = 1.0
+REST = 10               # times what a reading took
+
+
+class RouteSource:
+    """Calls told(interfaces) on the loop.  `pending` until that is known for the first time.  Making one may fail: OSError."""
+
+    def __init__(self, loop: Loop, told: Callable[[AbstractSet[int]], None], log: Log) -> None:
+        self.state = "connecting"
+        self.error: Optional[str] = None
+        self.pending = True
+        self.facts = {"resyncs": 0}
+        self._loop, self._told, self._log = loop, told, log
+        self._pace = Pace(REST)
+        self._begun = 0.0
+        self._due = True
+        self._next: Optional[Deadline] = None
+        self._reading: Optional[DefaultRoutes] = None
+        self._hints = _hints()
+
+    def start(self) -> None:
+        """Read what there is, and what happens from now on."""
+        self._loop.watch(self._hints.fileno(), self._hinted)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read all of it now, for an answer is due that must reflect it."""
+        self._drain()
+        self._abandon()
+        self._begin()
+        while self._reading is not None:
+            self._read(lambda: False)
+
+    def stop(self) -> None:
+        """Give the sockets back."""
+        self._abandon()
+        self._loop.unwatch(self._hints.fileno())
+        self._hints.close()
+
+    def _hinted(self, _ready: int) -> None:
+        self._drain()
+        self._due = True
+        if self._reading is None and self._next is None:
+            self._when_rested()
+
+    def _drain(self) -> None:
+        """An overrun is a hint like any other."""
+        while True:
+            try:
+                self._hints.recv(HINT_SIZE)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue
+
+    def _when_rested(self) -> None:
+        now = self._loop.now()
+        if now < self._pace.ready_at:
+            self._next = self._loop.call_at(self._pace.ready_at, self._begin)
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._next, self._due, self._begun = None, False, self._loop.now()
+        self._reading = DefaultRoutes()
+        self._read_piece()
+
+    def _read_piece(self) -> None:
+        self._next = None
+        end = self._loop.now() + PIECE_SECONDS
+        self._read(lambda: self._loop.now() >= end)
+        if self._reading is not None:
+            self._next = self._loop.call_later(0, self._read_piece)
+        elif self._due:
+            self._when_rested()
+
+    def _read(self, is_over: Callable[[], bool]) -> None:
+        assert self._reading is not None
+        try:
+            carriers = self._reading.step(is_over)
+        except (OSError, ProtocolError) as problem:
+            self._failed(problem)
+            return
+        if carriers is not None:
+            self._abandon()
+            self._pace.spent(self._begun, self._loop.now())
+            self.state, self.error, self.pending = "ok", None, False
+            self.facts["resyncs"] += 1
+            self._told(carriers)
+
+    def _failed(self, problem: Exception) -> None:
+        if self.state != "error":
+            self._log("error", "routes: they cannot be read: %s" % problem)
+        self.state, self.error = "error", str(problem)
+        self._abandon()
+        self._next = self._loop.call_later(RETRY, self._begin)
+
+    def _abandon(self) -> None:
+        if self._reading is not None:
+            self._reading.close()
+            self._reading = None
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+
+
+def _hints() -> socket.socket:
+    """A socket on which something comes when a default route, a next hop or a link may have changed."""
+    hints = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
+    try:
+        receive_buffer(hints, HINT_BUFFER)
+        attach_filter(hints, routes.filter_steps())
+        hints.bind((0, 0))
+        hints.connect(KERNEL)
+        for group in (RTNLGRP_LINK, *routes.GROUPS):
+            hints.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
+    except OSError:
+        hints.close()
+        raise
+    return hints
