@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import Callable, List, Optional, Tuple, TypeVar
+from typing import Callable, Generator, List, Optional, Tuple, TypeVar
 
 from netmgr.config.schema import Config
 from netmgr.daemon import NEEDS_CAPABILITY
@@ -13,6 +13,8 @@ from netmgr.io.rtnetlink import RequestSocket
 from netmgr.model.inventory import Inventory
 from netmgr.show import advice, differences
 from netmgr.values.errors import ConfigError, Entry, ProtocolError, Remark
+from netmgr.values.outcomes import Reading
+from netmgr.values.sets import SetInfo
 from netmgr.values.text import printable_lines, reason
 
 DONE, FAILED, DIFFERENT, TROUBLE = 0, 1, 1, 2
@@ -45,7 +47,7 @@ def diff(config_path: str) -> Tuple[int, str]:
         return TROUBLE, ""
     containers_unknown = _engine_is_there(config)
     try:
-        found = differences.of_a_start(config, Nft(), what_there_is(), containers_unknown)
+        found = differences.of_a_start(config, _Patient(Nft()), what_there_is(), containers_unknown)
     except (OSError, ProtocolError) as problem:
         _complain("netmgr: %s" % (NEEDS_CAPABILITY if isinstance(problem, PermissionError) else problem))
         return TROUBLE, ""
@@ -58,6 +60,19 @@ def what_there_is() -> Inventory:
     inventory.replace_interfaces(snapshot.links, snapshot.addresses)
     inventory.replace_defaults(read_default_routes())
     return inventory
+
+
+class _Patient:
+    """A kernel of whose sets a reading is repeated until it is verified: nothing else is kept waiting here."""
+
+    def __init__(self, nft: Nft) -> None:
+        self._nft = nft
+        self.generation, self.inspect, self.commit = nft.generation, nft.inspect, nft.commit
+
+    def reading(self, info: SetInfo) -> Generator[None, None, Reading]:
+        """In no pieces."""
+        yield from ()
+        return self._nft.read(info)
 
 
 def _read(path: str) -> Tuple[Optional[Config], List[Remark]]:

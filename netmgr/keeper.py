@@ -116,7 +116,7 @@ class Keeper:
         changes = self.repairs.settle()
         self._finish()
         self._tell_others()
-        if self._ready is not None:
+        if self._ready is not None and self.repairs.reconciler.complete:
             ready, self._ready = self._ready, None
             ready()
         return changes
@@ -156,7 +156,7 @@ class Keeper:
             return
         names = list(self.model.sets)
         self.model.retire_all()
-        self.repairs.settle()
+        self.repairs.settle(in_slices=False)
         self._files.remove(names)
         left = ["%s (%s)" % (name, managed.error or "it could not be read") for name, managed in self.model.sets.items()]
         if left:
@@ -213,7 +213,6 @@ class Keeper:
         if not any(source.pending for source in self._vital):
             self.repairs.audit()
             self._files.doubt(self.model)
-            self._finish()
         self._plan_audit()
 
     def _finish(self) -> None:

@@ -8,7 +8,7 @@ tests/kernel/test_fakekernel.py holds all of this against the real kernel.
 """
 
 import errno
-from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Callable, Dict, Generator, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from netmgr.values import sets
 from netmgr.values.outcomes import OVERTAKEN, Fault, Outcome, Reading
@@ -70,6 +70,7 @@ class FakeKernel:
         self.after_commit: List[Callable[[Outcome], Outcome]] = []  # what becomes of the answer
         self.commits: List[Sequence[Change]] = []
         self.reads: List[SetName] = []
+        self.pieces = 0                                             # in which a set is read, before the one that gives everything
         self.commits_so_far = 1
         self._handles = 0
 
@@ -83,6 +84,11 @@ class FakeKernel:
         if found is None:
             return None
         return found.info._replace(elements=found.count() if self.counts_elements else None)
+
+    def reading(self, info: SetInfo) -> Generator[None, None, Reading]:
+        for _piece in range(self.pieces):
+            yield
+        return self.read(info)
 
     def read(self, info: SetInfo) -> Reading:
         if self.before_read:

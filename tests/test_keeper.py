@@ -11,7 +11,7 @@ from netmgr.io.systemd import Manager
 from netmgr.keeper import Keeper
 from netmgr.values.events import LinkSeen
 from tests.fakekernel import FakeKernel
-from tests.workbench import WAN, configuration, container, named, seen
+from tests.workbench import WAN, configuration, container, key, named, seen
 
 REMOVE = WAN + "nftables: {on_stop: remove}\n"
 
@@ -59,10 +59,9 @@ def test_the_last_line_does_not_promise_what_failed() -> None:
 
 def test_what_cannot_be_read_is_not_called_removed() -> None:
     house = House(REMOVE)
-    house.kernel.make(named("wan_ips"), "ipv4_addr")
-    house.settle()
+    house.kernel.make(named("wan_ips"), "ipv4_addr", ours=[key("192.0.2.1")])
     house.kernel.unreadable[named("wan_ips")] = OSError(errno.EIO, "no answer")
-    house.keeper.doubt()
+    house.settle()
     house.keeper.stop()
     assert house.log[-1][0] == "warning" and "wan_ips" in house.log[-1][1]
 

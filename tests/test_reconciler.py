@@ -6,7 +6,7 @@ from typing import Callable, Dict, List, Optional
 
 import pytest
 
-from netmgr.sync.reconciler import summary
+from netmgr.sync.reconciler import never, summary
 from netmgr.values.errors import ProtocolError
 from netmgr.values.outcomes import Fault, Outcome
 from netmgr.values.sets import IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, Change, ChangeElements, Form, SetInfo, SetName
@@ -379,7 +379,7 @@ def test_random_trouble_is_bounded_and_over_when_it_is_over(seed: int) -> None:
 
 def reads_of_a_quick_look(bench: Bench) -> List[str]:
     bench.kernel.reads.clear()
-    bench.reconciler.survey(sorted(bench.model.sets), 0.0, thorough=False)
+    bench.reconciler.survey.look(sorted(bench.model.sets), False, 0.0, never)
     return [name.name for name in bench.kernel.reads]
 
 

@@ -8,7 +8,7 @@ from netmgr.config.schema import Config
 from netmgr.model.inventory import Inventory, ThingChange
 from netmgr.model.managed_set import ManagedSet
 from netmgr.model.model import Model
-from netmgr.sync.reconciler import Reconciler
+from netmgr.sync.reconciler import Reconciler, never
 from netmgr.values import sets
 from netmgr.values.addresses import IFA_F_PERMANENT, parse
 from netmgr.values.events import AddressGone, AddressSeen, ContainerSeen, Endpoint, LinkSeen
@@ -94,7 +94,7 @@ class Bench:
                                 keys(ours), keys(foreign), keys(expiring))
 
     def look(self, now: float = 0.0) -> None:
-        self.reconciler.survey(sorted(self.model.sets), now)
+        self.reconciler.survey.look(sorted(self.model.sets), True, now, never)
 
     def settle(self, now: float = 0.0) -> List[Change]:
         return self.reconciler.reconcile(now)

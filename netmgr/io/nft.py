@@ -1,18 +1,21 @@
-"""nf_tables at the kernel: requests and transactions on one socket, notifications of commits on another.
+"""nf_tables at the kernel: requests and transactions on one socket, dumps of sets on another, notifications of commits on a third.
 
-Both sockets stay open for life (see netfilter.py).  The notifications are filtered down to NFT_MSG_NEWGEN, of which each commit sends
+All stay open for life (see nft_socket.py).  A dump goes on within each receive, and while it does, its socket can do nothing else: with
+one of its own a long dump can be taken in pieces, and transactions happen in between.
+
+The notifications are filtered down to NFT_MSG_NEWGEN, of which each commit sends
 one; the kernel still builds, and frees, one for every element, and that is the price of watching.
 """
 
 import errno
 import time
-from typing import Callable, List, Optional, Sequence, Set, Tuple
+from typing import Callable, Generator, List, Optional, Sequence, Set, Tuple
 
 from netmgr.io.nft_socket import Netfilter
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import RulesetChanged
-from netmgr.values.outcomes import COMMITTED, NOTHING, OVERTAKEN, Fault, Outcome, Reading
-from netmgr.values.sets import Change, Contents, SetInfo, SetName
+from netmgr.values.outcomes import COMMITTED, OVERTAKEN, Fault, Outcome, Reading
+from netmgr.values.sets import Change, SetInfo, SetName
 from netmgr.wire import nft, nft_answers, nft_read, nft_write
 from netmgr.wire.netlink import ACCEPTED, NLM_F_DUMP, NLMSG_DONE, NLMSG_ERROR, attribute, error, messages, request
 from netmgr.wire.nft_answers import Part
@@ -20,7 +23,7 @@ from netmgr.wire.nft_answers import Part
 NFNLGRP_NFTABLES = 7
 RECEIVES_AT_MOST = 1000
 
-PAUSES = (0.0, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.1, 0.1)     # seconds before each attempt to read a set
+PAUSES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.1, 0.1)     # seconds before each further attempt to read a set
 
 
 class Nft:
@@ -29,7 +32,9 @@ class Nft:
     def __init__(self) -> None:
         self.netfilter = Netfilter()
         self.portid = self.netfilter.portid
+        self._dumps = Netfilter()
         self._seq = 1
+        self._commits = 0
         try:
             self._acknowledges = self._probe_acknowledgement()
             self.destroys = self._probe_destroy()
@@ -38,8 +43,9 @@ class Nft:
             raise
 
     def close(self) -> None:
-        """Give the socket back."""
+        """Give the sockets back."""
         self.netfilter.close()
+        self._dumps.close()
 
     def generation(self) -> int:
         """The number of the ruleset's present state."""
@@ -55,20 +61,36 @@ class Nft:
             return None
         return nft_read.set_info(answers[1], name, nft_read.table_handle(answers[0]), nft_read.owned(answers[0]))
 
-    def read(self, info: SetInfo) -> Reading:
-        """Everything that a set with addresses or names holds.  OSError (FileNotFoundError: this set is gone), ProtocolError.
+    def reading(self, info: SetInfo) -> Generator[None, None, Reading]:
+        """Dump a set with addresses or names, in pieces of a millisecond or so; one dump at a time.
 
-        A dump counts when no commit happened meanwhile, nothing came twice and, where the kernel tells how many elements there are,
-        that many came.  A hash table that is just being resized gives some elements twice and others never, hence the pauses.
+        OSError (FileNotFoundError: this set is gone), ProtocolError.  The reading is complete when nothing came twice and as many elements
+        came as the kernel counted before and counts afterwards; it is verified when nothing came twice, and nobody else has committed
+        anything meanwhile.  (A hash table that is just being resized gives some elements twice and others never; nor does the kernel
+        mark a dump that was interrupted.)
         """
-        contents = NOTHING.contents
+        before, commits, now = self.generation(), self._commits, self._same(info)
+        elements = nft_read.Elements(info)
+        seq = self._reserve(1)
+        question = nft_write.about_set(seq, info.name, nft.NFT_MSG_GETSETELEM, NLM_F_DUMP)
+        yield from self._dump(question, seq, nft.NFT_MSG_NEWSETELEM, elements.feed)
+        contents = elements.contents()
+        whole = elements.dumped == elements.different and nft_read.plausible(now, elements.dumped)
+        alone = self.generation() - before & 0xFFFFFFFF == self._commits - commits
+        if not whole or alone:
+            return Reading(contents, whole)
+        return Reading(contents, False, nft_read.counted(now) and self._same(info).elements == now.elements)
+
+    def read(self, info: SetInfo) -> Reading:
+        """A reading(), repeated until it is verified, with pauses that a daemon has no time for; at last what all of them came up with."""
+        found = at_once(self.reading(info))
         for pause in PAUSES:
+            if found.verified:
+                break
             time.sleep(pause)
-            dumped, verified = self._dump(info)
-            if verified:
-                return Reading(dumped, True)
-            contents = nft_read.union(contents, dumped)
-        return Reading(contents, False)
+            again = at_once(self.reading(info))
+            found = again if again.verified else Reading(nft_read.union(found.contents, again.contents), False)
+        return found
 
     def tables(self) -> Set[Tuple[str, str]]:
         """Every table, by family and name."""
@@ -112,6 +134,7 @@ class Nft:
             return nft_answers.not_sent(problem.errno)
         answers = nft_answers.acks(found, seq, following)
         if answers == [(following, ACCEPTED)]:
+            self._commits += 1
             return COMMITTED
         if nft_answers.overtaken(seq, answers):
             return OVERTAKEN
@@ -135,38 +158,35 @@ class Nft:
             return False
         return True
 
-    def _dump(self, info: SetInfo) -> Tuple[Contents, bool]:
-        before, now = self.generation(), self.inspect(info.name)
+    def _same(self, info: SetInfo) -> SetInfo:
+        """The set as it is now, if it is still the same one."""
+        now = self.inspect(info.name)
         if now is None or now.identity != info.identity:
             raise FileNotFoundError(errno.ENOENT, "nf_tables: this set is gone", str(info.name))
-        elements = nft_read.Elements(info)
-        seq = self._reserve(1)
-        self.netfilter.send(nft_write.about_set(seq, info.name, nft.NFT_MSG_GETSETELEM, NLM_F_DUMP))
-        self._collect(seq, nft.NFT_MSG_NEWSETELEM, elements.feed)
-        contents = elements.contents()
-        steady = elements.generations <= {before & 0xFFFF} and self.generation() == before
-        return contents, steady and elements.dumped == elements.different and nft_read.plausible(now, elements.dumped)
+        return now
 
     def _listed(self, question: int, kind: int) -> List[memoryview]:
         """All objects of a kind, of every family; they may change while they are read."""
         found: List[memoryview] = []
         seq = self._reserve(1)
-        self.netfilter.send(request(nft.NFNL_SUBSYS_NFTABLES << 8 | question, NLM_F_DUMP, seq, bytes(4)))
-        self._collect(seq, kind, lambda payload: found.append(memoryview(bytes(payload))))
+        data = request(nft.NFNL_SUBSYS_NFTABLES << 8 | question, NLM_F_DUMP, seq, bytes(4))
+        for _piece in self._dump(data, seq, kind, lambda payload: found.append(memoryview(bytes(payload)))):
+            pass
         return found
 
-    def _collect(self, seq: int, kind: int, take: Callable[[memoryview], object]) -> None:
-        """Take in a dump of messages of this kind, to its end."""
+    def _dump(self, question: bytes, seq: int, kind: int, take: Callable[[memoryview], object]) -> Generator[None, None, None]:
+        """Take in a dump of messages of this kind; of one that is given up the rest is thrown away, lest it bar the next."""
+        self._dumps.send(question)
         try:
             while not self._feed(seq, kind, take):
-                pass
+                yield
         except BaseException:
-            self.netfilter.discard()
+            self._dumps.discard()
             raise
 
     def _feed(self, seq: int, kind: int, take: Callable[[memoryview], object]) -> bool:
         """Take in one receive of a dump; True at its end."""
-        view = self.netfilter.receive()
+        view = self._dumps.receive()
         if view is None:
             raise OSError(errno.EIO, "nf_tables: a dump ended without saying so")
         for message in messages(view):
@@ -265,6 +285,16 @@ class Watch:
     def _dropped(self) -> bool:
         drops, self._drops = self._drops, self.netfilter.drops()
         return drops != self._drops
+
+
+def at_once(reading: Generator[None, None, Reading]) -> Reading:
+    """All pieces of it without a break."""
+    while True:
+        try:
+            next(reading)
+        except StopIteration as end:
+            found: Reading = end.value
+            return found
 
 
 def _raise_for(number: int) -> None:

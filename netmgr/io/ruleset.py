@@ -6,7 +6,7 @@ While we commit very many elements ourselves, nobody need be told, so we leave t
 in the generation, which each commit raises by one.
 """
 
-from typing import Callable, Dict, Optional, Sequence, Union
+from typing import Callable, Dict, Generator, Optional, Sequence, Union
 
 from netmgr.config.schema import Nftables
 from netmgr.io.loop import Deadline, Loop
@@ -36,9 +36,9 @@ class Ruleset:
         """As Nft.inspect()."""
         return self.nft.inspect(name)
 
-    def read(self, info: SetInfo) -> Reading:
-        """As Nft.read()."""
-        return self.nft.read(info)
+    def reading(self, info: SetInfo) -> Generator[None, None, Reading]:
+        """As Nft.reading()."""
+        return self.nft.reading(info)
 
     def commit(self, changes: Sequence[Change], generation: int = 0) -> Outcome:
         """As Nft.commit()."""

@@ -56,7 +56,8 @@ class Held(NamedTuple):
 
 
 class Damage(NamedTuple):
-    """What others did to the set: took out what netmgr had put in (`taken`), brought something into an exclusive set (`intruders`).
+    """What others did to the set: took out what netmgr had put in (`taken`), brought something into an exclusive set, or something
+    with netmgr's comment into any (`intruders`).
 
     Adding one of the former again, or removing one of the latter, is a repair.
     """
@@ -145,14 +146,18 @@ class ManagedSet:
         before, form, old = self.identity, self.seen.form, self.held
         now = made or form if info is None else sets.form_of(info)
         capacity = info.size or None if info is not None and now is not None and not now.interval else None
+        certain = self.seen.verified and self.identity is not None
         self.seen = Seen(info, now, reading is None or reading.verified, capacity)
         if self.identity != before:
             self.wrong, self.pause = ALL_IS_WELL, NO_PAUSE
         held = _EMPTY if reading is None else reading.contents
-        if self.seen.verified:
+        foreign = set(held.foreign)
+        if reading is None or reading.verified or reading.complete:
             taken = _recast(self.damage.taken | old.ours if self.damage.taken else old.ours, form, now) - held.ours
-            self.damage = Damage(taken, held.foreign - old.foreign if self.role.exclusive and self.identity == before else _NOTHING)
-        self.held = Held(set(held.ours), set(held.expiring), set(held.foreign))
+            self.damage = Damage(taken, self._intruders(held, old, certain) if self.identity == before else _NOTHING)
+        elif self.identity == before:
+            foreign |= old.foreign - held.ours      # what was overlooked must not become ours
+        self.held = Held(set(held.ours), set(held.expiring), foreign)
         self.whole = True
         self._fit()
 
@@ -291,6 +296,11 @@ class ManagedSet:
         self.whole, self.damage, self.pause = False, UNHARMED, NO_PAUSE
         if self.wrong.fault:
             self.wrong = self.wrong._replace(fault=None)
+
+    def _intruders(self, now: Contents, before: Held, certain: bool) -> AbstractSet[bytes]:
+        """What came into the set and had no business there, if it goes again; `certain` is what was in it before."""
+        found = now.foreign - before.foreign if self.role.exclusive else _NOTHING
+        return found | (now.ours - before.ours) if certain else found
 
     def _fit(self) -> None:
         info = self.seen.info

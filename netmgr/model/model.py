@@ -240,8 +240,8 @@ class Model:
             self._note(self.sets[name])
 
     def _changes(self, managed: ManagedSet, touched: AbstractSet[bytes]) -> List[Change]:
-        if managed.name in self.overview.waiting:
-            managed.compare_all()       # when it has waited
+        if managed.name in self.overview.waiting or managed.name in self.unsurveyed:
+            managed.compare_all()       # when it has waited, and was looked at
             return []
         if managed.seen.form is not None:
             self.unwritten.add(managed.name)

@@ -1,6 +1,6 @@
-"""From the plan to the kernel: survey the sets, commit, understand what failed, repeat until all that can be true is true.
+"""From the plan to the kernel: look at the sets, commit, understand what failed, repeat until all that can be true is true.
 
-The kernel is anything with inspect(), read() and commit() (netmgr.io.nft.Nft, or a fake that fails on purpose).  A transaction
+The kernel is anything with inspect(), reading() and commit() (netmgr.io.nft.Nft, or a fake that fails on purpose).  A transaction
 is all or nothing, so one set that the kernel refuses would keep back all others.  Therefore the blame is found from the errors of
 the single messages, the set is set aside with the reason, and the rest is committed in the same breath.  When an error names no
 set, each set is tried by itself.  When the outcome is unknown, because the answer was lost or only a part was applied, the sets are
@@ -13,38 +13,32 @@ it in any other; then we look whether these are still the same sets, and try aga
 that: after a few attempts we commit in any generation.
 """
 
-from typing import Dict, Iterable, List, Optional, Protocol, Sequence, Set, Tuple
+from typing import Callable, Dict, Iterable, List, Optional, Protocol, Sequence, Set, Tuple
 
 from netmgr.model.model import Model
+from netmgr.sync.survey import Sets, Survey
 from netmgr.values import sets
 from netmgr.values.errors import ProtocolError
-from netmgr.values.outcomes import COMMITTED, NOTHING, OVERTAKEN, Fault, Outcome, Reading
-from netmgr.values.sets import Change, ChangeElements, CreateTable, SetInfo, SetName
+from netmgr.values.outcomes import COMMITTED, OVERTAKEN, Fault, Outcome
+from netmgr.values.sets import Change, ChangeElements, CreateTable, SetName
 from netmgr.values.text import Log, reason
 from netmgr.wire import nft_text
 
 NAMED_AT_MOST = 8
-LOOKS_AT_MOST = 3
 CAREFUL_ATTEMPTS = 4
 TELL_AGAIN = 60.0       # seconds that a set must have been well before an error it had is told again
 
-Finding = Tuple[Optional[SetInfo], Optional[Reading]]
 
-
-class Kernel(Protocol):
+class Kernel(Sets, Protocol):
     """What the reconciler needs of the kernel; errors as in netmgr.io.nft."""
-
-    def generation(self) -> int:
-        """The number of the ruleset's present state, which each commit raises by one."""
-
-    def inspect(self, name: SetName) -> Optional[SetInfo]:
-        """The set as it is now; None when it or its table is missing."""
-
-    def read(self, info: SetInfo) -> Reading:
-        """Its elements; FileNotFoundError when this very set is gone."""
 
     def commit(self, changes: Sequence[Change], generation: int) -> Outcome:
         """One transaction, in this generation only; 0 is any."""
+
+
+def never() -> bool:
+    """It is not enough before all is done."""
+    return False
 
 
 class Reconciler:
@@ -56,37 +50,25 @@ class Reconciler:
         self.quiet = False
         self._kernel = kernel
         self._log = log
+        self.survey = Survey(kernel, model)
+        self.complete = False       # all sets have been looked at, and made true as far as they can be, at least once
         self._told: Dict[SetName, Tuple[Optional[str], Optional[float]]] = {}     # the last error, and since when it is gone
-        self._generation = 0
-        self._seen: Set[SetName] = set()        # in this generation they are the sets that the model knows
 
-    def survey(self, names: Iterable[SetName], now: float, thorough: bool = True) -> None:
-        """Read sets and tell the model.
+    def reconcile(self, now: float, enough: Callable[[], bool] = never) -> List[Change]:
+        """Make every set true that can be; returns what was committed (in a dry run: what would have been).
 
-        Not thorough: a set of which nothing seems to have changed is not read again.  A set that cannot be read is set aside; the
-        others are not affected.
+        Sets that must be looked at first are looked at until it is enough; the others are not kept waiting, except that the very
+        first transaction is one for all.
         """
-        findings: Dict[SetName, Finding] = {}
-        self._note_generation()
-        for name in names:
-            try:
-                finding = self._look_at(name, thorough)
-            except (OSError, ProtocolError) as problem:
-                self.model.unreadable(name, "it cannot be read: %s" % reason(problem), now)
-                continue
-            self._seen.add(name)
-            if finding is not None:
-                findings[name] = finding
-        self.model.observe(findings)
-
-    def reconcile(self, now: float) -> List[Change]:
-        """Make every set true that can be; returns what was committed (in a dry run: what would have been)."""
         done: List[Change] = []
         suspects: Set[SetName] = set()
         for _round in range(3 * len(self.model.sets) + 3):
             due = self.model.to_survey(now)
             if due:
-                self.survey(due, now)
+                self.survey.look(due, True, now, enough)
+                if not self.complete and self.model.to_survey(now):
+                    return done
+            self.complete = True
             changes = self.model.plan(now)
             if not changes:
                 break
@@ -95,57 +77,11 @@ class Reconciler:
             self._tell_errors(now)
         return done
 
-    def _look_at(self, name: SetName, thorough: bool) -> Optional[Finding]:
-        """None when nothing seems to have changed.  A set that is replaced just now is looked at again."""
-        for attempt in range(LOOKS_AT_MOST):
-            info = self._kernel.inspect(name)
-            if info is None or sets.form_of(info) is None:
-                return info, None
-            if not thorough and self._seems_same(name, info):
-                return None
-            if info.elements == 0 and not info.flags & sets.NFT_SET_INTERVAL:       # there, one range up to the highest key counts as none
-                return info, NOTHING        # which they all are after a reload of the ruleset, when every moment counts
-            try:
-                return info, self._kernel.read(info)
-            except FileNotFoundError:
-                if attempt == LOOKS_AT_MOST - 1:
-                    raise
-        return None
-
-    def _seems_same(self, name: SetName, info: SetInfo) -> bool:
-        managed = self.model.sets[name]
-        if info.elements is None or managed.wrong.fault is not None or not managed.seen.verified:
-            return False
-        return _same(managed.seen.info, info) and info.elements == managed.count
-
-    def _note_generation(self) -> None:
-        """Of what is looked at from here on it is known that it was so in this generation, or in a later one."""
-        try:
-            generation = self._kernel.generation()
-        except (OSError, ProtocolError):
-            generation = 0
-        if generation != self._generation:
-            self._generation, self._seen = generation, set()
-
-    def _confirm(self, names: Set[SetName]) -> bool:
-        """Whether these are still the sets that the model knows; what became of the others must be read."""
-        self._note_generation()
-        for name in names:
-            try:
-                same = _same(self.model.sets[name].seen.info, self._kernel.inspect(name))
-            except (OSError, ProtocolError):
-                same = False
-            if same:
-                self._seen.add(name)
-            else:
-                self.model.doubt([name])
-        return names <= self._seen
-
     def _commit(self, changes: List[Change], now: float, suspects: Set[SetName]) -> List[Change]:
         names = sets.names_of(changes)
         outcome = self._outcome(changes, names)
         if outcome.committed:
-            self._generation = self._generation + 1 & 0xFFFFFFFF
+            self.survey.committed(changes)
             self._committed(changes)
             return changes
         if outcome.overtaken:
@@ -168,12 +104,12 @@ class Reconciler:
             return COMMITTED
         try:
             for _attempt in range(CAREFUL_ATTEMPTS):
-                if not names <= self._seen and not self._confirm(names):
+                if not names <= self.survey.seen and not self.survey.confirm(names):
                     return OVERTAKEN
-                outcome = self._kernel.commit(changes, self._generation)
+                outcome = self._kernel.commit(changes, self.survey.generation)
                 if not outcome.overtaken:
                     return outcome
-                self._seen.clear()
+                self.survey.seen.clear()
             return self._kernel.commit(changes, 0)
         except (OSError, ProtocolError) as problem:
             return Outcome(False, False, (LOST._replace(reason="it cannot be written: %s" % reason(problem)),))
@@ -192,7 +128,8 @@ class Reconciler:
             return
         for change in changes:
             if isinstance(change, ChangeElements):
-                self._log("debug" if self.quiet else "info", summary(change))
+                told_as_repair = change.set in self.model.repaired
+                self._log("debug" if self.quiet or told_as_repair else "info", summary(change))
 
     def _tell_errors(self, now: float) -> None:
         """What is wrong and was not, or had not been for long; sets that were never in error take no place in _told."""
@@ -222,11 +159,6 @@ def summary(change: ChangeElements) -> str:
         elif elements:
             parts.append("%s %s" % (verb, ", ".join(nft_text.element_texts(change.form, elements))))
     return "%s: %s" % (change.set, "; ".join(parts))
-
-
-def _same(known: Optional[SetInfo], found: Optional[SetInfo]) -> bool:
-    """Whether it is still this set, with other elements perhaps."""
-    return known == found if known is None or found is None else known._replace(elements=found.elements) == found
 
 
 def _only(changes: Sequence[Change], name: SetName) -> List[Change]:

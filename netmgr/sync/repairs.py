@@ -1,14 +1,18 @@
 """When to look at the kernel's sets, and the accounts of what was repaired.
 
 Foreign transactions (`changed`) make a look due.  A quick look passes over sets whose identity and number of elements are as they
-should be; since one element may have been exchanged for another, a thorough look follows as soon as its cost allows.  With small
-sets both fall together.  While something wanted is there only as a foreign element that will expire, which makes no event, there is
-a look every second.  Putting back what was ours and had been taken away, or removing what came into an exclusive set, is a repair,
-and is put down to the process that the kernel named, or to each of those that it named since the last thorough look.
+should be.  Since one element may have been exchanged for another, all sets are then read one after the other, those first that have
+waited longest, as fast as their cost allows; so is a set of which a reading could not be verified.  With small sets both fall together.
+While something wanted is there only as a foreign element that will expire, which makes no event, such sets are read every second.
+
+Putting back what was ours and had been taken away, or removing what came into an exclusive set or under netmgr's comment, is a repair,
+and is put down to the process that the kernel named, or to each of those that it named since all sets were last read.
 """
 
-from typing import Callable, Iterable, List, NamedTuple, Optional, Tuple
+import math
+from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
+from netmgr.sync.accounts import Accounts, names_of
 from netmgr.sync.damper import Damper
 from netmgr.sync.reconciler import Reconciler
 from netmgr.values.events import Suspect
@@ -17,8 +21,10 @@ from netmgr.values.sets import Change, ChangeElements, SetName
 from netmgr.values.text import Log, number
 
 FLEETING_REST = 1.0
-QUICK_REST, THOROUGH_REST = 10, 20
+QUICK_REST, THOROUGH_REST, REST_LONGEST = 10, 20, 10.0
+SLICE = 0.01            # seconds of looking in one turn of the loop
 SUSPECTS_AT_MOST = 3
+OURSELVES = "netmgr"    # the name of every process of netmgr
 
 
 class Repair(NamedTuple):
@@ -41,16 +47,32 @@ class Repairs:
         self._log = log
         self._suspects: List[Suspect] = []
         self._suspicious = False
-        self._doubtful = False
-        self._looked_at = 0.0
+        self._passing: List[SetName] = []               # what the quick look that is under way has not come to yet
+        self._passed = 0.0                              # the time that it took so far
+        self._unread: Dict[SetName, None] = {}          # what is to be read, in this order
+        self._urgent = self._auditing = False
+        self._looked_at = self._until = 0.0
         self._look_at: Optional[float] = None
-        self._quick = Pace(QUICK_REST)
-        self._thorough = Pace(THOROUGH_REST)
-        self._damper = Damper()
+        self._quick, self._thorough, self._damper = _rested()
+        self._repaired: Dict[SetName, int] = {}         # elements, since the last look began
+        self._accounts = Accounts()
+        self._rivalled = False
 
     def switch(self, reconciler: Reconciler) -> None:
         """Go on with another model; the accounts stay."""
         self.reconciler = reconciler
+        self._passing, self._unread, self._urgent, self._auditing = [], {}, False, False
+
+    @property
+    def busy(self) -> bool:
+        """Whether what was to be read at once has not been read yet."""
+        return self._urgent or bool(self._passing) or not self.reconciler.complete
+
+    @property
+    def rival(self) -> Optional[str]:
+        """What another netmgr and this one do to each other, if they do."""
+        fought = self._accounts.fought(OURSELVES)
+        return "another netmgr and this one undo each other's work in %s" % names_of(fought) if fought else None
 
     def changed(self, by: Iterable[Suspect]) -> None:
         """Others committed something; None is one of whom it is not known who."""
@@ -63,79 +85,155 @@ class Repairs:
         self._look_at = self._next_look()
 
     def doubt(self) -> None:
-        """At the next settle() read everything and try everything, whatever it costs and however soon it comes after the last time."""
-        self._quick, self._thorough, self._damper = Pace(QUICK_REST), Pace(THOROUGH_REST), Damper()
+        """Read everything and try everything, whatever it costs and however soon it comes after the last time."""
+        self._quick, self._thorough, self._damper = _rested()
+        self._urgent = self.reconciler.complete         # if not, everything is being read anyway
         self.reconciler.model.resume()
         self.changed([None])
 
-    def settle(self) -> List[Change]:
-        """Look if a look is due, then reconcile.  Returns what was committed."""
-        now = self._clock()
-        self.reconciler.quiet = self._damper.fighting(now)
-        if self._look_at is not None and self._look_at <= now:
-            self._look()
-            now = self._clock()
-        changes = self.reconciler.reconcile(now)
-        if self.reconciler.model.repaired:
-            self._account(self.reconciler.model.take_repaired())
+    def audit(self) -> None:
+        """Compare everything with the kernel, a little at a time; what nobody can have done is a drift."""
+        self._auditing = True
+        self._read(sorted(self.reconciler.model.sets))
         self._look_at = self._next_look()
-        if not self._suspicious and not self._doubtful:
-            self._suspects.clear()
-        return changes
 
-    def audit(self) -> List[Change]:
-        """A full comparison with the kernel; what it finds is a drift.  Returns what was committed."""
-        changes = self.settle()
-        now = self._clock()
-        self.reconciler.survey(list(self.reconciler.model.sets), now)
-        found = self.reconciler.reconcile(now)
-        self.reconciler.model.take_repaired()
+    def settle(self, in_slices: bool = True) -> List[Change]:
+        """Look if a look is due, then reconcile.  Returns what was committed."""
+        now, drift = self._clock(), self._auditing and not self._suspects
+        self._until = now + SLICE if in_slices else math.inf
+        self.reconciler.quiet = self._damper.fighting(now)
+        if self._look_at is None or self._look_at > now:
+            changes = self.reconciler.reconcile(now, self._enough)
+        else:
+            changes = self._look(now)
+        if self.reconciler.model.repaired or self._repaired:
+            self._account(changes, drift)
+        if self._accounts.due is not None and self._accounts.due <= now:
+            self._sum_up(now)
         self._look_at = self._next_look()
-        drift = [change for change in found if isinstance(change, ChangeElements)]
-        if drift:
-            size = sum(len(change.add) + len(change.delete) for change in drift)
-            where = ", ".join(str(each.set) for each in drift)
-            self._log("warning", "audit: repaired a drift of %s in %s" % (number(size, "element"), where))
-        return changes + found
+        if not self._unread and not self._suspicious and (self._suspects or self._urgent or self._auditing):
+            self._suspects.clear()
+            self._urgent = self._auditing = False
+        return changes
 
     def deadline(self) -> Optional[float]:
         """When settle() has something to do even if nothing happens until then."""
+        if self.reconciler.model.overview.look:
+            return self._looked_at
         retry, look = self.reconciler.model.next_retry(), self._look_at
-        return look if retry is None else retry if look is None else min(retry, look)
+        first = look if retry is None else retry if look is None else min(retry, look)
+        due = self._accounts.due
+        return first if due is None else due if first is None else min(first, due)
+
+    # -- when
 
     def _next_look(self) -> Optional[float]:
+        if self._passing:
+            return self._looked_at
         if self._suspicious:
             return max(self._quick.ready_at, self._damper.ready_at)
-        if self._doubtful:
+        if self._unread:
             return max(self._thorough.ready_at, self._damper.ready_at)
         return self._looked_at + FLEETING_REST if self.reconciler.model.relies_on_fleeting() else None
 
-    def _look(self) -> None:
-        model = self.reconciler.model
-        begin = self._clock()
-        thorough = begin >= self._thorough.ready_at
-        self.reconciler.survey(sorted(model.sets), begin, thorough)
-        self._suspicious = False
-        self._doubtful = not thorough or bool(model.overview.unverified)
+    def _enough(self) -> bool:
+        return self._clock() >= self._until
+
+    # -- looking
+
+    def _look(self, now: float) -> List[Change]:
+        model, may = self.reconciler.model, self._damper.ready_at <= now
+        if self._suspicious and not self._passing and may and self._quick.ready_at <= now:
+            self._suspicious, self._passing, self._passed = False, sorted(model.sets), 0.0
+            self._read(self._passing)
+        elif not self._unread:
+            self._read(sorted(model.overview.fleeting))
+        if self._passing:
+            self._look_quickly(now)
+        changes = self.reconciler.reconcile(now, self._enough)
+        if self._unread and not self._passing and may and self._thorough.ready_at <= self._clock() < self._until:
+            self._read_some()
+            changes += self.reconciler.reconcile(self._clock(), self._enough)
+        return changes
+
+    def _look_quickly(self, now: float) -> None:
+        looked = self.reconciler.survey.look(self._passing, False, now, self._enough)
+        self._passing = [name for name in self._passing if name not in looked]
+        self._have_read(name for name, read in looked.items() if read)
         self._looked_at = end = self._clock()
-        self._quick.spent(begin, end)
-        if thorough:
+        self._passed += end - now
+        if not self._passing and not self._urgent:
+            self._quick.spent(end - self._passed, end)
+
+    def _read_some(self) -> None:
+        begin = self._clock()
+        self._have_read(self.reconciler.survey.look(list(self._unread), True, begin, self._enough))
+        self._looked_at = end = self._clock()
+        if self._urgent and self._unread.keys() <= self.reconciler.model.overview.unverified:
+            self._urgent = False
+        if not self._urgent:
             self._thorough.spent(begin, end)
 
-    def _account(self, repaired: List[SetName]) -> None:
+    def _read(self, names: Iterable[SetName]) -> None:
+        """These are to be read, after those that wait already."""
+        self._unread.update(dict.fromkeys(names))
+
+    def _have_read(self, names: Iterable[SetName]) -> None:
+        """These were read; of those that could not be verified it is the turn again after the others."""
+        for name in names:
+            self._unread.pop(name, None)
+            if name in self.reconciler.model.overview.unverified:
+                self._unread[name] = None
+
+    # -- accounts
+
+    def _sum_up(self, now: float) -> None:
+        for line in self._accounts.sums(now):
+            self._log("warning", line)
+        self._rivalled = self._rivalled and self.rival is not None
+
+    def _account(self, changes: List[Change], drift: bool) -> None:
+        """A look of several slices is one repair; with nobody to suspect, what an audit finds is a drift."""
+        repaired = self.reconciler.model.take_repaired()
+        for change in changes:
+            if isinstance(change, ChangeElements) and change.set in repaired:
+                self._repaired[change.set] = self._repaired.get(change.set, 0) + len(change.add) + len(change.delete)
+        if not self._passing:
+            mended, self._repaired = self._repaired, {}
+            if drift:
+                self._log("warning", "audit: repaired a drift of %s in %s" % (
+                    number(sum(mended.values()), "element"), names_of(list(mended))))
+            else:
+                self._tell(mended)
+
+    def _tell(self, mended: Dict[SetName, int]) -> None:
         now = self._clock()
+        names = tuple(sorted(mended))
         self.made += 1
-        self.last_repair = Repair(tuple(self._suspects), self._utc(), tuple(repaired))
+        self.last_repair = Repair(tuple(self._suspects), self._utc(), names)
         before = self._damper.fighting(now)
         self._damper.repaired(now)
-        names, who = ", ".join(map(str, repaired)), " or ".join(map(named, self._suspects)) or named(None)
-        if not self._damper.fighting(now):
-            self._log("warning", "repaired %s, which %s had changed" % (names, who))
-        elif not before:
-            self._log("warning", "%s and netmgr keep undoing each other's work in %s: repairs are slowed down, and no longer logged"
-                      % (who, names))
+        who = " or ".join(map(named, self._suspects)) or named(None)
+        programs = " or ".join(sorted({OTHER if suspect is None else suspect.process for suspect in self._suspects}))
+        alone = self._accounts.repaired(programs, who, names, now)
+        if self._damper.fighting(now) and not before:
+            self._log("warning", "%s and netmgr keep undoing each other's work in %s: repairs are slowed down" % (who, names_of(names)))
+        elif alone:
+            self._log("warning", "repaired %s in %s, which %s had changed" % (
+                number(sum(mended.values()), "element"), names_of(names), who))
+        if programs == OURSELVES and not alone and not self._rivalled:
+            self._rivalled = True
+            self._log("error", "%s: two configurations fill the same sets (%s)" % (self.rival, who))
+
+
+OTHER = "another program"
 
 
 def named(suspect: Suspect) -> str:
     """How the log calls who committed something."""
-    return "another program" if suspect is None else "%s (pid %d)" % (suspect.process, suspect.pid)
+    return OTHER if suspect is None else "%s (pid %d)" % (suspect.process, suspect.pid)
+
+
+def _rested() -> Tuple[Pace, Pace, Damper]:
+    """Nothing has been done yet that would be a reason to wait."""
+    return Pace(QUICK_REST, longest=REST_LONGEST), Pace(THOROUGH_REST, longest=REST_LONGEST), Damper()

@@ -38,10 +38,14 @@ OVERTAKEN = Outcome(False, True, (), True)
 
 
 class Reading(NamedTuple):
-    """What a set holds.  `verified`: the kernel held exactly this at one moment; else it is all that several dumps came up with."""
+    """What a set holds.  `verified`: the kernel held exactly this at one moment.  `complete`: if not, it is as many elements as there were.
+
+    Then an element may have been exchanged for another while it was read; else there may be any number that are missing.
+    """
 
     contents: Contents
     verified: bool
+    complete: bool = False
 
 
 NOTHING = Reading(Contents(frozenset(), frozenset(), frozenset()), True)

@@ -90,11 +90,14 @@ def union(one: Contents, other: Contents) -> Contents:
     return Contents(ours, one.expiring | other.expiring, (one.foreign | other.foreign) - ours)
 
 
+def counted(info: SetInfo) -> bool:
+    """Whether the kernel has told how many elements a dump will have; elements that expired are not dumped."""
+    return info.elements is not None and not info.flags & (NFT_SET_TIMEOUT | NFT_SET_EVAL)
+
+
 def plausible(info: SetInfo, dumped: int) -> bool:
-    """Whether a dump is as long as the kernel says, which counts ranges by two elements.  Elements that expired are not dumped."""
-    if info.elements is None or info.flags & (NFT_SET_TIMEOUT | NFT_SET_EVAL):
-        return True
-    return info.elements == (dumped // 2 if info.flags & NFT_SET_INTERVAL else dumped)
+    """Whether a dump is as long as the kernel says, which counts ranges by two elements."""
+    return not counted(info) or info.elements == (dumped // 2 if info.flags & NFT_SET_INTERVAL else dumped)
 
 
 def resource(payload: memoryview) -> int:

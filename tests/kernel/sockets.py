@@ -24,7 +24,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @contextlib.contextmanager
 def socket_of(netmgr: Netmgr, protocol: int, listens: bool) -> Iterator[socket.socket]:
-    """The daemon's one socket of this protocol that is in multicast groups, or in none."""
+    """The daemon's first socket of this protocol that is in multicast groups, or in none."""
     assert netmgr.process is not None
     pid = netmgr.process.pid
     pidfd = os.pidfd_open(pid)
@@ -65,5 +65,4 @@ def _descriptor(netmgr: Netmgr, pid: int, protocol: int, listens: bool) -> int:
     rows = [line.split() for line in netmgr.lab.run("cat /proc/net/netlink").splitlines()[1:]]
     inodes = {row[9] for row in rows if int(row[1]) == protocol and bool(int(row[3], 16)) == listens}
     opened = {os.readlink(link): int(link.name) for link in Path("/proc/%d/fd" % pid).iterdir()}
-    (found,) = [number for target, number in opened.items() if target[len("socket:["):-1] in inodes]
-    return found
+    return min(number for target, number in opened.items() if target[len("socket:["):-1] in inodes)
