@@ -3,6 +3,7 @@
 import json
 import re
 
+from tests.documents import blocks
 from tests.system.host import CONFIG, CONFIG_FILE, RULESET, Host
 from tests.waiting import eventually
 
@@ -191,6 +192,15 @@ def test_the_firewall_restarts_beside_it(host: Host) -> None:
     repair = host.status()["sources"]["nftables"]["last_repair"]
     assert repair["process"] == "nft" and repair["sets"] == ["inet filter wan_ips"]
     assert host.state() == "active" and host.restarts() == 0
+
+
+def test_the_commands_that_the_pages_show(host: Host) -> None:
+    host.run("nft flush set inet filter wan_ips")
+    eventually(lambda: host.said("repaired"), 10, "the repair is in the log")
+    shown = [block.text for block in blocks("sh") if block.text.startswith(("netmgr check", "journalctl"))]
+    assert len(shown) == 2
+    for text in shown:
+        assert "wan_ips" in host.run("set -e\n" + text)
 
 
 def test_a_ruleset_is_loaded_with_its_sets_filled(host: Host) -> None:
