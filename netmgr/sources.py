@@ -147,8 +147,10 @@ def recipes(config: Config, loop: Loop, ruleset: Ruleset, keeper: Keeper, log: L
     nftables = config.nftables
     by_route = any(rule.default_route for rule in config.interfaces)
     found = [
-        Recipe("netlink", None, lambda: LinkSource(loop, keeper.events, keeper.snapshot, log), vital=True),
-        *([Recipe("routes", None, lambda: _routes(loop, keeper, log), vital=True)] if by_route else []),
+        Recipe("netlink", nftables.audit_interval,
+               lambda: LinkSource(loop, keeper.events, keeper.snapshot, log, nftables.audit_interval), vital=True),
+        *([Recipe("routes", nftables.audit_interval, lambda: _routes(nftables.audit_interval, loop, keeper, log), vital=True)]
+          if by_route else []),
         Recipe("nftables", (nftables.watch, nftables.poll_interval),
                lambda: watcher(loop, ruleset, nftables, keeper.repairs.changed, keeper.doubt)),
         *(_engine(engine._replace(entry=None), nftables.audit_interval, loop, keeper, log) for engine in config.docker),
@@ -159,10 +161,10 @@ def recipes(config: Config, loop: Loop, ruleset: Ruleset, keeper: Keeper, log: L
     return found
 
 
-def _routes(loop: Loop, keeper: Keeper, log: Log) -> Source:
+def _routes(audit_interval: float, loop: Loop, keeper: Keeper, log: Log) -> Source:
     """Loaded only where routes matter."""
     from netmgr.io.route_source import RouteSource
-    return RouteSource(loop, keeper.defaults, log)
+    return RouteSource(loop, keeper.defaults, log, audit_interval)
 
 
 def _fleet(config: Config, loop: Loop, keeper: Keeper, log: Log) -> Source:

@@ -1,4 +1,8 @@
-"""The source of links and addresses: events as they come, a snapshot at the start and whenever events were lost."""
+"""The source of links and addresses: events as they come, a snapshot at the start and whenever events were lost.
+
+Of a link that is down the kernel does not tell when it gets another group or another alternative name.  So the links are looked at again
+every `audit_interval` seconds (0: never).
+"""
 
 from typing import Callable, Iterable, Optional
 
@@ -19,7 +23,8 @@ class LinkSource:
     what is known was never true at one time.
     """
 
-    def __init__(self, loop: Loop, seen: Callable[[Iterable[Event]], bool], replaced: Callable[[Snapshot], None], log: Log) -> None:
+    def __init__(self, loop: Loop, seen: Callable[[Iterable[Event]], bool], replaced: Callable[[Snapshot], None], log: Log,
+                 audit_interval: float = 0) -> None:
         self.state = "connecting"
         self.error: Optional[str] = None
         self.pending = True
@@ -33,12 +38,15 @@ class LinkSource:
         self._more = False
         self._lost = self._snapshot_due = True
         self._retry: Optional[Deadline] = None
+        self._audit_interval = audit_interval
+        self._audit_due: Optional[Deadline] = None
         self._in_vain = 0
 
     def start(self) -> None:
         """Read what there is, and what happens from now on."""
         self._loop.watch(self._events.fileno(), self._drain)
         self.refresh()
+        self._plan_audit()
 
     def refresh(self) -> None:
         """Read all events that are queued, however many, and then everything: an answer is due that must reflect them."""
@@ -49,8 +57,9 @@ class LinkSource:
 
     def stop(self) -> None:
         """Give the sockets back."""
-        if self._retry is not None:
-            self._retry.cancel()
+        for deadline in (self._retry, self._audit_due):
+            if deadline is not None:
+                deadline.cancel()
         self._loop.unwatch(self._events.fileno())
         self._events.close()
         self._requests.close()
@@ -105,3 +114,17 @@ class LinkSource:
     def _again(self) -> None:
         self._snapshot_due = True
         self._advance()
+
+    def _plan_audit(self) -> None:
+        if self._audit_interval:
+            self._audit_due = self._loop.call_later(self._audit_interval, self._audit)
+
+    def _audit(self) -> None:
+        """Only a look; where it fails, an event or the next look has more luck."""
+        self._plan_audit()
+        self._drain(0)
+        if not self.pending:
+            try:
+                self._seen(self._requests.links())
+            except (OSError, ProtocolError) as problem:
+                self._log("debug", "netlink: links cannot be looked at: %s" % reason(problem))

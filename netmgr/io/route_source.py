@@ -28,7 +28,7 @@ REST = 10               # times what a reading took
 class RouteSource:
     """Calls told(interfaces) on the loop.  `pending` until that is known for the first time.  Making one may fail: OSError."""
 
-    def __init__(self, loop: Loop, told: Callable[[AbstractSet[int]], None], log: Log) -> None:
+    def __init__(self, loop: Loop, told: Callable[[AbstractSet[int]], None], log: Log, audit_interval: float = 0) -> None:
         self.state = "connecting"
         self.error: Optional[str] = None
         self.pending = True
@@ -39,12 +39,15 @@ class RouteSource:
         self._due = True
         self._next: Optional[Deadline] = None
         self._reading: Optional[DefaultRoutes] = None
+        self._audit_interval = audit_interval
+        self._audit_due: Optional[Deadline] = None
         self._hints = _hints()
 
     def start(self) -> None:
         """Read what there is, and what happens from now on."""
         self._loop.watch(self._hints.fileno(), self._hinted)
         self.refresh()
+        self._plan_audit()
 
     def refresh(self) -> None:
         """Read all of it now, for an answer is due that must reflect it."""
@@ -57,6 +60,8 @@ class RouteSource:
     def stop(self) -> None:
         """Give the sockets back."""
         self._abandon()
+        if self._audit_due is not None:
+            self._audit_due.cancel()
         self._loop.unwatch(self._hints.fileno())
         self._hints.close()
 
@@ -65,6 +70,14 @@ class RouteSource:
         self._due = True
         if self._reading is None and self._next is None:
             self._when_rested()
+
+    def _plan_audit(self) -> None:
+        if self._audit_interval:
+            self._audit_due = self._loop.call_later(self._audit_interval, self._audit)
+
+    def _audit(self) -> None:
+        self._plan_audit()
+        self._hinted(0)
 
     def _drain(self) -> None:
         """An overrun is a hint like any other."""

@@ -140,6 +140,10 @@ class RequestSocket:
                 return Snapshot(links, addresses, True)
         return Snapshot(links, addresses, False)
 
+    def links(self) -> List[Event]:
+        """Every link, though perhaps not all at one time.  Errors as of snapshot()."""
+        return self.dump(rtnetlink.dump_links, {})[0]
+
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()

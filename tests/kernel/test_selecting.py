@@ -80,6 +80,17 @@ def test_names_groups_kinds_masters(two: Lab) -> None:
     netmgr.holds("g_ifs", "eth0")
 
 
+def test_the_audit_finds_what_the_kernel_does_not_tell(two: Lab) -> None:
+    two.nft(RULESET)
+    two.run("ip link set eth0 down")
+    netmgr = Netmgr(two, CONFIG + "nftables: {audit_interval: 0.3}\n")
+    netmgr.holds("g_ifs")
+    two.run("ip link set eth0 group 7")
+    two.run("ip link property add dev eth0 altname uplink0")
+    netmgr.holds("g_ifs", "eth0")
+    netmgr.holds("a_ifs", "eth0")
+
+
 def carriers(lab: Lab) -> Set[str]:
     """By ip(8)."""
     found: Set[str] = set()
