@@ -105,6 +105,12 @@ def _diff_running(request: Request) -> int:
     return _show(text) or (FAILED if different else DONE)
 
 
+def _init(request: Request) -> int:
+    from netmgr.init import init
+    status, text = init(request.options.get("--output"))
+    return _show(text) or status
+
+
 def _demo(request: Request) -> int:
     from netmgr import demo
     pace = request.options.get("--pace")
@@ -191,6 +197,7 @@ COMMANDS = {command.name: command for command in (
     Command("check", ("--strict", "--json", "--config"), "validate the configuration, and show which sets would be filled", _check_config,
             "[FILE]"),
     Command("diff", ("--running", "--config", "--socket"), "what a start would change, as nft commands; writes nothing", _diff),
+    Command("init", ("--output",), "write a first configuration from what is there", _init),
     Command("status", _CLIENT, "interfaces, containers, sets and sources of the running daemon", _status, "[json]"),
     Command("sets", _CLIENT, "every set with its elements", _sets, "[json]"),
     Command("reload", _CLIENT, "let the daemon read its configuration again", _asking("reload", starts=True), "[json]"),

@@ -117,7 +117,7 @@ def test_json_is_a_word_too() -> None:
 
 def test_the_table_of_the_contract() -> None:
     daemon = {"run": {"--config", "--socket", "--log-level", "--dry-run"}, "check": {"--strict", "--json", "--config"},
-              "diff": {"--running", "--config", "--socket"},
+              "init": {"--output"}, "diff": {"--running", "--config", "--socket"},
               "demo": {"--step", "--pace"}, "help": set(), "version": set()}
     for name, options in daemon.items():
         assert set(cli.COMMANDS[name].options) == options

@@ -3,7 +3,7 @@
 _netmgr()
 {
     local cur=$2 prev=$3 command="" value="" word options
-    local commands='run check diff status sets reload resync ping shutdown demo help version'
+    local commands='run check diff init status sets reload resync ping shutdown demo help version'
     COMPREPLY=()
     if [[ $cur == = ]]; then        # --config=, of which bash makes two words, and three of --config=FILE
         cur=""
@@ -41,6 +41,7 @@ _netmgr()
     '') options="$commands --config --json --socket --version" ;;
     run) options='--config --socket --log-level --dry-run' ;;
     check) options='--strict --json --config' ;;
+    init) options='--output' ;;
     diff) options='--running --config --socket' ;;
     status | sets | reload | resync | ping | shutdown) options='--json --socket --config' ;;
     demo) options='--step --pace' ;;
