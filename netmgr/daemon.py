@@ -26,6 +26,7 @@ from netmgr.values.errors import ConfigError
 from netmgr.values.sets import Change, ChangeElements
 from netmgr.values.text import number, reason
 
+YOUNG = 10_000      # new objects until the garbage collector looks at them: what is new mostly stays, and hardly ever goes round in circles
 NEEDS_CAPABILITY = "the kernel refuses access to nf_tables: netmgr needs the capability CAP_NET_ADMIN (or root)"
 UNSETTLED = "links and addresses cannot be read just now, the sets follow as soon as they can"
 LOG_AGAIN = 1.0
@@ -188,6 +189,7 @@ class Daemon:
         self._manager.news("READY=1")
         gc.collect()
         gc.freeze()
+        gc.set_threshold(YOUNG)
         gc.enable()
 
     def _summary(self) -> str:

@@ -105,7 +105,7 @@ class ManagedSet:
         self.pause = NO_PAUSE
         self.spared: AbstractSet[bytes] = _NOTHING
         self.unwritten: Optional[str] = None
-        self.whole = True
+        self.whole = False
         self._ranges: Optional[RangeSet] = None
 
     @property
@@ -158,20 +158,22 @@ class ManagedSet:
         elif self.identity == before:
             foreign |= old.foreign - held.ours      # what was overlooked must not become ours
         self.held = Held(set(held.ours), set(held.expiring), foreign)
-        self.whole = True
+        self.compare_all()
         self._fit()
 
     def feed(self, feeds: Sequence[Feed], exclusive: bool) -> None:
         """From now on these zones fill it."""
         role = Role(tuple(feeds), exclusive)
         if role != self.role:
-            self.role, self.whole = role, True
+            self.role = role
+            self.compare_all()
             self._fit()
 
     def retire(self) -> None:
         """From now on nothing is wanted in it; a failure of the past is no reason to wait."""
         self.role = self.role._replace(feeds=(), retiring=True)
-        self.whole, self.spared = True, _NOTHING
+        self.spared = _NOTHING
+        self.compare_all()
         self.resume()
 
     def set_aside(self, reason: str, now: float) -> None:
@@ -189,11 +191,11 @@ class ManagedSet:
         self.unwritten = trouble
 
     def compare_all(self) -> None:
-        """At the next plan() look at all of it."""
-        self.whole = True
+        """At the next plan() look at all of it.  Of a set that was never there nothing can be compared."""
+        self.whole = self.seen.form is not None
 
     def leave_missing(self) -> None:
-        """There is nothing to compare; when it appears, it will be read."""
+        """It is gone, and nothing can be compared; when it appears, it will be read."""
         self.whole = False
 
     def learn_capacity(self, change: ChangeElements, position: Optional[int]) -> None:
@@ -239,7 +241,8 @@ class ManagedSet:
     def spare_nothing(self) -> None:
         """What is not wanted may go."""
         if self.spared:
-            self.spared, self.whole = _NOTHING, True
+            self.spared = _NOTHING
+            self.compare_all()
 
     def plan(self, claimed: AbstractSet[bytes], touched: AbstractSet[bytes]) -> Optional[ChangeElements]:
         """What makes it true; None when it is.  Only the touched elements are looked at if that will do."""
@@ -305,7 +308,9 @@ class ManagedSet:
     def _fit(self) -> None:
         info = self.seen.info
         reasons = () if info is None else (misfit(info, feed.holds) for feed in self.role.feeds)
-        self.wrong = self.wrong._replace(misfit=next((reason for reason in reasons if reason), None))
+        found = next((reason for reason in reasons if reason), None)
+        if found != self.wrong.misfit:
+            self.wrong = self.wrong._replace(misfit=found)
 
 
 def _recast(elements: AbstractSet[bytes], before: Optional[Form], after: Optional[Form]) -> AbstractSet[bytes]:

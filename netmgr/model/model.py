@@ -17,7 +17,7 @@ from netmgr.model.labelled_zones import LabelledZones
 from netmgr.model.ledger import Ledger
 from netmgr.model.managed_set import ManagedSet, Role
 from netmgr.model.overview import Overview, marks_of
-from netmgr.model.zones import Feed, Policy, feeds_of_zone, tally
+from netmgr.model.zones import Feed, Policy, tally
 from netmgr.values import sets
 from netmgr.values.events import ContainerSeen
 from netmgr.values.outcomes import Fault, Reading
@@ -123,6 +123,8 @@ class Model:
     def recount(self) -> None:
         """Links and addresses were replaced: count every claim anew, and compare every set as a whole."""
         self._count(self.sets, tally(self.inventory.things(), self.policy))
+        for managed in self.sets.values():
+            self._note(managed)
 
     # -- what to do about it
 
@@ -280,7 +282,7 @@ class Model:
         for zone in known:
             self._manage_zone(zone)
         for zone in begun:
-            feeds = feeds_of_zone(self.policy.zones[zone])
+            feeds = self.policy.feeds[zone]
             self._note_promised(feeds)
             missing = [self.sets[feed.set] for feed in feeds if self.sets[feed.set].seen.info is None]
             self.doubt([managed.name for managed in missing if self._created_form(managed) is not None])
@@ -288,15 +290,15 @@ class Model:
     def _part_with(self, container: ContainerSeen) -> None:
         """Forget the zones that only labels named, in which no container is any more and of which no set was ever there."""
         for zone in self._labelled.part_with(container):
-            self._note_promised(feeds_of_zone(self.policy.zones[zone]))
+            self._note_promised(self.policy.feeds[zone])
         for zone in self._labelled.idle(container):
-            names = {feed.set for feed in feeds_of_zone(self.policy.zones[zone])}
+            names = {feed.set for feed in self.policy.feeds[zone]}
             if all(self.sets[name].seen.form is None for name in names):
                 self._forget_zone(zone, names)
 
     def _manage_zone(self, zone: str) -> None:
         """From now on this zone fills its sets, too."""
-        for feed in feeds_of_zone(self.policy.zones[zone]):
+        for feed in self.policy.feeds[zone]:
             managed = self._manage(feed.set)
             self._feed(managed, (*managed.role.feeds, feed))
 
@@ -308,7 +310,7 @@ class Model:
                 self._feed(managed, feeds)
             else:
                 self._forget(name)
-        del self.policy.zones[zone]
+        self.policy.forget_zone(zone)
 
     def _manage(self, name: SetName) -> ManagedSet:
         if name not in self.sets:
@@ -345,7 +347,6 @@ class Model:
         for name in names:
             self.ledger.replace(name, counts.get(name, {}))
             self.sets[name].compare_all()
-            self._note(self.sets[name])
 
     def _things_in(self, zones: Set[str]) -> Iterator[Thing]:
         """What may feed the sets of these zones."""

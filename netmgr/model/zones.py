@@ -63,12 +63,13 @@ def feeds_of_zone(zone: Zone) -> Tuple[Feed, ...]:
 
 
 class Policy:
-    """The configuration, asked about one thing at a time.  `zones` grows by those that only container labels name."""
+    """The configuration, asked about one thing at a time.  `zones` grows by those that only container labels name; `feeds` are theirs."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._forms: Dict[SetName, Form] = {}
         self.zones: Dict[str, Zone] = dict(config.zones)
+        self.feeds = {name: feeds_of_zone(zone) for name, zone in self.zones.items()}
         self._engines = {engine.name: engine for engine in config.docker}
         self._labels = {engine.name: Labels(config, engine) for engine in config.docker}
         for engine in config.docker:
@@ -82,7 +83,12 @@ class Policy:
         if name in self.zones:
             return False
         self.zones[name] = default_zone(name, self._config.nftables)
+        self.feeds[name] = feeds_of_zone(self.zones[name])
         return True
+
+    def forget_zone(self, name: str) -> None:
+        """Know it no longer."""
+        del self.zones[name], self.feeds[name]
 
     def only_labelled(self, zone: str) -> bool:
         """Whether it takes a container's label to have this zone."""
@@ -167,7 +173,7 @@ class Policy:
         return feeds
 
     def _bound(self, zones: Iterable[str]) -> Bound:
-        feeds = (feed for zone in zones for feed in feeds_of_zone(self.zones[zone]))
+        feeds = (feed for zone in zones for feed in self.feeds[zone])
         bound = ((feed, self._forms[feed.set]) for feed in feeds if feed.set in self._forms)
         return [(feed, form) for feed, form in bound if WORDS[feed.holds].fits(form)]
 

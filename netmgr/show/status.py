@@ -8,7 +8,6 @@ from netmgr.model import inventory
 from netmgr.model.managed_set import MISSING, ManagedSet
 from netmgr.model.model import Model
 from netmgr.model.selection import is_one_name, matches
-from netmgr.model.zones import feeds_of_zone
 from netmgr.show.answers import (
     Address,
     Container,
@@ -139,7 +138,7 @@ def _four_before_six(item: Tuple[bytes, int]) -> Tuple[int, bytes]:
 
 def _excluded(model: Model, zones: Tuple[str, ...], width: int) -> List[int]:
     """What each set that would take addresses of this family leaves out; without such a set, what the others do."""
-    feeds = [(feed.exclude, model.sets[feed.set].seen.form) for zone in zones for feed in feeds_of_zone(model.policy.zones[zone])
+    feeds = [(feed.exclude, model.sets[feed.set].seen.form) for zone in zones for feed in model.policy.feeds[zone]
              if WORDS[feed.holds].of == ADDRESSES]
     fitting = [exclude for exclude, form in feeds if form is not None and form.width == width and form.type != sets.IFNAME]
     missing = [exclude for exclude, form in feeds if form is None]
