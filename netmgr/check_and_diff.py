@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import closing
 from typing import Callable, Generator, List, Optional, Tuple, TypeVar
 
 from netmgr.config.schema import Config
@@ -47,7 +48,8 @@ def diff(config_path: str) -> Tuple[int, str]:
         return TROUBLE, ""
     containers_unknown = _engine_is_there(config)
     try:
-        found = differences.of_a_start(config, _Patient(Nft()), what_there_is(), containers_unknown)
+        with closing(Nft()) as nft:
+            found = differences.of_a_start(config, _Patient(nft), what_there_is(), containers_unknown)
     except (OSError, ProtocolError) as problem:
         _complain("netmgr: %s" % (NEEDS_CAPABILITY if isinstance(problem, PermissionError) else problem))
         return TROUBLE, ""
@@ -56,7 +58,9 @@ def diff(config_path: str) -> Tuple[int, str]:
 
 def what_there_is() -> Inventory:
     """Links, addresses and default routes.  OSError, ProtocolError."""
-    inventory, snapshot = Inventory(), RequestSocket().snapshot()
+    inventory = Inventory()
+    with closing(RequestSocket()) as requests:
+        snapshot = requests.snapshot()
     inventory.replace_interfaces(snapshot.links, snapshot.addresses)
     inventory.replace_defaults(read_default_routes())
     return inventory
@@ -87,7 +91,7 @@ def _read(path: str) -> Tuple[Optional[Config], List[Remark]]:
 def _look(config: Config) -> advice.Seen:
     inventory = _looked("interfaces", what_there_is)
     interfaces = None if inventory is None else [interface for interface, _addresses in inventory.interfaces()]
-    ruleset = _looked("sets", lambda: _ruleset(config, Nft()))
+    ruleset = _looked("sets", lambda: _ruleset(config))
     return advice.Seen(interfaces, ruleset, _engine_is_there(config), _is_unknown(config.socket_group))
 
 
@@ -99,10 +103,11 @@ def _looked(what: str, look: Callable[[], Result]) -> Optional[Result]:
         return None
 
 
-def _ruleset(config: Config, nft: Nft) -> advice.Ruleset:
-    names = nft.sets()
-    looked_at = ((name, nft.inspect(name)) for name in differences.candidates(config) if name in names)
-    return advice.Ruleset(nft.tables(), names, {name: info for name, info in looked_at if info is not None})
+def _ruleset(config: Config) -> advice.Ruleset:
+    with closing(Nft()) as nft:
+        names = nft.sets()
+        looked_at = ((name, nft.inspect(name)) for name in differences.candidates(config) if name in names)
+        return advice.Ruleset(nft.tables(), names, {name: info for name, info in looked_at if info is not None})
 
 
 def _engine_is_there(config: Config) -> bool:

@@ -140,6 +140,8 @@ def test_names_of_tables_and_sets(family: int, text: str) -> None:
     assert nft_read.set_name(memoryview(head + table + named)) == SetName(text, "filter", "wan_ips")
     assert nft_read.set_name(memoryview(head + table + named + flags)) == SetName(text, "filter", "wan_ips")
     assert nft_read.set_name(memoryview(head + table + named + attribute(3, (3).to_bytes(4, "big")))) is None
+    meter = attribute(3, (0x31).to_bytes(4, "big"))
+    assert nft_read.set_name(memoryview(head + table + named + meter)) == SetName(text, "filter", "wan_ips")
     for payload in (b"", head[:3], head, head + named[:-1]):
         for read in (nft_read.table_name, nft_read.set_name):
             with pytest.raises(ProtocolError):

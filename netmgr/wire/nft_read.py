@@ -120,9 +120,9 @@ def table_name(payload: memoryview) -> Tuple[str, str]:
 
 
 def set_name(payload: memoryview) -> Optional[SetName]:
-    """NFT_MSG_NEWSET: which set; None for one that a rule has for itself."""
+    """NFT_MSG_NEWSET: which set; None for one that a rule has for itself, unless it has a name of its own, as a meter has."""
     found = _attributes(payload)
-    if NFTA_SET_FLAGS in found and _integer(found, NFTA_SET_FLAGS, 4) & NFT_SET_ANONYMOUS:
+    if NFTA_SET_FLAGS in found and _integer(found, NFTA_SET_FLAGS, 4) & (NFT_SET_ANONYMOUS | NFT_SET_EVAL) == NFT_SET_ANONYMOUS:
         return None
     return SetName(_family(payload), _text(found, NFTA_SET_TABLE), _text(found, NFTA_SET_NAME))
 
