@@ -22,7 +22,7 @@ def added(parts: Sequence[nft_answers.Part], form: Form) -> Contents:
 
 
 def parts_of(*changes: Change, destroy: bool = True) -> List[nft_answers.Part]:
-    return nft_write.parts_of(100, changes, destroy)
+    return nft_write.Writer().parts(100, changes, destroy)
 
 
 def header(part: nft_answers.Part) -> Tuple[int, ...]:
@@ -117,7 +117,9 @@ def test_a_transaction_asks_for_one_acknowledgement() -> None:
     sent = list(messages(nft_write.transaction(100, parts, 103)))
     assert [(message.type, message.seq) for message in sent] == [(16, 100), (DESTROY, 101), (ADD, 102), (17, 103)]
     assert [bool(message.flags & NLM_F_ACK) for message in sent] == [False, False, False, True]
-    assert [bytes(message.payload) for message in sent[::3]] == [b"\0\0\0\x0a"] * 2
+    assert [bytes(message.payload[:4]) for message in sent[::3]] == [b"\0\0\0\x0a"] * 2
+    assert attributes(sent[0].payload[4:]) == {1: bytes(4)}
+    assert len(sent[3].payload) == 4
 
 
 def test_a_transaction_for_one_generation() -> None:
@@ -215,7 +217,7 @@ def test_offsets_become_positions() -> None:
 
 
 def test_what_a_kernel_knows_is_told_by_what_it_refuses() -> None:
-    sent = list(messages(nft_write.probe(100)))
+    sent = list(messages(nft_write.Writer().probe(100)))
     assert [(message.type, message.seq) for message in sent] == [(16, 100), (DESTROY, 101)]
     assert nft_answers.knows(100, [(101, Ack(errno.ENOENT, "", 20))])
     assert not nft_answers.knows(100, [(101, Ack(errno.EINVAL, "", 0))]) and not nft_answers.knows(100, [])

@@ -9,7 +9,7 @@ import socket
 import sys
 
 from netmgr.values.sets import IPV4_ADDR, ChangeElements, Form, SetName
-from netmgr.wire.nft_write import parts_of, transaction
+from netmgr.wire.nft_write import Writer, transaction
 
 RTM_NEWADDR, RTMGRP_IPV4_IFADDR, NETLINK_NETFILTER = 20, 0x10, 12
 
@@ -20,6 +20,7 @@ def main():
     events.bind((0, RTMGRP_IPV4_IFADDR))
     sets = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, NETLINK_NETFILTER)
     sets.bind((0, 0))
+    writer = Writer()
     loop = select.epoll()
     loop.register(events.fileno(), select.EPOLLIN)
     print("ready", flush=True)
@@ -27,13 +28,13 @@ def main():
         loop.poll()
         for message in drained(events):
             if int.from_bytes(message[20:24], sys.byteorder) == index:
-                follow(sets, message[4] == RTM_NEWADDR, message[28:32])
+                follow(writer, sets, message[4] == RTM_NEWADDR, message[28:32])
 
 
-def follow(sets, added, key):
+def follow(writer, sets, added, key):
     """The bytes 28 to 32 of such an event are the address."""
     change = ChangeElements(SetName(*sys.argv[1:4]), Form(IPV4_ADDR), () if added else (key,), (key,) if added else ())
-    sets.sendto(transaction(1, parts_of(1, [change], True), 3), (0, 0))
+    sets.sendto(transaction(1, writer.parts(1, [change], True), 3), (0, 0))
     list(drained(sets))
 
 

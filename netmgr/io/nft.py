@@ -33,6 +33,7 @@ class Nft:
         self.netfilter = Netfilter()
         self.portid = self.netfilter.portid
         self._dumps = Netfilter()
+        self._writer = nft_write.Writer()
         self._seq = 1
         self._commits = 0
         try:
@@ -72,7 +73,7 @@ class Nft:
         before, commits, now = self.generation(), self._commits, self._same(info)
         elements = nft_read.Elements(info)
         seq = self._reserve(1)
-        question = nft_write.about_set(seq, info.name, nft.NFT_MSG_GETSETELEM, NLM_F_DUMP)
+        question = self._writer.about_set(seq, info.name, nft.NFT_MSG_GETSETELEM, NLM_F_DUMP)
         yield from self._dump(question, seq, nft.NFT_MSG_NEWSETELEM, elements.feed)
         contents = elements.contents()
         whole = elements.dumped == elements.different and nft_read.plausible(now, elements.dumped)
@@ -111,7 +112,7 @@ class Nft:
         transactions: creations, deletes and the first adds, then the other adds, and these in any generation.  ValueError for elements
         that are not of their set's form; OSError and ProtocolError from a socket or kernel that is out of order.
         """
-        parts = nft_write.parts_of(self._seq, changes, self.destroys)
+        parts = self._writer.parts(self._seq, changes, self.destroys)
         seq = self._reserve(len(parts) + 2)
         whole = nft_write.transaction(seq, parts, seq + 1 + len(parts), generation)
         limit = self.netfilter.room(len(whole))
@@ -230,7 +231,7 @@ class Nft:
 
     def _probe_destroy(self) -> bool:
         seq = self._reserve(2)
-        found, _overrun = self.netfilter.exchange(nft_write.probe(seq), seq + 1)
+        found, _overrun = self.netfilter.exchange(self._writer.probe(seq), seq + 1)
         return nft_answers.knows(seq, nft_answers.acks(found, seq, seq + 1))
 
 

@@ -14,9 +14,8 @@ longer there as such would take away the start of one that begins alike.  Limit:
 together; a range that someone has split since it was read loses its first start and its last end.
 """
 
-import struct
-from operator import attrgetter
-from typing import Iterator, List, Sequence
+import sys
+from typing import Dict, Iterator, List, Sequence, Tuple
 
 from netmgr._nftcodec import ffi, lib
 from netmgr.values.sets import COMMENT, IFNAME, WIDTHS, Change, ChangeElements, CreateSet, CreateTable, SetName
@@ -32,58 +31,123 @@ from netmgr.wire.nft import (
     NFT_MSG_DESTROYSETELEM,
     NFT_MSG_NEWSETELEM,
 )
-from netmgr.wire.nft_answers import ATTRIBUTES, Part
+from netmgr.wire.nft_answers import Part
 
-BOUNDS = 2 * ATTRIBUTES + 8         # bytes that begin and end take, with a generation
+ELEMENTS_MAX, MESSAGE_MAX = lib.NFTCODEC_ELEMENTS_MAX, lib.NFTCODEC_MESSAGE_MAX
+REMEMBERED = 4096       # sets whose names are not encoded anew each time; names may come and go without end
 
 _BYTEORDER_HOST, _BYTEORDER_BIG = 1, 2
 _COMMENT = COMMENT.encode()
-_BOUND = struct.Struct("=IHHII4s")          # nlmsghdr, nfgenmsg
-_FOR_NFTABLES = struct.pack(">BBH", 0, 0, NFNL_SUBSYS_NFTABLES)
-_IN_GENERATION = attribute(NFNL_BATCH_GENID, bytes(4))[:4]
-_data = attrgetter("data")
-_uncleared = ffi.new_allocator(should_clear_after_alloc=False)
 _NO_SET = SetName("inet", "netmgr-probe", "netmgr-probe")
+_MANNERS = {        # what is to be done, whether with ranges: the message, its flags, those of the codec, the comment
+    ("add", False): (NFT_MSG_NEWSETELEM, NLM_F_CREATE, 0, _COMMENT),
+    ("add", True): (NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL, lib.NFTCODEC_RANGES, _COMMENT),
+    ("delete", False): (NFT_MSG_DESTROYSETELEM, 0, 0, ffi.NULL),
+    ("delete", True): (NFT_MSG_DELSETELEM, 0, lib.NFTCODEC_RANGES, ffi.NULL),
+}
+
+# A BEGIN and an END, less the sequence number and what follows it: nlmsg_pid, nfgenmsg (its res_id names the subsystem), the generation.
+_NFGENMSG = bytes((0, 0, 0, NFNL_SUBSYS_NFTABLES))
+_GENERATION = attribute(NFNL_BATCH_GENID, bytes(4))[:4]
+_BEGIN = HEADER.pack(HEADER.size + 12, NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, 0, 0)[:8]
+_END = HEADER.pack(HEADER.size + 4, NFNL_MSG_BATCH_END, NLM_F_REQUEST | NLM_F_ACK, 0, 0)[:8]
+_AFTER_BEGIN, _AFTER_END = bytes(4) + _NFGENMSG + _GENERATION, bytes(4) + _NFGENMSG
+BOUNDS = 2 * HEADER.size + 16       # bytes that both take
 
 
-def about_set(seq: int, name: SetName, message: int, flags: int) -> bytes:
-    """A message that names a table and a set, such as the request to dump its elements (NFT_MSG_GETSETELEM)."""
-    table, own = name_bytes(name.table), name_bytes(name.name)
-    scratch = _scratch()
-    written = lib.nftcodec_elements(
-        scratch, len(scratch), seq, FAMILIES[name.family], message, flags, table, own, ffi.NULL, 0, 0, 0, ffi.NULL)
-    return _message(scratch, written, name)
+class Writer:
+    """Writes messages.  It owns the room for one, and remembers how sets are called in bytes."""
+
+    def __init__(self) -> None:
+        self._room = ffi.new_allocator(should_clear_after_alloc=False)("uint8_t[]", MESSAGE_MAX)
+        self._view = ffi.buffer(self._room)
+        self._names: Dict[SetName, Tuple[int, bytes, bytes]] = {}
+
+    def about_set(self, seq: int, name: SetName, message: int, flags: int) -> bytes:
+        """A message that names a table and a set, such as the request to dump its elements (NFT_MSG_GETSETELEM)."""
+        written = lib.nftcodec_elements(
+            self._room, MESSAGE_MAX, seq, FAMILIES[name.family], message, flags, name_bytes(name.table), name_bytes(name.name),
+            ffi.NULL, 0, 0, 0, ffi.NULL)
+        return self._message(written, name)
+
+    def probe(self, seq: int) -> bytes:
+        """A batch without an end, which no kernel commits: is NFT_MSG_DESTROYSETELEM known?"""
+        return _begin(seq, 0) + self.about_set(seq + 1, _NO_SET, NFT_MSG_DESTROYSETELEM, 0)
+
+    def parts(self, seq: int, changes: Sequence[Change], destroy: bool) -> List[Part]:
+        """The messages for these changes; `destroy`: the kernel knows NFT_MSG_DESTROYSETELEM.
+
+        ValueError for what is no element of its set's form, and for names that nf_tables does not allow.
+        """
+        parts: List[Part] = []
+        for change in changes:
+            if not isinstance(change, ChangeElements):
+                parts.append(self._create(seq + 1 + len(parts), change))
+        for change in changes:
+            if isinstance(change, ChangeElements) and change.delete:
+                self._append(parts, seq + 1 + len(parts), change, "delete", change.delete, destroy)
+        for change in changes:
+            if isinstance(change, ChangeElements) and change.add:
+                self._append(parts, seq + 1 + len(parts), change, "add", change.add, destroy)
+        return parts
+
+    def _append(self, parts: List[Part], seq: int, change: ChangeElements, operation: str, elements: Sequence[bytes],
+                destroy: bool) -> None:
+        form, width, first = change.form, WIDTHS[change.form.type], 0
+        stride = width * 2 if form.interval else width
+        for element in elements:
+            if len(element) != stride:
+                raise ValueError("elements of %s must have %d bytes" % (change.set, stride))
+        message, flags, how, comment = _MANNERS[operation, form.interval]
+        if message == NFT_MSG_DESTROYSETELEM and not destroy:
+            message = NFT_MSG_DELSETELEM
+        if form.timeout and operation == "add":
+            how |= lib.NFTCODEC_FOREVER
+        family, table, own = self._names.get(change.set) or self._name(change.set)
+        keys = b"".join(elements)
+        while first < len(elements):
+            some = keys[first * stride:(first + ELEMENTS_MAX) * stride]
+            taken = lib.nftcodec_elements(
+                self._room, MESSAGE_MAX, seq, family, message, flags, table, own, some, len(some) // stride, width, how, comment)
+            parts.append(Part(self._message(taken, change.set), change.set, operation, first))
+            first, seq = first + taken, seq + 1
+
+    def _message(self, written: int, about: object) -> bytes:
+        """The message in the room, of the length that is the first thing in it; ValueError if nothing was written."""
+        if written < 0:
+            raise ValueError("nf_tables cannot be told this about %s" % (about,))
+        message: bytes = self._view[:int.from_bytes(self._view[:4], sys.byteorder)]
+        return message
+
+    def _name(self, name: SetName) -> Tuple[int, bytes, bytes]:
+        if len(self._names) >= REMEMBERED:
+            self._names.clear()
+        found = self._names[name] = FAMILIES[name.family], name_bytes(name.table), name_bytes(name.name)
+        return found
+
+    def _create(self, seq: int, change: Change) -> Part:
+        if isinstance(change, CreateTable):
+            written = lib.nftcodec_new_table(self._room, MESSAGE_MAX, seq, FAMILIES[change.family], name_bytes(change.table))
+            return Part(self._message(written, change.table), None, "create", 0)
+        assert isinstance(change, CreateSet)
+        family, table, own = self._name(change.set)
+        byteorder = _BYTEORDER_HOST if change.type == IFNAME else _BYTEORDER_BIG
+        written = lib.nftcodec_new_set(
+            self._room, MESSAGE_MAX, seq, family, table, own, seq, KEY_TYPES[change.type], WIDTHS[change.type], byteorder)
+        return Part(self._message(written, change.set), change.set, "create", 0)
 
 
 def transaction(seq: int, parts: Sequence[Part], following: int, generation: int = 0) -> bytes:
     """One batch of these parts; `following` is the sequence number of its END; a generation of 0 is any."""
-    condition = _IN_GENERATION + generation.to_bytes(4, "big") if generation else b""
-    end = _BOUND.pack(_BOUND.size, NFNL_MSG_BATCH_END, NLM_F_REQUEST | NLM_F_ACK, following, 0, _FOR_NFTABLES)
-    return b"".join([_begin(seq, len(condition)), condition, *map(_data, parts), end])
+    pieces = [_begin(seq, generation)]
+    for part in parts:
+        pieces.append(part.data)
+    pieces += _END, following.to_bytes(4, sys.byteorder), _AFTER_END
+    return b"".join(pieces)
 
 
-def probe(seq: int) -> bytes:
-    """A batch without an end, which no kernel commits: is NFT_MSG_DESTROYSETELEM known?"""
-    return _begin(seq, 0) + about_set(seq + 1, _NO_SET, NFT_MSG_DESTROYSETELEM, 0)
-
-
-def parts_of(seq: int, changes: Sequence[Change], destroy: bool) -> List[Part]:
-    """The messages for these changes; `destroy`: the kernel knows NFT_MSG_DESTROYSETELEM.
-
-    ValueError for what is no element of its set's form, and for names that nf_tables does not allow.
-    """
-    scratch = _scratch()
-    parts: List[Part] = []
-    for change in changes:
-        if not isinstance(change, ChangeElements):
-            parts.append(_create(scratch, seq + 1 + len(parts), change))
-    for change in changes:
-        if isinstance(change, ChangeElements) and change.delete:
-            _append(parts, scratch, seq + 1 + len(parts), change, "delete", destroy)
-    for change in changes:
-        if isinstance(change, ChangeElements) and change.add:
-            _append(parts, scratch, seq + 1 + len(parts), change, "add", destroy)
-    return parts
+def _begin(seq: int, generation: int) -> bytes:
+    return _BEGIN + seq.to_bytes(4, sys.byteorder) + _AFTER_BEGIN + generation.to_bytes(4, "big")
 
 
 def split(parts: Sequence[Part], limit: int) -> Iterator[Sequence[Part]]:
@@ -104,62 +168,3 @@ def name_bytes(name: str) -> bytes:
     if not encoded or len(encoded) > lib.NFTCODEC_NAME_MAX or b"\0" in encoded:
         raise ValueError("not a name that nf_tables allows: %r" % name)
     return encoded
-
-
-def _begin(seq: int, more: int) -> bytes:
-    """The first message, or all of it but so many bytes; the res_id of its nfgenmsg names the subsystem."""
-    return _BOUND.pack(_BOUND.size + more, NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, seq, 0, _FOR_NFTABLES)
-
-
-def _scratch() -> "ffi.CData":
-    return _uncleared("uint8_t[]", lib.NFTCODEC_MESSAGE_MAX)
-
-
-def _message(scratch: "ffi.CData", written: int, about: object) -> bytes:
-    """The message in the buffer, of the length that is the first thing in it; ValueError if nothing was written."""
-    if written < 0:
-        raise ValueError("nf_tables cannot be told this about %s" % (about,))
-    view = ffi.buffer(scratch)
-    message: bytes = view[:HEADER.unpack_from(view)[0]]
-    return message
-
-
-def _create(scratch: "ffi.CData", seq: int, change: Change) -> Part:
-    if isinstance(change, CreateTable):
-        written = lib.nftcodec_new_table(scratch, len(scratch), seq, FAMILIES[change.family], name_bytes(change.table))
-        return Part(_message(scratch, written, change.table), None, "create", 0)
-    assert isinstance(change, CreateSet)
-    name = change.set
-    byteorder = _BYTEORDER_HOST if change.type == IFNAME else _BYTEORDER_BIG
-    written = lib.nftcodec_new_set(
-        scratch, len(scratch), seq, FAMILIES[name.family], name_bytes(name.table), name_bytes(name.name), seq,
-        KEY_TYPES[change.type], WIDTHS[change.type], byteorder)
-    return Part(_message(scratch, written, name), name, "create", 0)
-
-
-def _append(parts: List[Part], scratch: "ffi.CData", seq: int, change: ChangeElements, operation: str, destroy: bool) -> None:
-    elements = change.add if operation == "add" else change.delete
-    name, form, width, first = change.set, change.form, WIDTHS[change.form.type], 0
-    stride = width * 2 if form.interval else width
-    if set(map(len, elements)) != {stride}:
-        raise ValueError("elements of %s must have %d bytes" % (name, stride))
-    family, table, own, keys = FAMILIES[name.family], name_bytes(name.table), name_bytes(name.name), b"".join(elements)
-    message, flags, how, comment = _MANNERS[operation, form.interval]
-    if message == NFT_MSG_DESTROYSETELEM and not destroy:
-        message = NFT_MSG_DELSETELEM
-    if form.timeout and operation == "add":
-        how |= lib.NFTCODEC_FOREVER
-    while first < len(elements):
-        some = keys[first * stride:(first + lib.NFTCODEC_ELEMENTS_MAX) * stride]
-        taken = lib.nftcodec_elements(
-            scratch, len(scratch), seq, family, message, flags, table, own, some, len(some) // stride, width, how, comment)
-        parts.append(Part(_message(scratch, taken, name), name, operation, first))
-        first, seq = first + taken, seq + 1
-
-
-_MANNERS = {        # what is to be done, whether with ranges: the message, its flags, those of the codec, the comment
-    ("add", False): (NFT_MSG_NEWSETELEM, NLM_F_CREATE, 0, _COMMENT),
-    ("add", True): (NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL, lib.NFTCODEC_RANGES, _COMMENT),
-    ("delete", False): (NFT_MSG_DESTROYSETELEM, 0, 0, ffi.NULL),
-    ("delete", True): (NFT_MSG_DELSETELEM, 0, lib.NFTCODEC_RANGES, ffi.NULL),
-}
