@@ -12,7 +12,7 @@ views into the buffer that was given.
 """
 
 import struct
-from typing import Dict, Iterator, List, NamedTuple, Tuple, Union
+from typing import Dict, Iterator, List, Literal, NamedTuple, Tuple, Union
 
 from netmgr.values.errors import ProtocolError
 
@@ -44,6 +44,8 @@ MAX_ERRNO = 4095
 
 HEADER = struct.Struct("=IHHII")
 ATTRIBUTE = struct.Struct("=HH")
+BYTEORDER: Literal["little", "big"] = "little" if ATTRIBUTE.pack(1, 0)[0] else "big"      # the host's
+
 _INT = struct.Struct("=i")
 _UINT = struct.Struct("=I")
 

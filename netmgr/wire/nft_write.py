@@ -14,12 +14,11 @@ longer there as such would take away the start of one that begins alike.  Limit:
 together; a range that someone has split since it was read loses its first start and its last end.
 """
 
-import sys
 from typing import Dict, Iterator, List, Sequence, Tuple
 
 from netmgr._nftcodec import ffi, lib
 from netmgr.values.sets import COMMENT, IFNAME, WIDTHS, Change, ChangeElements, CreateSet, CreateTable, SetName
-from netmgr.wire.netlink import HEADER, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, attribute
+from netmgr.wire.netlink import BYTEORDER, HEADER, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, attribute
 from netmgr.wire.nft import (
     FAMILIES,
     KEY_TYPES,
@@ -116,7 +115,7 @@ class Writer:
         """The message in the room, of the length that is the first thing in it; ValueError if nothing was written."""
         if written < 0:
             raise ValueError("nf_tables cannot be told this about %s" % (about,))
-        message: bytes = self._view[:int.from_bytes(self._view[:4], sys.byteorder)]
+        message: bytes = self._view[:int.from_bytes(self._view[:4], BYTEORDER)]
         return message
 
     def _name(self, name: SetName) -> Tuple[int, bytes, bytes]:
@@ -142,12 +141,12 @@ def transaction(seq: int, parts: Sequence[Part], following: int, generation: int
     pieces = [_begin(seq, generation)]
     for part in parts:
         pieces.append(part.data)
-    pieces += _END, following.to_bytes(4, sys.byteorder), _AFTER_END
+    pieces += _END, following.to_bytes(4, BYTEORDER), _AFTER_END
     return b"".join(pieces)
 
 
 def _begin(seq: int, generation: int) -> bytes:
-    return _BEGIN + seq.to_bytes(4, sys.byteorder) + _AFTER_BEGIN + generation.to_bytes(4, "big")
+    return _BEGIN + seq.to_bytes(4, BYTEORDER) + _AFTER_BEGIN + generation.to_bytes(4, "big")
 
 
 def split(parts: Sequence[Part], limit: int) -> Iterator[Sequence[Part]]:
