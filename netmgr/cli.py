@@ -8,7 +8,8 @@ difference, 2 trouble.
 
 import os
 import sys
-from typing import Callable, Optional, Sequence
+from contextlib import contextmanager
+from typing import Callable, Iterator, Optional, Sequence
 
 from netmgr import __version__
 from netmgr.paths import Place, has_systemd, place, service_is_stopped, socket_path
@@ -136,6 +137,42 @@ def _sets(request: Request) -> int:
     return _show(_ask(request, "sets json" if "--json" in request.options else "sets"))
 
 
+def _explain(request: Request) -> int:
+    """An empty explanation is a failure."""
+    thing = " ".join(request.words)
+    if not thing:
+        raise UsageError("explain needs a thing: an address, a network, an interface, a set, a zone, a container or a host")
+    wants_json = "--json" in request.options
+    answer = _ask(request, "explain %s%s" % (thing, " json" if wants_json else ""))
+    unknown = '"kind": null' in answer if wants_json else answer.startswith("nothing is known of ")
+    return _show(answer) or (FAILED if unknown else DONE)
+
+
+def _log(request: Request) -> int:
+    return _show(_ask(request, " ".join(["log", *(["json"] if "--json" in request.options else []), *request.words])))
+
+
+def _watch(request: Request) -> int:
+    from netmgr import watching
+    from netmgr.io.client import Follower
+    command, settle = request.options.get("--exec"), request.options.get("--settle", "0")
+    if not settle.replace(".", "", 1).isdigit() or (command is None and "--settle" in request.options):
+        raise UsageError("--settle needs seconds, and --exec beside it")
+    wants_json = "--json" in request.options or command is not None
+    line = " ".join(["watch", *(["json"] if wants_json else []), *request.words])
+    path = _socket(request, False)
+
+    def connect() -> Follower:
+        return Follower(path, line, ANSWER_SECONDS)
+
+    with _explained(path):
+        if command is None:
+            watching.watch(connect, _show)
+        else:
+            watching.watch_and_run(connect, command, float(settle))
+    return DONE
+
+
 def _asking(line: str, starts: bool = False) -> Callable[[Request], int]:
     return lambda request: _show((_as_json if "--json" in request.options else str)(_ask(request, line, starts)))
 
@@ -151,12 +188,27 @@ def _ask(request: Request, line: str, starts: bool = False) -> str:
     Whoever connects to the socket of a service that is stopped starts it, which is not for those who only look.
     """
     from netmgr.io.client import ask
-    from netmgr.values.errors import ProtocolError
+    path = _socket(request, starts)
+    with _explained(path):
+        answer = ask(path, line, ANSWER_SECONDS, lambda: print("netmgr: %s does not answer yet; %s" % (path, _hint()), file=sys.stderr))
+    if answer.startswith("ERROR:"):
+        raise CommandError(FAILED, answer.rstrip("\n"))
+    return answer
+
+
+def _socket(request: Request, starts: bool) -> str:
     path = request.options.get("--socket") or socket_path(_place(request))
     if not starts and service_is_stopped(path):
         raise CommandError(NO_DAEMON, "netmgr is not running: `systemctl start netmgr` starts it, `systemctl status netmgr` says more")
+    return path
+
+
+@contextmanager
+def _explained(path: str) -> Iterator[None]:
+    """What goes wrong with the socket, as a CommandError."""
+    from netmgr.values.errors import ProtocolError
     try:
-        answer = ask(path, line, ANSWER_SECONDS, lambda: print("netmgr: %s does not answer yet; %s" % (path, _hint()), file=sys.stderr))
+        yield
     except PermissionError:
         raise CommandError(FAILED, "netmgr: no permission for the socket %s: it is for root and for members of its group" % path) from None
     except TimeoutError as error:
@@ -165,9 +217,6 @@ def _ask(request: Request, line: str, starts: bool = False) -> str:
         raise CommandError(NO_DAEMON, "netmgr: no daemon answers at %s: %s" % (path, reason(error))) from None
     except ProtocolError as error:
         raise CommandError(FAILED, "netmgr: what answers at %s is not netmgr: %s" % (path, error)) from None
-    if answer.startswith("ERROR:"):
-        raise CommandError(FAILED, answer.rstrip("\n"))
-    return answer
 
 
 def _hint() -> str:
@@ -200,6 +249,9 @@ COMMANDS = {command.name: command for command in (
     Command("init", ("--output",), "write a first configuration from what is there", _init),
     Command("status", _CLIENT, "interfaces, containers, sets and sources of the running daemon", _status, "[json]"),
     Command("sets", _CLIENT, "every set with its elements", _sets, "[json]"),
+    Command("explain", _CLIENT, "why an address, interface, set, zone, container or host is in sets, or is not", _explain, "THING ..."),
+    Command("log", _CLIENT, "the last happenings", _log, "[json] [N] [NAME ...]"),
+    Command("watch", (*_CLIENT, "--exec", "--settle"), "what happens, as it happens", _watch, "[json] [NAME ...]"),
     Command("reload", _CLIENT, "let the daemon read its configuration again", _asking("reload", starts=True), "[json]"),
     Command("resync", _CLIENT, "let the daemon read links, addresses, sets and containers again", _asking("resync", starts=True), "[json]"),
     Command("ping", _CLIENT, "whether a daemon answers", _asking("ping"), "[json]"),

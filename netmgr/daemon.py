@@ -18,11 +18,13 @@ from netmgr.io.rights import give_up_rights
 from netmgr.io.ruleset import Ruleset
 from netmgr.keeper import Keeper
 from netmgr.show import commands
-from netmgr.show.answers import SetContents, Status
+from netmgr.show.answers import Explanation, SetContents, Status
 from netmgr.show.status import SourcesStatus, SourceStatus, everything, set_contents, summary
 from netmgr.sources import Recipe, Running, Sources, recipes
 from netmgr.sync.reconciler import Kernel
 from netmgr.values.errors import ConfigError
+from netmgr.values.happenings import Happening
+from netmgr.values.replies import Say
 from netmgr.values.sets import Change, ChangeElements
 from netmgr.values.text import number, reason
 
@@ -96,7 +98,20 @@ class Daemon:
         """Every set with its elements."""
         return set_contents(self._keeper.model)
 
-    def reload(self, reply: commands.Reply) -> None:
+    def explain(self, thing: str) -> Explanation:
+        """Why this thing is in sets, or is not."""
+        from netmgr.show.explain import explain
+        return explain(self._keeper.model, thing, self._keeper.reporter.chronicle.since)
+
+    def log(self, number: int, names: Sequence[str]) -> List[Happening]:
+        """The last so many happenings that concern these names."""
+        return self._keeper.reporter.chronicle.last(number, names)
+
+    def follow(self, listener: Callable[[Happening], None]) -> Callable[[], None]:
+        """Tell the listener what happens from now on, until the result is called."""
+        return self._keeper.reporter.chronicle.follow(listener)
+
+    def reload(self, reply: Say) -> None:
         """Swap in the configuration file as it is now; on any error nothing changes."""
         self._manager.news("RELOADING=1", "MONOTONIC_USEC=%d" % systemd.monotonic_usec())
         answer = self._reload()
@@ -105,13 +120,13 @@ class Daemon:
         self._manager.news("READY=1")
         reply(answer)
 
-    def resync(self, reply: commands.Reply) -> None:
+    def resync(self, reply: Say) -> None:
         """Read everything anew and reconcile."""
         self._sources.refresh()
         changes = self._keeper.settle()
         reply("ERROR: not resynced: %s" % UNSETTLED if changes is None else "OK: resynced: %s" % _counted(changes))
 
-    def diff(self, path: str, reply: commands.Reply) -> None:
+    def diff(self, path: str, reply: Say) -> None:
         """What a reload would change; the kernel's sets are read, and nothing else happens."""
         from netmgr.show import differences
         try:
@@ -120,7 +135,7 @@ class Daemon:
         except (ConfigError, OSError) as problem:
             reply("ERROR: %s" % problem)
 
-    def shutdown(self, reply: commands.Reply) -> None:
+    def shutdown(self, reply: Say) -> None:
         """Stop after this turn of the loop, when the answer is out."""
         self._loop.call_later(0, self._loop.stop)
         reply("OK: stopping")

@@ -5,10 +5,10 @@ once.  It does so only when every vital source has told all that it has to tell:
 it for a moment, and sets must never follow such a moment.
 """
 
-import time
 from typing import TYPE_CHECKING, AbstractSet, Callable, FrozenSet, Iterable, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
 
 from netmgr.config.schema import Config
+from netmgr.io.clock import utc
 from netmgr.io.include_files import IncludeFiles
 from netmgr.io.loop import Deadline, Loop
 from netmgr.io.rtnetlink import Snapshot
@@ -16,6 +16,7 @@ from netmgr.io.systemd import Manager
 from netmgr.model.inventory import Inventory, ThingChange
 from netmgr.model.model import Model
 from netmgr.model.refusals import Refusals
+from netmgr.reporter import Reporter
 from netmgr.sync.include_files import IncludeWriter
 from netmgr.sync.reconciler import Kernel, Reconciler
 from netmgr.sync.repairs import Repairs
@@ -60,7 +61,8 @@ class Keeper:
         self._wake: Optional[Deadline] = None
         self._audit_due: Optional[Deadline] = None
         self._make(config, directory)
-        self.repairs = Repairs(self._reconciler(), loop.now, _utc, log)
+        self.reporter = Reporter(log)
+        self.repairs = Repairs(self._reconciler(), loop.now, utc, log, self.reporter.chronicle.tell)
 
     # -- what the sources tell
 
@@ -93,11 +95,11 @@ class Keeper:
 
     def hosts(self, events: Iterable[Union[HostSeen, HostGone]]) -> None:
         """Other hosts of the fleet that come and go."""
-        self.model.apply(self._inventory.apply_hosts(events))
+        self._changed(self._inventory.apply_hosts(events))
 
     def all_hosts(self, hosts: Iterable[HostSeen]) -> None:
         """All of them."""
-        self.model.apply(self._inventory.replace_hosts(hosts))
+        self._changed(self._inventory.replace_hosts(hosts))
 
     def doubt(self) -> None:
         """Sets and include files may be anything: look at all of them."""
@@ -114,6 +116,7 @@ class Keeper:
         if self.model.hold:
             self._hold()
         changes = self.repairs.settle()
+        self.reporter.settled(self.model, () if self._dry_run else changes, self.repairs.mended, self.repairs.reconciler.quiet)
         self._finish()
         self._tell_others()
         if self._ready is not None and self.repairs.reconciler.complete:
@@ -186,6 +189,7 @@ class Keeper:
 
     def _changed(self, changes: Sequence[ThingChange]) -> None:
         self.model.apply(changes)
+        self.reporter.things(changes)
         if self._holdings is not None:
             self._holdings.apply(changes)
 
@@ -241,7 +245,3 @@ def _holdings(model: Model, config: Config) -> "Optional[Holdings]":
         return None
     from netmgr.model.holdings import Holdings
     return Holdings(model.policy, config.fleet.publish)
-
-
-def _utc() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -9,8 +9,10 @@ from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 from netmgr.io.control import ControlServer, Listener, listen
 from netmgr.io.loop import Loop
-from netmgr.show.answers import SetContents, Status
-from netmgr.show.commands import Reply, answering
+from netmgr.show.answers import Explanation, SetContents, Status
+from netmgr.show.commands import answering
+from netmgr.values.happenings import Happening
+from netmgr.values.replies import Say
 from netmgr.values.text import Log
 
 
@@ -29,11 +31,13 @@ class Bench:
         self.status_value = Status(state="ready")
         self.diff_answer = "# nothing would change"
         self.reload_answer = "OK: nothing had to change"
-        self.pending: Optional[List[Reply]] = None
+        self.pending: Optional[List[Say]] = None
+        self.happenings: List[Happening] = []
+        self.listeners: List[Callable[[Happening], None]] = []
         self.loop = Loop()
         self.clients: List[socket.socket] = []
         log: Log = lambda *line: self.logged.append(line)       # noqa: E731
-        self.instead = ""
+        self.instead: Any = ""
         answer = answering(self, log)
         listener = listener or listen(self.path, mode, group)
         self.server = ControlServer(
@@ -56,11 +60,21 @@ class Bench:
         self.asked.append("sets")
         return []
 
-    def reload(self, reply: Reply) -> None:
+    def explain(self, thing: str) -> Explanation:
+        return Explanation(thing=thing)
+
+    def log(self, number: int, names: Sequence[str]) -> List[Happening]:
+        return self.happenings[-number:]
+
+    def follow(self, listener: Callable[[Happening], None]) -> Callable[[], None]:
+        self.listeners.append(listener)
+        return lambda: self.listeners.remove(listener)
+
+    def reload(self, reply: Say) -> None:
         self.asked.append("reload")
         reply(self.reload_answer)
 
-    def resync(self, reply: Reply) -> None:
+    def resync(self, reply: Say) -> None:
         """Answered at once or, when `pending` is a list, by pending.pop()(text)."""
         self.asked.append("resync")
         if self.pending is None:
@@ -68,11 +82,11 @@ class Bench:
         else:
             self.pending.append(reply)
 
-    def diff(self, path: str, reply: Callable[[str], None]) -> None:
+    def diff(self, path: str, reply: Say) -> None:
         self.asked.append("diff " + path)
         reply(self.diff_answer)
 
-    def shutdown(self, reply: Reply) -> None:
+    def shutdown(self, reply: Say) -> None:
         self.asked.append("shutdown")
         self.loop.stop()
         reply("OK: stopping")

@@ -23,7 +23,7 @@ from tests.test_commands import STATUS, STATUS_TEXT
 from tests.waiting import eventually
 
 NETMGR = [sys.executable, "-m", "netmgr"]
-CLIENTS = ["status", "sets", "reload", "resync", "ping", "shutdown"]
+CLIENTS = ["status", "sets", "explain", "log", "reload", "resync", "ping", "shutdown"]
 
 
 @pytest.fixture
@@ -118,6 +118,7 @@ def test_json_is_a_word_too() -> None:
 def test_the_table_of_the_contract() -> None:
     daemon = {"run": {"--config", "--socket", "--log-level", "--dry-run"}, "check": {"--strict", "--json", "--config"},
               "init": {"--output"}, "diff": {"--running", "--config", "--socket"},
+              "watch": {"--json", "--socket", "--config", "--exec", "--settle"},
               "demo": {"--step", "--pace"}, "help": set(), "version": set()}
     for name, options in daemon.items():
         assert set(cli.COMMANDS[name].options) == options
@@ -173,7 +174,8 @@ def test_a_daemon_of_another_version(bench: Bench) -> None:
 @pytest.mark.parametrize("command", CLIENTS)
 def test_no_daemon(command: str, tmp_path: Path) -> None:
     path = str(tmp_path / "socket")
-    assert result(netmgr(command, "--socket", path)) == (3, "", "netmgr: no daemon answers at %s: No such file or directory\n" % path)
+    words = [command, "eth0"] if command == "explain" else [command]
+    assert result(netmgr(*words, "--socket", path)) == (3, "", "netmgr: no daemon answers at %s: No such file or directory\n" % path)
 
 
 def test_a_socket_that_nobody_serves(tmp_path: Path) -> None:

@@ -2,16 +2,17 @@
 
 import json
 import random
-from typing import Any, Dict, List, Sequence
+from typing import Any, Callable, Dict, List, Sequence
 
 import pytest
 
 from netmgr import __version__
 from netmgr.show import commands, tables
-from netmgr.show.answers import SetContents, Status
+from netmgr.show.answers import Explanation, SetContents, Status
 from netmgr.show.answers_json import read_sets, read_status
-from netmgr.show.commands import Reply
 from netmgr.show.tables import sets_text
+from netmgr.values.happenings import Happening
+from netmgr.values.replies import Say
 from netmgr.values.text import printable
 
 SET = {"family": "inet", "table": "filter", "name": "wan_ips", "type": "ipv4_addr", "zone": "wan", "holds": "addresses",
@@ -90,6 +91,8 @@ class Recorder:
 
     def __init__(self) -> None:
         self.done: List[str] = []
+        self.happenings = [Happening("started", "2026-11-27T20:31:05.123456Z", error=str(number)) for number in range(60)]
+        self.listeners: List[Callable[[Happening], None]] = []
 
     def status(self) -> Status:
         return read_status(json.dumps(STATUS))
@@ -97,27 +100,38 @@ class Recorder:
     def sets(self) -> Sequence[SetContents]:
         return read_sets(json.dumps(SETS))
 
-    def reload(self, reply: Reply) -> None:
+    def explain(self, thing: str) -> Explanation:
+        return Explanation(thing=thing)
+
+    def log(self, number: int, names: Sequence[str]) -> List[Happening]:
+        return self.happenings[-number:]
+
+    def follow(self, listener: Callable[[Happening], None]) -> Callable[[], None]:
+        self.listeners.append(listener)
+        return lambda: self.listeners.remove(listener)
+
+    def reload(self, reply: Say) -> None:
         self.done.append("reload")
         reply("OK: 2 elements added")
 
-    def resync(self, reply: Reply) -> None:
+    def resync(self, reply: Say) -> None:
         self.done.append("resync")
         reply("OK: nothing had to change")
 
-    def diff(self, path: str, reply: Reply) -> None:
+    def diff(self, path: str, reply: Say) -> None:
         self.done.append(path)
         reply("add element inet filter wan_ips { 192.0.2.1 }")
 
-    def shutdown(self, reply: Reply) -> None:
+    def shutdown(self, reply: Say) -> None:
         self.done.append("shutdown")
         reply("OK: stopping")
 
 
 def answer(line: str, service: Recorder, privileged: bool) -> str:
-    replies: List[str] = []
+    replies: List[Any] = []
     commands.answer(line, service, privileged, replies.append)
     (reply,) = replies
+    assert isinstance(reply, str)
     return reply
 
 
@@ -181,8 +195,10 @@ def test_version() -> None:
 def test_help_names_every_command_and_every_command_answers() -> None:
     text = answer("help", Recorder(), False)
     for command in commands.COMMANDS:
-        assert any(line.startswith(("%s  " % command.name, "%s [" % command.name)) for line in text.splitlines())
-        assert not answer(command.name, Recorder(), True).startswith("ERROR")
+        assert any(line.startswith(command.name + " ") for line in text.splitlines())
+        if command.name not in ("explain", "watch"):
+            assert not answer(command.name, Recorder(), True).startswith("ERROR")
+    assert answer("explain", Recorder(), True).startswith("ERROR: explain needs a thing")
 
 
 @pytest.mark.parametrize("line", ["reload", "resync", "shutdown"])
@@ -223,3 +239,24 @@ def test_names_cannot_control_a_terminal() -> None:
     assert "\\x1b]0;x\\x07" in text
     contents = read_sets(json.dumps(SETS).replace("192.0.2.9", "\\u001b[1m").replace("lan_ips", "\\u000a"))
     assert all(line.isprintable() for line in sets_text(contents).split("\n"))
+
+
+def test_the_log_by_number_and_name() -> None:
+    assert answer("log", Recorder(), False).count("\n") == 50
+    assert answer("log 3", Recorder(), False) == "2026-11-27T20:31:05.123456Z  started\n" * 3
+    told = [json.loads(line) for line in answer("log json 2 wan_ips", Recorder(), False).splitlines()]
+    assert told == [{"time": "2026-11-27T20:31:05.123456Z", "kind": "started", "error": error} for error in ("58", "59")]
+
+
+def test_what_is_known_of_nothing() -> None:
+    assert answer("explain eth7", Recorder(), False) == "nothing is known of eth7\n"
+    assert json.loads(answer("explain inet filter x json", Recorder(), False)) == {
+        "schema": 1, "thing": "inet filter x", "kind": None, "feeds": [], "kept_out": []}
+
+
+def test_status_and_sets_cut_to_names() -> None:
+    cut = json.loads(answer("status json dmz", Recorder(), False))
+    assert [each["name"] for each in cut["interfaces"]] == ["eth0"] and cut["containers"] == cut["sets"] == []
+    assert [each["name"] for each in json.loads(answer("sets lan json", Recorder(), False))["sets"]] == []
+    assert [each["name"] for each in json.loads(answer("sets lan_ips json", Recorder(), False))["sets"]] == ["lan_ips"]
+    assert "web-1" in answer("status web-1", Recorder(), False) and "eth0" not in answer("status web-1", Recorder(), False)

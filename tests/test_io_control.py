@@ -1,5 +1,6 @@
 """The control socket with real clients: order, limits, floods, clients that misbehave, who may do what."""
 
+import json
 import os
 import random
 import resource
@@ -15,7 +16,8 @@ from netmgr.io.control import CLIENT_LIMIT, KEPT_FOR_TRUSTED, USER_SHARE
 from netmgr.io.peer import OVERFLOW_ID, Peer, peer_of
 from netmgr.show.answers import Status
 from netmgr.show.answers_json import read_status, status_json
-from netmgr.show.commands import Reply
+from netmgr.values.happenings import Happening
+from netmgr.values.replies import Say
 from tests import other_users
 from tests.control_bench import Bench
 from tests.other_users import FOREIGN_GID, FOREIGN_UID
@@ -213,7 +215,7 @@ def test_a_crowd_gets_its_answers_between_the_turns_of_the_loop(bench: Bench, mo
 
 def test_an_answer_may_come_later(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "IDLE_SECONDS", 0.05)
-    pending: List[Reply] = []
+    pending: List[Say] = []
     bench.pending = pending
     patient, leaving = bench.connect(b"resync\nping\n"), bench.connect(b"resync\n")
     bench.until(lambda: len(pending) == 2)
@@ -228,7 +230,7 @@ def test_an_answer_may_come_later(bench: Bench, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_client_that_was_closed_gets_no_answer(bench: Bench) -> None:
-    pending: List[Reply] = []
+    pending: List[Say] = []
     bench.pending = pending
     bench.connect(b"resync\n")
     bench.until(lambda: pending)
@@ -301,7 +303,7 @@ def test_close_ends_all(bench: Bench) -> None:
 
 
 def test_a_service_that_closes_the_server_while_answering(bench: Bench) -> None:
-    def reload(reply: Reply) -> None:
+    def reload(reply: Say) -> None:
         bench.server.close()
         reply("OK: gone")
     bench.reload = reload  # type: ignore[method-assign]
@@ -365,3 +367,98 @@ def test_who_is_not_mapped_has_no_privileges(monkeypatch: pytest.MonkeyPatch) ->
     unmapped = Peer(1, OVERFLOW_ID, (OVERFLOW_ID,))
     assert not unmapped.privileged(OVERFLOW_ID) and not unmapped.trusted
     assert Peer(1, OVERFLOW_ID, (OVERFLOW_ID, 8)).privileged(8)
+
+
+def test_an_answer_in_pieces_goes_as_fast_as_it_is_read(bench: Bench) -> None:
+    made: List[int] = []
+
+    def pieces() -> Iterator[str]:
+        for number in range(1000):
+            made.append(number)
+            yield "%d %s\n" % (number, "x" * 5000)
+
+    bench.instead = pieces()
+    slow = bench.connect(b"sets\n")
+    bench.until(lambda: made)
+    for _ in range(200):
+        bench.loop.turn(0)
+    assert len(made) < 200, "nobody reads: the next piece is not made before the one before has gone"
+    bench.instead = "PONG\n"
+    assert bench.converse(b"ping\n") == b"PONG\n"
+    slow.shutdown(socket.SHUT_WR)
+    lines = bench.read(slow).splitlines()
+    assert [int(line.split()[0]) for line in lines] == list(range(1000))
+
+
+def test_pieces_of_several_take_turns(bench: Bench) -> None:
+    order: List[str] = []
+
+    def pieces(who: str) -> Iterator[str]:
+        for _ in range(3):
+            order.append(who)
+            yield who
+
+    waiting = [pieces("a"), pieces("b")]
+    first, second = bench.connect(), bench.connect()
+    for client in (first, second):
+        bench.instead = waiting.pop(0)
+        client.sendall(b"sets\n")
+        count = len(order)
+        bench.until(lambda count=count: len(order) > count)      # type: ignore[misc]
+    for client in (first, second):
+        client.shutdown(socket.SHUT_WR)
+    assert (bench.read(first), bench.read(second)) == (b"aaa", b"bbb")
+
+
+def following(bench: Bench) -> socket.socket:
+    client = bench.connect(b"watch json\n")
+    bench.until(lambda: bench.listeners)
+    return client
+
+
+def tell(bench: Bench, number: int, size: int = 10) -> None:
+    for listener in list(bench.listeners):
+        listener(Happening("reload", "t%d" % number, error="x" * size))
+
+
+def test_who_watches_is_told_until_he_goes(bench: Bench) -> None:
+    client = following(bench)
+    for number in range(3):
+        tell(bench, number)
+    told = b""
+    while told.count(b"\n") < 3:
+        told += bench.read(client, 1)
+    assert [json.loads(each)["time"] for each in told.splitlines()] == ["t0", "t1", "t2"]
+    client.close()
+    bench.until(lambda: not bench.listeners)
+    assert clients(bench) == 0
+
+
+def test_who_watches_may_end_his_side_and_is_not_idle(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "IDLE_SECONDS", 0.05)
+    client = following(bench)
+    client.shutdown(socket.SHUT_WR)
+    other = bench.connect()
+    assert bench.read(other) == b"", "who says nothing is dropped"
+    turns = len(bench.loop.deadlines())
+    for _ in range(50):
+        bench.loop.turn(0)
+    assert len(bench.loop.deadlines()) <= turns + 1
+    tell(bench, 1)
+    assert b"t1" in bench.read(client, 50)
+    client.close()
+    bench.until(lambda: not bench.listeners)
+
+
+def test_who_does_not_read_what_happens_gets_a_last_line(bench: Bench) -> None:
+    client = following(bench)
+    for number in range(100_000):
+        tell(bench, number, 100)
+        if not bench.listeners:
+            break
+    assert not bench.listeners, "dropped"
+    waiting = sum(len(each.output) for each in bench.server.clients.values())
+    assert waiting < control.WAITING_LIMIT + 1000
+    lines = bench.read(client).splitlines()
+    assert lines[-1].startswith(b"ERROR: more than 1048576 bytes wait to be read")
+    assert [json.loads(each)["time"] for each in lines[:-1]] == ["t%d" % number for number in range(len(lines) - 1)]

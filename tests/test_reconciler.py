@@ -6,14 +6,14 @@ from typing import Callable, Dict, List, Optional
 
 import pytest
 
-from netmgr.sync.reconciler import never, summary
+from netmgr.sync.reconciler import never
 from netmgr.values.errors import ProtocolError
 from netmgr.values.outcomes import Fault, Outcome
-from netmgr.values.sets import IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, Change, ChangeElements, Form, SetInfo, SetName
+from netmgr.values.sets import IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, SetInfo, SetName
 from netmgr.values.text import reason
 from tests import plainly
 from tests.fakekernel import FakeKernel
-from tests.workbench import WAN, WAN_AND_LAN, Bench, by_set, gone, key, keys, named, seen
+from tests.workbench import WAN, WAN_AND_LAN, Bench, by_set, gone, key, named, seen
 
 EPERM = (errno.EPERM, "not permitted: the table belongs to another program")
 LOST = Outcome(False, False, ())
@@ -453,26 +453,6 @@ def test_an_error_is_told_once_and_again_when_the_set_has_been_well_for_a_minute
         bench.look(now)
         bench.settle(now)
         assert bench.errors() == told * expected, now
-
-
-def test_what_was_done_is_one_line_a_set_and_no_news_when_quiet() -> None:
-    bench = full_bench(WAN)
-    bench.settle()
-    assert bench.log == [("info", "inet filter wan_ips: added 192.0.2.1"), ("info", "inet filter wan_nets: added 192.0.2.0/24")]
-    bench.reconciler.quiet = True
-    bench.happen(gone("192.0.2.1/24"))
-    bench.settle()
-    assert bench.log[2:] == [("debug", "inet filter wan_ips: removed 192.0.2.1"), ("debug", "inet filter wan_nets: removed 192.0.2.0/24")]
-
-
-@pytest.mark.parametrize(("delete", "add", "expected"), [
-    ("192.0.2.1", "192.0.2.3 192.0.2.2", "removed 192.0.2.1; added 192.0.2.2, 192.0.2.3"),
-    ("", " ".join("192.0.2.%d" % last for last in range(9)), "added 9 elements"),
-])
-def test_summary(delete: str, add: str, expected: str) -> None:
-    change: Change = ChangeElements(named("wan_ips"), Form(IPV4_ADDR), keys(delete), keys(add))
-    assert isinstance(change, ChangeElements)
-    assert summary(change) == "inet filter wan_ips: " + expected
 
 
 def test_reason() -> None:

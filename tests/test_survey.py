@@ -4,6 +4,7 @@ from typing import List, Tuple
 
 import pytest
 
+from netmgr.show.happenings import line_of
 from netmgr.sync.reconciler import never
 from netmgr.sync.repairs import SLICE, Repairs
 from netmgr.values.errors import ProtocolError
@@ -27,7 +28,8 @@ class House:
         for zone in ZONES:
             self.bench.make(zone + "_ips", foreign="203.0.113.1")
         self.bench.happen(seen("192.0.2.1/24"))
-        self.repairs = Repairs(self.bench.reconciler, self.clock, lambda: "", lambda *line: self.bench.log.append(line))
+        self.repairs = Repairs(self.bench.reconciler, self.clock, lambda: "", lambda *line: self.bench.log.append(line),
+                               lambda happening, level: self.bench.log.append((level, line_of(happening))))
         self.longest = 0.0
 
     def clock(self) -> float:
@@ -164,7 +166,8 @@ def test_what_a_reading_overlooks_does_not_become_ours_and_is_read_again_later()
     bench = Bench()
     bench.make("wan_ips", foreign="203.0.113.9", flags=NFT_SET_TIMEOUT)
     bench.happen(seen("192.0.2.1/24"), seen("203.0.113.9/24"))
-    repairs = Repairs(bench.reconciler, lambda: 1000.0, lambda: "", lambda *line: bench.log.append(line))
+    repairs = Repairs(bench.reconciler, lambda: 1000.0, lambda: "", lambda *line: bench.log.append(line),
+                      lambda happening, level: bench.log.append((level, line_of(happening))))
     repairs.settle()
     unverified(bench, "wan_ips", "203.0.113.9")
     repairs.doubt()
@@ -183,7 +186,8 @@ def test_a_reading_that_is_not_verified_blames_nobody() -> None:
     bench = Bench()
     bench.make("wan_ips")
     bench.happen(seen("192.0.2.1/24"), seen("192.0.2.2/24"))
-    repairs = Repairs(bench.reconciler, lambda: 1000.0, lambda: "", lambda *line: bench.log.append(line))
+    repairs = Repairs(bench.reconciler, lambda: 1000.0, lambda: "", lambda *line: bench.log.append(line),
+                      lambda happening, level: bench.log.append((level, line_of(happening))))
     repairs.settle()
     unverified(bench, "wan_ips", "192.0.2.2")
     repairs.doubt()

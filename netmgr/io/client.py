@@ -3,13 +3,16 @@
 Whoever listens there may not be netmgr: what it sends is bounded in size and in time.
 """
 
+import select
 import socket
 import time
-from typing import Callable
+from typing import Callable, List, Optional
 
 from netmgr.values.errors import ProtocolError
+from netmgr.wire.lines import Lines
 
 ANSWER_LIMIT = 256 << 20
+LINE_LIMIT = 1 << 20
 SLOW_SECONDS = 3.0
 LONGEST = 10            # times the time that the daemon may be silent: all of its answer
 CONNECT_AGAIN = 0.05
@@ -32,6 +35,36 @@ def ask(path: str, line: str, timeout: float, slow: Callable[[], None] = lambda:
     if not answer:
         raise ConnectionError("the connection ended without an answer")
     return answer.decode("utf-8", "backslashreplace")
+
+
+class Follower:
+    """A connection on which the daemon tells lines for as long as it runs.  Making one may fail as ask() does."""
+
+    def __init__(self, path: str, line: str, timeout: float) -> None:
+        self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._connection.settimeout(timeout)
+        self._lines = Lines(LINE_LIMIT)
+        try:
+            _connect(self._connection, path, time.monotonic() + timeout)
+            self._connection.sendall(line.encode() + b"\n")
+        except OSError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()
+
+    def wait(self, seconds: Optional[float]) -> List[str]:
+        """The lines that have come, as soon as there are any; none when time is over.  ConnectionError when the daemon has gone."""
+        ready, _, _ = select.select([self._connection], [], [], seconds)
+        if not ready:
+            return []
+        data = self._connection.recv(65536)
+        if not data:
+            raise ConnectionError("the daemon has gone")
+        self._lines.feed(data)
+        return [line.decode("utf-8", "backslashreplace") for line in iter(self._lines.line, None)]
 
 
 def _connect(connection: socket.socket, path: str, end: float) -> None:

@@ -7,6 +7,9 @@ answers keep the order of the lines.
 
 Places are limited, and nobody can take them all: some are kept for root and the daemon's own user, and each other user has a share.
 
+An answer may come in pieces: the next is made when the one before has gone, and takes its turn in that queue.  Or it goes on for as long as
+the client stays (what happens): who lets more than WAITING_LIMIT bytes wait gets a last line that says so.
+
 A client is idle when for IDLE_SECONDS it has neither completed a line nor taken a byte; while it waits for its answer it is not.  One
 deadline serves all clients; without any it is not renewed.  When a connection is closed on a client that is still sending, what it has
 sent is read and dropped first: the kernel would otherwise answer its next read with a reset.
@@ -15,12 +18,13 @@ sent is read and dropped first: the kernel would otherwise answer its next read 
 import socket
 from collections import deque
 from functools import partial
-from typing import Callable, Deque, Dict, Optional
+from typing import Callable, Deque, Dict, Iterator, Optional, Union
 
 from netmgr.io.listener import Listener, adopt, listen
 from netmgr.io.loop import READ, WRITE, Deadline, Loop
 from netmgr.io.peer import Peer, peer_of
 from netmgr.values.errors import ProtocolError
+from netmgr.values.replies import Follow, Reply
 from netmgr.values.text import Log, reason
 from netmgr.wire.lines import Lines
 
@@ -33,9 +37,9 @@ IDLE_SECONDS = 30.0
 ACCEPT_PAUSE = 1.0
 CHUNK = 4096
 LINE_LIMIT = 4096
+WAITING_LIMIT = 1 << 20
 
-Reply = Callable[[str], None]
-Answer = Callable[[str, Peer, bool, Reply], None]       # line, whose, whether they may change something, called once with the text
+Answer = Callable[[str, Peer, bool, Reply], None]       # line, whose, whether they may change something, called once
 
 
 class ControlServer:
@@ -121,7 +125,9 @@ class ControlServer:
         end = self._loop.now() + ANSWERING_SECONDS
         while self._asking:
             client = self._asking.popleft()
-            if client.line is not None:
+            if client.pieces is not None:
+                client.next_piece()
+            elif client.line is not None:
                 privileged = client.peer.privileged(self.listener.group)
                 self._answer(client.line, client.peer, privileged, client.answered)
             if self._asking and self._loop.now() >= end:
@@ -131,11 +137,12 @@ class ControlServer:
     def _drop_idle(self) -> None:
         now = self._loop.now()
         for client in list(self.clients.values()):
-            if client.line is None and client.active + IDLE_SECONDS <= now:
+            since = client.idle_since
+            if since is not None and since + IDLE_SECONDS <= now:
                 client.close()
         self._idle = None
         if self.clients:
-            oldest = min(now if client.line is not None else client.active for client in self.clients.values())
+            oldest = min(now if client.idle_since is None else client.active for client in self.clients.values())
             self._idle = self._loop.call_at(oldest + IDLE_SECONDS, self._drop_idle)
 
 
@@ -146,6 +153,8 @@ class _Client:
                  gone: Callable[[], object]) -> None:
         self.peer = peer
         self.line: Optional[str] = None
+        self.pieces: Optional[Iterator[str]] = None
+        self._stop: Optional[Callable[[], None]] = None
         self.active = loop.now()
         self._loop = loop
         self._connection = connection
@@ -160,18 +169,57 @@ class _Client:
         """End the connection; closing it again is harmless."""
         if self._connection.fileno() < 0:
             return
-        self.line = None
+        self.line = self.pieces = None
+        if self._stop is not None:
+            self._stop()
         self._loop.unwatch(self._connection.fileno())
         _discard_input(self._connection)
         self._connection.close()
         self._gone()
 
-    def answered(self, text: str) -> None:
-        """The answer to `line`."""
-        if self.line is not None:
+    def answered(self, answer: Union[str, Iterator[str], Follow]) -> None:
+        """The answer to `line`: all of it, or its pieces, of which the next is made when the one before has gone, or what tells lines."""
+        if self.line is None:
+            return
+        if isinstance(answer, str):
             self.line = None
-            self.output += text.encode("utf-8", "backslashreplace")
+            self._put(answer)
+        elif callable(answer):
+            self.line = None
+            self._stop = answer(self._told)
             self._turn(WRITE)
+        else:
+            self.pieces = answer
+            self._asks(self)
+
+    def next_piece(self) -> None:
+        """Make the next piece of the answer and send it."""
+        piece = next(self.pieces, None) if self.pieces is not None else None
+        if piece is None:
+            self.line = self.pieces = None
+        self._put(piece or "")
+
+    @property
+    def idle_since(self) -> Optional[float]:
+        """When it last did something; None: it waits for us, or is told what happens."""
+        waits = self.line is not None and not (self.pieces is not None and self.output)
+        return None if waits or (self._stop is not None and not self.output) else self.active
+
+    def _put(self, text: str) -> None:
+        self.output += text.encode("utf-8", "backslashreplace")
+        self._turn(WRITE)
+
+    def _told(self, line: str) -> None:
+        """Something has happened.  Who does not read it in time is told so, and no more."""
+        if self._stop is None:
+            return
+        if len(self.output) > WAITING_LIMIT:
+            self.output += b"ERROR: more than %d bytes wait to be read; you are told no more\n" % WAITING_LIMIT
+            self._stop()
+            self._stop, self._ended = None, True
+        else:
+            self.output += line.encode("utf-8", "backslashreplace")
+        self._watch()
 
     def _turn(self, _events: int) -> None:
         try:
@@ -182,14 +230,37 @@ class _Client:
     def _step(self) -> None:
         if self.output:
             self._send()
-        else:
+            if not self.output and self.pieces is not None:
+                self._asks(self)
+        elif self._stop is not None:
+            self._hear()
+        elif self.line is None:
             self._next_line()
-        if self.line is not None:
-            self._loop.unwatch(self._connection.fileno())
-        elif self._ended and not self.output and not self._lines.waiting():
+        self._watch()
+
+    def _watch(self) -> None:
+        """Wait for what can happen next."""
+        fd = self._connection.fileno()
+        if fd < 0:
+            return
+        if self.line is not None and not self.output:
+            self._loop.unwatch(fd)
+        elif self._ended and not self.output and self._stop is None and not self._lines.waiting():
             self.close()
-        elif self._connection.fileno() >= 0:
-            self._loop.watch(self._connection.fileno(), self._turn, WRITE if self.output or self._lines.waiting() else READ)
+        elif self._stop is not None:
+            self._loop.watch(fd, self._turn, WRITE if self.output else 0 if self._ended else READ)     # 0: of a hang-up it is told
+        else:
+            self._loop.watch(fd, self._turn, WRITE if self.output or self._lines.waiting() else READ)
+
+    def _hear(self) -> None:
+        """A client that is told what happens may end its side and stay, or go; what it says is not read any more."""
+        if self._ended:
+            self.close()
+            return
+        try:
+            self._ended = not self._connection.recv(CHUNK)
+        except BlockingIOError:
+            pass
 
     def _next_line(self) -> None:
         try:

@@ -14,7 +14,7 @@ from netmgr.model.elements import FROM_ADDRESSES, FROM_INTERFACE
 from netmgr.model.inventory import Addresses, Interface, Thing
 from netmgr.model.labels import NOTHING, Labels, Said
 from netmgr.model.selection import matches
-from netmgr.values.addresses import IFA_F_PERMANENT, UNUSABLE, identity, kinds, kinds_by_flags, suspicious
+from netmgr.values.addresses import IFA_F_DADFAILED, IFA_F_PERMANENT, KINDS, UNUSABLE, identity, kinds, kinds_by_flags, suspicious
 from netmgr.values.events import ContainerSeen, Endpoint, HostSeen
 from netmgr.values.holds import WORDS
 from netmgr.values.sets import WIDTHS, Form, SetName
@@ -221,6 +221,23 @@ def _all_kept(addresses: Dict[bytes, int], width: int, exclude: int) -> bool:
     packed, size = b"".join(addresses), 2 * width + 1
     return len(packed) == len(addresses) * size and not suspicious(packed[::size], exclude) and not any(
         kinds_by_flags(width == 16, flags) & exclude for flags in set(addresses.values()))
+
+
+def elements_of(feed: Feed, form: Form, thing: Thing) -> List[bytes]:
+    """What one feed takes of a thing, in a set of this form."""
+    if isinstance(thing, Interface):
+        claims = _of_interface([(feed, form)], thing.name)
+    else:
+        claims = _of_addresses([(feed, form)], thing.flags if isinstance(thing, Addresses) else {})
+    return [element for _set, elements in claims for element in elements]
+
+
+def kept_out(feed: Feed, packed: bytes, flags: int) -> List[str]:
+    """Why an address does not count for a feed, in words; none when it does."""
+    if kinds_by_flags(len(packed) == 16, flags) & UNUSABLE:
+        return ["dadfailed" if flags & IFA_F_DADFAILED else "tentative"]
+    excluded = kinds(packed, flags) & feed.exclude
+    return [word for word, kind in KINDS.items() if kind & excluded]
 
 
 def _of_interface(bound: Iterable[Binding], name: str) -> Claims:

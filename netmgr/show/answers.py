@@ -82,6 +82,39 @@ class SetContents(NamedTuple):
     elements: Elements
 
 
+class FeedRow(NamedTuple):
+    """What an explained thing is in a set: as which element, by which entry of the configuration, and whether the kernel has it."""
+
+    set: str = UNKNOWN
+    element: str = UNKNOWN
+    zone: Optional[str] = None
+    source: Optional[str] = None
+    entry: Optional[str] = None
+    in_kernel: bool = False
+    owner: Optional[str] = None
+    since: Optional[str] = None
+
+
+class KeptOutRow(NamedTuple):
+    """Why an explained thing is not in a set; `reason` is a word, `text` the same in a sentence."""
+
+    set: Optional[str] = None
+    zone: Optional[str] = None
+    source: Optional[str] = None
+    reason: str = UNKNOWN
+    text: str = ""
+
+
+class Explanation(NamedTuple):
+    """What a thing feeds, or what feeds it, and what keeps it out; without a kind nothing is known of it."""
+
+    schema: int = 1
+    thing: str = UNKNOWN
+    kind: Optional[str] = None
+    feeds: Tuple[FeedRow, ...] = ()
+    kept_out: Tuple[KeptOutRow, ...] = ()
+
+
 class LastRepair(NamedTuple):
     """The last foreign damage that was mended; without a pid it is not known whose."""
 

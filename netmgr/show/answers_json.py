@@ -18,12 +18,17 @@ _NUMBER_LONGEST = 1 << 64
 
 def status_json(status: Status) -> str:
     """`status json`, one line."""
-    return _line(status)
+    return line(status)
 
 
 def sets_json(contents: Sequence[SetContents]) -> str:
     """`sets json`, one line."""
-    return _line({"sets": [{**plain(each.set), **plain(each.elements)} for each in contents]})
+    return line({"sets": [{**plain(each.set), **plain(each.elements)} for each in contents]})
+
+
+def line_of(told: Mapping[str, object]) -> str:
+    """An object as one line, with its end."""
+    return json.dumps(told) + "\n"
 
 
 def plain(value: Any) -> Any:
@@ -123,5 +128,6 @@ def _object(text: str) -> Mapping[str, object]:
     return value
 
 
-def _line(value: Any) -> str:
+def line(value: Any) -> str:
+    """Any answer, one line."""
     return json.dumps(plain(value))

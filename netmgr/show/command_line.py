@@ -20,6 +20,8 @@ OPTIONS = {
     "--output": ("FILE", "write a new file, instead of the standard output"),
     "--step": ("", "wait for the Enter key before each step"),
     "--pace": ("SECONDS", "the pause before each step, 2 by default on a terminal and 0 elsewhere"),
+    "--exec": ("COMMAND", "run this by the shell for each happening"),
+    "--settle": ("SECONDS", "run it once for what happens within that time"),
     "--help": ("", "this text"),
 }
 LETTERS = {"-c": "--config", "-j": "--json", "-h": "--help"}

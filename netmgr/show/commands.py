@@ -3,26 +3,25 @@
 A line ends with LF or CR LF; blank lines are no commands and answer nothing.  Commands are matched without regard to case and
 to the width of the gaps between words.  Bytes that are not UTF-8 stay visible as \\xNN.
 
-The daemon hands out values (answers.py); `status json` says them to programs, `status` to people.  What says them is loaded when
-somebody asks: an idle daemon has no use for it.
+The daemon hands out values (answers.py); with the word `json` behind the command they are said to programs, without it to people.  What
+says them is loaded when somebody asks: an idle daemon has no use for it.
 """
 
-from typing import Callable, NamedTuple, Optional, Protocol, Sequence
+from typing import Callable, List, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 from netmgr import __version__
-from netmgr.show.answers import SetContents, Status
+from netmgr.show.answers import Explanation, SetContents, Status
+from netmgr.values.happenings import Happening
+from netmgr.values.replies import Reply, Say
 from netmgr.values.text import Log, aligned, printable
 
 _ECHO_LIMIT = 80
 
 
-Reply = Callable[[str], None]
-
-
 class Service(Protocol):
     """What the commands act on.
 
-    reload, resync and shutdown reply once with "OK: …" or "ERROR: …", as soon as they have taken effect.
+    reload, resync, diff and shutdown reply once with "OK: …" or "ERROR: …", as soon as they have taken effect.
     """
 
     def status(self) -> Status:
@@ -31,63 +30,116 @@ class Service(Protocol):
     def sets(self) -> Sequence[SetContents]:
         """Every set with its elements."""
 
-    def reload(self, reply: Reply) -> None:
+    def explain(self, thing: str) -> Explanation:
+        """Why this thing is in sets, or is not."""
+
+    def log(self, number: int, names: Sequence[str]) -> List[Happening]:
+        """The last so many happenings that concern these names."""
+
+    def follow(self, listener: Callable[[Happening], None]) -> Callable[[], None]:
+        """Tell the listener what happens from now on, until the result is called."""
+
+    def reload(self, reply: Say) -> None:
         """Read the configuration again."""
 
-    def resync(self, reply: Reply) -> None:
+    def resync(self, reply: Say) -> None:
         """Read everything again and reconcile."""
 
-    def diff(self, path: str, reply: Reply) -> None:
+    def diff(self, path: str, reply: Say) -> None:
         """What a reload of this file would change, of the usual one by default."""
 
-    def shutdown(self, reply: Reply) -> None:
+    def shutdown(self, reply: Say) -> None:
         """Begin a clean stop."""
 
 
 class Command(NamedTuple):
-    """`changes`: it changes something, so not everybody may give it.  `argument`: what may follow the name, which not everybody may do."""
+    """`changes`: it changes something, so not everybody may give it.  `argument`: what may follow; `guarded`: for some only."""
 
     name: str
+    argument: str
     summary: str
-    changes: bool
     run: Callable[[Service, str, Reply], None]
-    argument: str = ""
+    changes: bool = False
+    guarded: bool = False
 
 
-def _status_text(service: Service) -> str:
-    from netmgr.show.tables import status_text
-    return status_text(service.status())
+def _line(reply: Reply) -> Say:
+    """What replies with one text that ends with one newline."""
+    return lambda text: reply(text.rstrip("\n") + "\n")
 
 
-def _status_json(service: Service) -> str:
-    from netmgr.show.answers_json import status_json
-    return status_json(service.status())
+def _split(argument: str) -> Tuple[bool, List[str]]:
+    """Whether JSON is asked for, and the other words."""
+    words = argument.split()
+    place = next((place for place in (0, -1) if words and words[place].lower() == "json"), None)
+    if place is not None:
+        del words[place]
+    return place is not None, words
 
 
-def _sets_text(service: Service) -> str:
-    from netmgr.show.tables import sets_text
-    return sets_text(service.sets())
+def _status(service: Service, argument: str, reply: Reply) -> None:
+    from netmgr.show import answers_json, selection, tables
+    wants_json, names = _split(argument)
+    status = selection.cut(service.status(), names)
+    _line(reply)(answers_json.status_json(status) if wants_json else tables.status_text(status))
 
 
-def _sets_json(service: Service) -> str:
-    from netmgr.show.answers_json import sets_json
-    return sets_json(service.sets())
+def _sets(service: Service, argument: str, reply: Reply) -> None:
+    from netmgr.show import answers_json, selection, tables
+    wants_json, names = _split(argument)
+    contents = selection.cut_sets(service.sets(), names)
+    _line(reply)(answers_json.sets_json(contents) if wants_json else tables.sets_text(contents))
+
+
+def _explain(service: Service, argument: str, reply: Reply) -> None:
+    from netmgr.show import answers_json, explain
+    wants_json, words = _split(argument)
+    if not words:
+        _line(reply)("ERROR: explain needs a thing: an address, a network, an interface, a set, a zone, a container or a host")
+        return
+    told = service.explain(" ".join(words))
+    _line(reply)(answers_json.line(told) if wants_json else explain.explanation_text(told))
+
+
+def _log(service: Service, argument: str, reply: Reply) -> None:
+    from netmgr.show import answers_json, happenings
+    wants_json, names = _split(argument)
+    number = int(names.pop(0)) if names and names[0].isascii() and names[0].isdigit() and len(names[0]) < 10 else happenings.SHOWN
+    told = service.log(number, names)
+    if wants_json:
+        reply("".join(answers_json.line_of(happenings.object_of(each)) for each in told))
+    else:
+        reply(happenings.log_text(told))
+
+
+def _watch(service: Service, argument: str, reply: Reply) -> None:
+    from netmgr.show import answers_json, happenings
+    wants_json, names = _split(argument)
+
+    def follow(tell: Callable[[str], None]) -> Callable[[], None]:
+        def told(happening: Happening) -> None:
+            if happenings.concerns(happening, names):
+                tell(answers_json.line_of(happenings.object_of(happening)) if wants_json else happenings.log_text([happening]))
+        return service.follow(told)
+
+    reply(follow)
 
 
 COMMANDS = (
-    Command("ping", "answers PONG", False, lambda _service, _words, reply: reply("PONG")),
-    Command("status", "interfaces, containers, sets and sources, for people", False,
-            lambda service, _words, reply: reply(_status_text(service))),
-    Command("status json", "the same as one line of JSON", False, lambda service, _words, reply: reply(_status_json(service))),
-    Command("sets", "every set with its elements", False, lambda service, _words, reply: reply(_sets_text(service))),
-    Command("sets json", "the same as one line of JSON", False, lambda service, _words, reply: reply(_sets_json(service))),
-    Command("reload", "read the configuration again", True, lambda service, _words, reply: service.reload(reply)),
-    Command("resync", "read links, addresses, sets and containers again", True, lambda service, _words, reply: service.resync(reply)),
-    Command("diff", "what a reload would change, as nft commands", False,
-            lambda service, words, reply: service.diff(words, reply), "[FILE]"),
-    Command("shutdown", "stop cleanly", True, lambda service, _words, reply: service.shutdown(reply)),
-    Command("version", "name and version", False, lambda _service, _words, reply: reply("netmgr " + __version__)),
-    Command("help", "this list", False, lambda _service, _words, reply: reply(help_text())),
+    Command("ping", "", "answers PONG", lambda _service, _argument, reply: reply("PONG\n")),
+    Command("status", "[json] [NAME ...]", "what is wrong, interfaces, containers, sets and sources", _status),
+    Command("sets", "[json] [NAME ...]", "every set with its elements", _sets),
+    Command("explain", "THING [json]", "why an address, interface, set, zone, container or host is in sets, or is not", _explain),
+    Command("log", "[json] [N] [NAME ...]", "the last N happenings, 50 if N is left out", _log),
+    Command("watch", "[json] [NAME ...]", "what happens, as it happens", _watch),
+    Command("reload", "", "read the configuration again", lambda service, _argument, reply: service.reload(_line(reply)), changes=True),
+    Command("resync", "", "read links, addresses, sets and containers again",
+            lambda service, _argument, reply: service.resync(_line(reply)), changes=True),
+    Command("diff", "[FILE]", "what a reload would change, as nft commands",
+            lambda service, argument, reply: service.diff(argument, _line(reply)), guarded=True),
+    Command("shutdown", "", "stop cleanly", lambda service, _argument, reply: service.shutdown(_line(reply)), changes=True),
+    Command("version", "", "name and version", lambda _service, _argument, reply: reply("netmgr %s\n" % __version__)),
+    Command("help", "", "this list", lambda _service, _argument, reply: reply(help_text() + "\n")),
 )
 
 
@@ -100,23 +152,21 @@ class Asked(NamedTuple):
     @property
     def for_everybody(self) -> bool:
         """Whether it takes no privilege."""
-        return not (self.command.changes or self.argument)
+        return not (self.command.changes or (self.command.guarded and self.argument))
 
 
 def asked(line: str) -> Optional[Asked]:
     """The command that a line gives, or None."""
-    name, first, rest = " ".join(line.split()).lower(), *(line.strip().split(None, 1) + ["", ""])[:2]
-    for known in COMMANDS:
-        if known.name == name or (known.argument and known.name == first.lower()):
-            return Asked(known, "" if known.name == name else rest)
-    return None
+    name, argument = (line.strip().split(None, 1) + ["", ""])[:2]
+    known = next((command for command in COMMANDS if command.name == name.lower()), None)
+    return None if known is None or (argument and not known.argument) else Asked(known, argument)
 
 
 def answer(line: str, service: Service, privileged: bool, reply: Reply) -> None:
-    """Reply to one line with a newline-terminated text; to a blank line with ""."""
+    """Reply to one line with text that ends with a newline; to a blank line with ""."""
     known = asked(line)
     if known is not None and (privileged or known.for_everybody):
-        known.command.run(service, known.argument, lambda text: reply(text.rstrip("\n") + "\n"))
+        known.command.run(service, known.argument, reply)
     elif known is not None:
         reply("ERROR: %s is only for root, the daemon's own user and members of the socket's group\n" % _echo(line.strip()))
     else:

@@ -20,11 +20,10 @@ from netmgr.sync.survey import Sets, Survey
 from netmgr.values import sets
 from netmgr.values.errors import ProtocolError
 from netmgr.values.outcomes import COMMITTED, OVERTAKEN, Fault, Outcome
-from netmgr.values.sets import Change, ChangeElements, CreateTable, SetName
+from netmgr.values.sets import Change, CreateTable, SetName
 from netmgr.values.text import Log, reason
 from netmgr.wire import nft_text
 
-NAMED_AT_MOST = 8
 CAREFUL_ATTEMPTS = 4
 TELL_AGAIN = 60.0       # seconds that a set must have been well before an error it had is told again
 
@@ -125,11 +124,6 @@ class Reconciler:
         if self.dry_run:
             for line in nft_text.text(changes):
                 self._log("info", "would send: " + line)
-            return
-        for change in changes:
-            if isinstance(change, ChangeElements):
-                told_as_repair = change.set in self.model.repaired
-                self._log("debug" if self.quiet or told_as_repair else "info", summary(change))
 
     def _tell_errors(self, now: float) -> None:
         """What is wrong and was not, or had not been for long; sets that were never in error take no place in _told."""
@@ -148,17 +142,6 @@ class Reconciler:
 
 UNEXPLAINED = Fault(None, 0, "the kernel refused without a reason", "", None, False)
 LOST = Fault(None, 0, "the kernel's answer was lost", "", None, False)
-
-
-def summary(change: ChangeElements) -> str:
-    """One change as one line of the log."""
-    parts = []
-    for verb, elements in (("removed", change.delete), ("added", change.add)):
-        if len(elements) > NAMED_AT_MOST:
-            parts.append("%s %d elements" % (verb, len(elements)))
-        elif elements:
-            parts.append("%s %s" % (verb, ", ".join(nft_text.element_texts(change.form, elements))))
-    return "%s: %s" % (change.set, "; ".join(parts))
 
 
 def _only(changes: Sequence[Change], name: SetName) -> List[Change]:

@@ -10,21 +10,25 @@ and is put down to the process that the kernel named, or to each of those that i
 """
 
 import math
-from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from netmgr.sync.accounts import Accounts, names_of
 from netmgr.sync.damper import Damper
 from netmgr.sync.reconciler import Reconciler
 from netmgr.values.events import Suspect
+from netmgr.values.happenings import NAMED_AT_MOST, Culprit, Happening
 from netmgr.values.pace import Pace
 from netmgr.values.sets import Change, ChangeElements, SetName
-from netmgr.values.text import Log, number
+from netmgr.values.text import Log
+from netmgr.wire import nft_text
 
 FLEETING_REST = 1.0
 QUICK_REST, THOROUGH_REST, REST_LONGEST = 10, 20, 10.0
 SLICE = 0.01            # seconds of looking in one turn of the loop
 SUSPECTS_AT_MOST = 3
 OURSELVES = "netmgr"    # the name of every process of netmgr
+
+Tell = Callable[[Happening, str], None]         # and the level of its line in the log
 
 
 class Repair(NamedTuple):
@@ -38,13 +42,14 @@ class Repair(NamedTuple):
 class Repairs:
     """Decides, looks, reconciles, counts.  `clock` is monotonic seconds, `utc` the time of day for people."""
 
-    def __init__(self, reconciler: Reconciler, clock: Callable[[], float], utc: Callable[[], str], log: Log) -> None:
+    def __init__(self, reconciler: Reconciler, clock: Callable[[], float], utc: Callable[[], str], log: Log, tell: Tell) -> None:
         self.reconciler = reconciler
+        self.mended: FrozenSet[SetName] = frozenset()
         self.made = 0
         self.last_repair: Optional[Repair] = None
         self._clock = clock
         self._utc = utc
-        self._log = log
+        self._log, self._tell_happening = log, tell
         self._suspects: List[Suspect] = []
         self._suspicious = False
         self._passing: List[SetName] = []               # what the quick look that is under way has not come to yet
@@ -54,7 +59,7 @@ class Repairs:
         self._looked_at = self._until = 0.0
         self._look_at: Optional[float] = None
         self._quick, self._thorough, self._damper = _rested()
-        self._repaired: Dict[SetName, int] = {}         # elements, since the last look began
+        self._repaired: Dict[SetName, List[ChangeElements]] = {}        # since the last look began
         self._accounts = Accounts()
         self._rivalled = False
 
@@ -100,6 +105,7 @@ class Repairs:
     def settle(self, in_slices: bool = True) -> List[Change]:
         """Look if a look is due, then reconcile.  Returns what was committed."""
         now, drift = self._clock(), self._auditing and not self._suspects
+        self.mended = frozenset()
         self._until = now + SLICE if in_slices else math.inf
         self.reconciler.quiet = self._damper.fighting(now)
         if self._look_at is None or self._look_at > now:
@@ -194,21 +200,20 @@ class Repairs:
 
     def _account(self, changes: List[Change], drift: bool) -> None:
         """A look of several slices is one repair; with nobody to suspect, what an audit finds is a drift."""
-        repaired = self.reconciler.model.take_repaired()
+        self.mended = frozenset(self.reconciler.model.take_repaired())
         for change in changes:
-            if isinstance(change, ChangeElements) and change.set in repaired:
-                self._repaired[change.set] = self._repaired.get(change.set, 0) + len(change.add) + len(change.delete)
+            if isinstance(change, ChangeElements) and change.set in self.mended:
+                self._repaired.setdefault(change.set, []).append(change)
         if not self._passing:
             mended, self._repaired = self._repaired, {}
+            happening = _happening([change for some in mended.values() for change in some])
             if drift:
-                self._log("warning", "audit: repaired a drift of %s in %s" % (
-                    number(sum(mended.values()), "element"), names_of(list(mended))))
+                self._tell_happening(happening._replace(cause="audit: a drift"), "warning")
             else:
-                self._tell(mended)
+                self._tell(happening, tuple(sorted(mended)))
 
-    def _tell(self, mended: Dict[SetName, int]) -> None:
+    def _tell(self, happening: Happening, names: Tuple[SetName, ...]) -> None:
         now = self._clock()
-        names = tuple(sorted(mended))
         self.made += 1
         self.last_repair = Repair(tuple(self._suspects), self._utc(), names)
         before = self._damper.fighting(now)
@@ -216,11 +221,11 @@ class Repairs:
         who = " or ".join(map(named, self._suspects)) or named(None)
         programs = " or ".join(sorted({OTHER if suspect is None else suspect.process for suspect in self._suspects}))
         alone = self._accounts.repaired(programs, who, names, now)
-        if self._damper.fighting(now) and not before:
+        slowed = self._damper.fighting(now) and not before
+        level = "warning" if alone and not slowed else "debug"
+        self._tell_happening(happening._replace(cause=who, culprit=_culprit(self._suspects)), level)
+        if slowed:
             self._log("warning", "%s and netmgr keep undoing each other's work in %s: repairs are slowed down" % (who, names_of(names)))
-        elif alone:
-            self._log("warning", "repaired %s in %s, which %s had changed" % (
-                number(sum(mended.values()), "element"), names_of(names), who))
         if programs == OURSELVES and not alone and not self._rivalled:
             self._rivalled = True
             self._log("error", "%s: two configurations fill the same sets (%s)" % (self.rival, who))
@@ -232,6 +237,21 @@ OTHER = "another program"
 def named(suspect: Suspect) -> str:
     """How the log calls who committed something."""
     return OTHER if suspect is None else "%s (pid %d)" % (suspect.process, suspect.pid)
+
+
+def _culprit(suspects: Sequence[Suspect]) -> Optional[Culprit]:
+    """Who did it, when it can only be one."""
+    suspect = suspects[0] if len(suspects) == 1 else None
+    return None if suspect is None else Culprit(suspect.pid, suspect.process)
+
+
+def _happening(changes: Sequence[ChangeElements]) -> Happening:
+    added = [text for change in changes for text in nft_text.element_texts(change.form, change.add[:NAMED_AT_MOST])]
+    removed = [text for change in changes for text in nft_text.element_texts(change.form, change.delete[:NAMED_AT_MOST])]
+    return Happening(
+        "repaired", sets=tuple(sorted({str(change.set) for change in changes})),
+        added=tuple(added[:NAMED_AT_MOST]), added_count=sum(len(change.add) for change in changes),
+        removed=tuple(removed[:NAMED_AT_MOST]), removed_count=sum(len(change.delete) for change in changes))
 
 
 def _rested() -> Tuple[Pace, Pace, Damper]:

@@ -3,7 +3,7 @@
 _netmgr()
 {
     local cur=$2 prev=$3 command="" value="" word options
-    local commands='run check diff init status sets reload resync ping shutdown demo help version'
+    local commands='run check diff init status sets explain log watch reload resync ping shutdown demo help version'
     COMPREPLY=()
     if [[ $cur == = ]]; then        # --config=, of which bash makes two words, and three of --config=FILE
         cur=""
@@ -30,7 +30,7 @@ _netmgr()
             continue
         elif [[ $value ]]; then
             value=""
-        elif [[ " -c --config --socket --log-level --output --pace " == *" $word "* ]]; then
+        elif [[ " -c --config --socket --log-level --output --pace --exec --settle " == *" $word "* ]]; then
             value=follows
         elif [[ " $commands " == *" $word "* ]]; then
             command=$word
@@ -43,7 +43,8 @@ _netmgr()
     check) options='--strict --json --config' ;;
     init) options='--output' ;;
     diff) options='--running --config --socket' ;;
-    status | sets | reload | resync | ping | shutdown) options='--json --socket --config' ;;
+    watch) options='--json --socket --config --exec --settle' ;;
+    status | sets | explain | log | reload | resync | ping | shutdown) options='--json --socket --config' ;;
     demo) options='--step --pace' ;;
     *) options= ;;
     esac

@@ -100,7 +100,7 @@ def test_the_audit_finds_what_sends_no_event(lab: Lab) -> None:
     netmgr = Netmgr(lab, CONFIG + "nftables: {audit_interval: 1, watch: poll, poll_interval: 3600}")
     lab.nft("delete element inet filter wan_ips { 192.0.2.1 }")
     netmgr.holds("wan_ips", "192.0.2.1")
-    eventually(lambda: "drift of 1 element" in netmgr.log())
+    eventually(lambda: "repaired 1 element in inet filter wan_ips (audit: a drift)" in netmgr.log())
 
 
 def test_elements_in_a_set_with_timeouts_do_not_expire(lab: Lab) -> None:

@@ -1,0 +1,55 @@
+"""What happened since the sets last followed, told when they have: what the sources brought, and what became of the sets by it.
+
+While a wake-up is under way, what it brings is only kept.  Words are found after the commit, so that no set waits for them.
+"""
+
+from typing import Container, Iterable, List, Sequence
+
+from netmgr.io.clock import utc
+from netmgr.model.inventory import Thing, ThingChange
+from netmgr.model.model import Model
+from netmgr.show.happenings import Chronicle
+from netmgr.show.telling import News, cause_of, of_set, of_things
+from netmgr.values.happenings import Happening
+from netmgr.values.sets import Change, ChangeElements, SetName
+from netmgr.values.text import Log
+
+NEWS_AT_MOST = 5000     # of one wake-up; of what is over that only the sets tell
+
+
+class Reporter:
+    """Keeps news, and tells them to the chronicle."""
+
+    def __init__(self, log: Log) -> None:
+        self.chronicle = Chronicle(utc, log)
+        self._news: List[News] = []
+
+    def things(self, changes: Sequence[ThingChange]) -> None:
+        """What an event changed in the inventory."""
+        if changes and len(self._news) < NEWS_AT_MOST:
+            self._news.append(News(changes))
+
+    def because(self, happening: Happening) -> None:
+        """What may change everything: a reload, a new snapshot."""
+        self._news.append(News((), happening))
+
+    def settled(self, model: Model, changes: Sequence[Change], mended: Container[SetName], quiet: bool) -> None:
+        """The sets have followed, by these transactions; those that were mended are told already; quiet: the log need not tell."""
+        if not self._news and not changes:
+            return
+        news, self._news = self._news, []
+        for happening in of_things(news):
+            if happening.kind:
+                self.chronicle.tell(happening)
+        for change in changes:
+            if isinstance(change, ChangeElements) and change.set not in mended:
+                self.chronicle.tell(self._of_set(model, change, news), "debug" if quiet else None)
+
+    @staticmethod
+    def _of_set(model: Model, change: ChangeElements, news: Sequence[News]) -> Happening:
+        def concerns(thing: Thing) -> Iterable[SetName]:
+            return (name for name, _elements in model.policy.claims(thing))
+
+        managed = model.sets.get(change.set)
+        zone = "" if managed is None else ",".join(dict.fromkeys(feed.zone for feed in managed.role.feeds))
+        return of_set(change, zone, cause_of(change.set, news, concerns))

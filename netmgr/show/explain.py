@@ -1,0 +1,326 @@
+"""Why something is in a set, or is not.
+
+What is explained is found first: an address, a network, an interface, a set, a zone, a container, another host.  Then every feed that
+it may have to do with is asked by the functions that fill the sets, so that an explanation cannot say anything else than what is done.
+"""
+
+from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+from netmgr.model.inventory import Addresses, Interface, Thing
+from netmgr.model.managed_set import ManagedSet
+from netmgr.model.model import Model
+from netmgr.model.selection import matches
+from netmgr.model.zones import Feed, elements_of, feeds_of_zone, kept_out, lasting
+from netmgr.show.answers import Explanation, FeedRow, KeptOutRow
+from netmgr.values import addresses
+from netmgr.values.addresses import identity, local, network, prefixlen
+from netmgr.values.errors import Entry
+from netmgr.values.events import ContainerSeen
+from netmgr.values.holds import INTERFACES, WORDS
+from netmgr.values.sets import IFNAME, WIDTHS, Form, SetName
+from netmgr.values.text import printable
+from netmgr.wire.nft_text import element_text
+
+FEW = 1000          # addresses of a link that are looked through one by one
+
+Since = Callable[[SetName, str], Optional[str]]         # when an element came into a set
+
+SENTENCES = {
+    "tentative": "its uniqueness is still being checked (DAD)",
+    "dadfailed": "somebody else has it (DAD failed)",
+    "family": "no set of the zone takes addresses of its family",
+    "no_zone": "no entry of the configuration puts it into a zone",
+    "unhealthy": "its health check does not succeed",
+    "no_address": "it has no address of its own",
+    "set_missing": "there is no such set",
+    "set_full": "the set is full",
+    "covered": "a range of somebody else's covers it",
+    "network": "it is in a network that is excluded",
+    "not_only": "it is of none of the kinds and networks that count",
+    "conflict": "another value has the key",
+}
+
+
+class Claimant(NamedTuple):
+    """A thing that may feed sets, from where it is, the zones that it is in, and which entry of the configuration says so."""
+
+    thing: Thing
+    source: str
+    zones: Tuple[str, ...]
+    entries: Dict[str, Optional[Entry]]
+    objections: Tuple[KeptOutRow, ...] = ()
+
+
+def explain(model: Model, words: str, since: Since) -> Explanation:
+    """What is known of the thing that the words name."""
+    found = next((each for each in (_address(model, words), _named(model, words)) if each is not None), None)
+    if found is None:
+        return Explanation(thing=words)
+    kind, claimants, only = found
+    rows = [row for claimant in claimants for row in _rows(model, claimant, only, since)]
+    feeds = [row for row in rows if isinstance(row, FeedRow)]
+    if kind in ("address", "network"):
+        named = {(row.set, row.element) for row in feeds}
+        feeds += [row for row in _of_others(model, words) if (row.set, row.element) not in named]
+    return Explanation(thing=words, kind=kind, feeds=tuple(feeds), kept_out=tuple(row for row in rows if isinstance(row, KeptOutRow)))
+
+
+Found = Tuple[str, Iterable[Claimant], Callable[[SetName], bool]]
+
+
+def _everywhere(_name: SetName) -> bool:
+    return True
+
+
+# -- finding
+
+
+def _address(model: Model, words: str) -> Optional[Found]:
+    try:
+        packed, length = addresses.parse(words)
+    except ValueError:
+        return None
+    if "/" in words and network(packed, length) == packed and length < len(packed) * 8:
+        inside = [each for each in _claimants(model) if isinstance(each.thing, Addresses)]
+        return "network", [_only_in(each, packed, length) for each in inside if _holds_network(each, packed, length)], _everywhere
+    return "address", [found for each in _claimants(model) for found in _with_address(each, packed)], _everywhere
+
+
+def _named(model: Model, words: str) -> Optional[Found]:
+    parts = words.split()
+    names = [name for name in model.sets if (name.name == words if len(parts) == 1 else list(name) == parts)]
+    interfaces = ((ifindex, model.inventory.interface(ifindex)) for ifindex in model.inventory.links)
+    indexes = [ifindex for ifindex, interface in interfaces if words in (interface.name, *interface.altnames)]
+    if indexes or any(rule.pattern == words for rule in model.config.interfaces):
+        return "interface", [each for ifindex in indexes for each in _of_link(model, ifindex)], _everywhere
+    if names:
+        zones = {feed.zone for name in names for feed in model.sets[name].role.feeds}
+        return "set", [each for each in _claimants(model) if zones & set(each.zones)], lambda name: name in names
+    if words in model.policy.zones:
+        of_zone = {feed.set for feed in feeds_of_zone(model.policy.zones[words])}
+        inside = [each._replace(zones=(words,)) for each in _claimants(model) if words in each.zones]
+        return "zone", inside, lambda name: name in of_zone
+    containers = [each for each in model.inventory.containers.values() if words in (each.name, each.id) or (
+        len(words) >= 12 and each.id.startswith(words))]
+    if containers:
+        return "container", [claimant for each in containers for claimant in _of_container(model, each)], _everywhere
+    hosts = [each for each in model.inventory.hosts.values() if each.host == words]
+    if hosts:
+        return "host", [each for each in _of_hosts(model) if each.source == words], _everywhere
+    return None
+
+
+def _claimants(model: Model) -> Iterator[Claimant]:
+    """Everything that may feed a set, and of what is in no zone that too."""
+    for ifindex in model.inventory.links:
+        yield from _of_link(model, ifindex)
+    for container in model.inventory.containers.values():
+        yield from _of_container(model, container)
+    yield from _of_hosts(model)
+
+
+def _of_link(model: Model, ifindex: int) -> Iterator[Claimant]:
+    interface = model.inventory.interface(ifindex)
+    zones, entries = model.policy.zones_of_interface(interface), _entries_of_interface(model, interface)
+    yield Claimant(interface, interface.name, zones, entries)
+    yield Claimant(Addresses(interface, model.inventory.addresses.get(ifindex, {})), interface.name, zones, entries)
+
+
+def _entries_of_interface(model: Model, interface: Interface) -> Dict[str, Optional[Entry]]:
+    entries: Dict[str, Optional[Entry]] = {}
+    for rule in model.config.interfaces:
+        if matches(rule, interface):
+            for zone in rule.zones:
+                entries.setdefault(zone, rule.entry)
+    return entries
+
+
+def _of_container(model: Model, container: ContainerSeen) -> Iterator[Claimant]:
+    """One for each address; what keeps the container out of anything stands with the first."""
+    entry = next((engine.entry for engine in model.config.docker if engine.name == container.engine), None)
+    objections = tuple(_objections(model, container))
+    for endpoint in container.endpoints:
+        zones = model.policy.zones_of_container(container, endpoint.network)
+        flags = {identity(endpoint.address, endpoint.prefixlen, endpoint.address): addresses.IFA_F_PERMANENT}
+        yield Claimant(Addresses(Interface(container.name), flags), container.name, zones, dict.fromkeys(zones, entry), objections)
+        objections = ()
+    if not container.endpoints:
+        yield Claimant(Addresses(Interface(container.name), {}), container.name, (), {}, objections)
+
+
+def _objections(model: Model, container: ContainerSeen) -> Iterator[KeptOutRow]:
+    for word, why in model.policy.reasons_of_container(container):
+        yield KeptOutRow(None, None, container.name, word, why or SENTENCES.get(word, word))
+
+
+def _of_hosts(model: Model) -> Iterator[Claimant]:
+    consumed = () if model.config.fleet is None else model.config.fleet.consume
+    entries = {rule.zone: rule.entry for rule in consumed}
+    for seen in model.inventory.hosts.values():
+        thing = Addresses(Interface(seen.host), lasting(seen.addresses))
+        yield Claimant(thing, seen.host, (seen.zone,), {seen.zone: entries.get(seen.zone)})
+
+
+def _with_address(claimant: Claimant, packed: bytes) -> Iterator[Claimant]:
+    """The claimant with this address alone, if it has it."""
+    thing = claimant.thing
+    if not isinstance(thing, Addresses):
+        return
+    if len(thing.flags) > FEW:
+        keys = [key for key in (identity(packed, length, packed) for length in range(len(packed) * 8 + 1)) if key in thing.flags]
+    else:
+        keys = [key for key in thing.flags if local(key) == packed]
+    if keys:
+        yield claimant._replace(thing=Addresses(thing.interface, {key: thing.flags[key] for key in keys}))
+
+
+def _holds_network(claimant: Claimant, packed: bytes, length: int) -> bool:
+    return any(_in_network(key, packed, length) for key in _flags(claimant))
+
+
+def _only_in(claimant: Claimant, packed: bytes, length: int) -> Claimant:
+    inside = {key: flags for key, flags in _flags(claimant).items() if _in_network(key, packed, length)}
+    return claimant._replace(thing=Addresses(Interface(claimant.source), inside))
+
+
+def _in_network(key: bytes, packed: bytes, length: int) -> bool:
+    return len(key) >> 1 == len(packed) and prefixlen(key) == length and network(local(key), length) == packed
+
+
+def _flags(claimant: Claimant) -> Dict[bytes, int]:
+    return claimant.thing.flags if isinstance(claimant.thing, Addresses) else {}
+
+
+# -- explaining
+
+
+def _rows(model: Model, claimant: Claimant, only: Callable[[SetName], bool], since: Since) -> Iterator[object]:
+    yield from claimant.objections
+    if not claimant.zones and not claimant.objections and isinstance(claimant.thing, Addresses):
+        yield KeptOutRow(None, None, claimant.source, "no_zone", SENTENCES["no_zone"])
+    for zone in claimant.zones:
+        feeds = [feed for feed in feeds_of_zone(model.policy.zones[zone]) if only(feed.set)]
+        for single in _singles(claimant):
+            yield from _in_zone(model, single, zone, feeds, since)
+
+
+def _singles(claimant: Claimant) -> Iterator[Claimant]:
+    """One address at a time."""
+    if not isinstance(claimant.thing, Addresses):
+        yield claimant
+        return
+    for key, flags in claimant.thing.flags.items():
+        yield claimant._replace(thing=Addresses(Interface(claimant.source), {key: flags}))
+
+
+def _in_zone(model: Model, claimant: Claimant, zone: str, feeds: Sequence[Feed], since: Since) -> Iterator[object]:
+    rows: List[object] = []
+    fits = False
+    for feed in feeds:
+        if (WORDS[feed.holds].of == INTERFACES) != isinstance(claimant.thing, Interface):
+            continue
+        managed = model.sets[feed.set]
+        form = managed.seen.form
+        if form is None or managed.seen.info is None:
+            if model.promised(managed):
+                rows.append(_out(claimant, feed, "set_missing"))
+            continue
+        if isinstance(claimant.thing, Addresses) and not _of_family(claimant.thing, form):
+            continue
+        fits = True
+        rows += _in_set(managed, claimant, feed, form, since)
+    if not fits and not rows and isinstance(claimant.thing, Addresses):
+        rows.append(KeptOutRow(None, zone, claimant.source, "family", SENTENCES["family"]))
+    yield from rows
+
+
+def _of_family(thing: Addresses, form: Form) -> bool:
+    return form.type != IFNAME and all(len(key) >> 1 == WIDTHS[form.type] for key in thing.flags)
+
+
+def _in_set(managed: ManagedSet, claimant: Claimant, feed: Feed, form: Form, since: Since) -> Iterator[object]:
+    if managed.wrong.misfit is not None:
+        yield _out(claimant, feed, "set_error", managed.wrong.misfit)
+        return
+    elements = elements_of(feed, form, claimant.thing)
+    if not elements:
+        for key, flags in _flags(claimant).items():
+            for word in kept_out(feed, local(key), flags):
+                yield _out(claimant, feed, word)
+        return
+    for element in elements:
+        yield _held(managed, claimant, feed, form, element, since)
+
+
+def _held(managed: ManagedSet, claimant: Claimant, feed: Feed, form: Form, element: bytes, since: Since) -> object:
+    first, last = _span(element, form)
+    owner = _owner(managed, form, first, last)
+    shown = element_text(form, first + last if form.interval else element)
+    if owner is None and managed.wrong.full is not None:
+        return _out(claimant, feed, "set_full", managed.wrong.full)
+    if owner is None and managed.wrong.fault is not None:
+        return _out(claimant, feed, "set_error", managed.wrong.fault)
+    if owner == "another" and form.interval and first + last not in managed.held.foreign:
+        return _out(claimant, feed, "covered")
+    entry = claimant.entries.get(feed.zone)
+    return FeedRow(str(feed.set), shown, feed.zone, claimant.source, None if entry is None else str(entry), owner is not None,
+                   owner, since(feed.set, shown))
+
+
+def _owner(managed: ManagedSet, form: Form, first: bytes, last: bytes) -> Optional[str]:
+    """Whose element it is in the kernel: netmgr's, another's, or nobody's."""
+    held = managed.held
+    for owner, elements in (("netmgr", held.ours), ("another", held.foreign)):
+        if (first + last if form.interval else first) in elements:
+            return owner
+        if form.interval and any(each[:form.width] <= first and last <= each[form.width:] for each in elements):
+            return owner
+    return None
+
+
+def _span(element: bytes, form: Form) -> Tuple[bytes, bytes]:
+    """First and last key of what is claimed; a plain element is both."""
+    if not form.interval:
+        return element, element
+    key, length = element[:form.width], element[form.width]
+    host = (1 << form.width * 8 - length) - 1
+    first = int.from_bytes(key, "big")
+    return key, (first | host).to_bytes(form.width, "big")
+
+
+def _of_others(model: Model, words: str) -> Iterator[FeedRow]:
+    """Elements of somebody else's that are or cover the address, where nothing of ours is."""
+    packed, length = addresses.parse(words)
+    first = network(packed, length) if "/" in words else packed
+    last = (int.from_bytes(first, "big") | (1 << len(packed) * 8 - length) - 1).to_bytes(len(packed), "big")
+    for name, managed in model.sets.items():
+        form = managed.seen.form
+        if form is None or managed.seen.info is None or form.type == IFNAME or WIDTHS[form.type] != len(packed):
+            continue
+        for each in managed.held.foreign if form.interval else managed.held.foreign & {first}:
+            if each[:form.width] <= first and last <= (each[form.width:] or each):
+                yield FeedRow(str(name), element_text(form, each), None, None, None, True, "another", None)
+
+
+def _out(claimant: Claimant, feed: Feed, reason: str, why: Optional[str] = None) -> KeptOutRow:
+    text = why or SENTENCES.get(reason) or "it is %s, which the zone or the set leaves out" % reason
+    return KeptOutRow(str(feed.set), feed.zone, claimant.source, reason, text)
+
+
+def explanation_text(told: Explanation) -> str:
+    """An explanation for people."""
+    if told.kind is None:
+        return "nothing is known of %s\n" % printable(told.thing)
+    lines = ["%s is %s %s" % (printable(told.thing), "an" if told.kind[0] in "aei" else "a", told.kind)]
+    for row in told.feeds:
+        where = "is in" if row.in_kernel else "is wanted in"
+        by = "" if row.zone is None else ": %s, zone %s%s" % (
+            printable(row.source or "?"), row.zone, " (%s)" % printable(row.entry) if row.entry else "")
+        whose = " (somebody else's element)" if row.owner == "another" else ""
+        lines.append("  %s %s %s%s%s%s" % (row.element, where, row.set, whose, by, ", since %s" % row.since if row.since else ""))
+    for out in told.kept_out:
+        place = out.set or ("the sets of zone %s" % out.zone if out.zone else "any set")
+        lines.append("  not in %s: %s (%s)%s" % (place, out.text, out.reason, " [%s]" % printable(out.source) if out.source else ""))
+    if len(lines) == 1:
+        lines.append("  it has nothing to do with any set")
+    return "\n".join(lines) + "\n"

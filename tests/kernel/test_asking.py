@@ -1,0 +1,130 @@
+"""What a real daemon says of what happens on a real kernel, and why."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any, Dict, List
+
+from tests.kernel.lab import Lab
+from tests.kernel.running import ROOT, Netmgr
+from tests.waiting import eventually
+
+CONFIG = """
+interfaces:
+  - {name: eth0, nftables_zone: wan}
+  - {name: eth1, nftables_zone: lan}
+docker: {enabled: false}
+zones: {lan: {sets: {lan_nets: networks}}}
+"""
+
+RULESET = """
+table inet filter {
+    set wan_ips { type ipv4_addr; }
+    set wan_ips6 { type ipv6_addr; }
+    set lan_ips { type ipv4_addr; size 1; }
+    set lan_nets { type ipv4_addr; flags interval; }
+}
+"""
+
+
+def running(lab: Lab) -> Netmgr:
+    lab.link("eth0")
+    lab.link("eth1")
+    lab.nft(RULESET)
+    return Netmgr(lab, CONFIG)
+
+
+def explained(netmgr: Netmgr, thing: str) -> Dict[str, Any]:
+    answer: Dict[str, Any] = json.loads(netmgr.ask("explain %s json" % thing))
+    return answer
+
+
+def reasons(netmgr: Netmgr, thing: str) -> List[str]:
+    return [row["reason"] for row in explained(netmgr, thing)["kept_out"]]
+
+
+def logged(netmgr: Netmgr, *names: str) -> List[Dict[str, Any]]:
+    return [json.loads(line) for line in netmgr.ask(" ".join(["log json 1000", *names])).splitlines()]
+
+
+def test_each_reason_as_the_kernel_has_it(lab: Lab) -> None:
+    netmgr = running(lab)
+    lab.run("ip addr add 192.0.2.1/24 dev eth0")
+    lab.run("ip addr add 169.254.7.7/16 dev eth0")
+    netmgr.holds("wan_ips", "192.0.2.1")
+    row = explained(netmgr, "192.0.2.1")["feeds"][0]
+    assert (row["set"], row["zone"], row["source"]) == ("inet filter wan_ips", "wan", "eth0")
+    assert (row["in_kernel"], row["owner"]) == (True, "netmgr")
+    assert row["entry"] == "%s:3" % netmgr.config and row["since"] == logged(netmgr, "wan_ips")[-1]["time"]
+    assert reasons(netmgr, "169.254.7.7") == ["link_local"]
+
+    lab.sysctl("net.ipv6.conf.eth0.dad_transmits", 50)
+    lab.run("ip addr add 2001:db8::1/64 dev eth0")
+    eventually(lambda: reasons(netmgr, "2001:db8::1") == ["tentative"])
+    lab.run("ip addr add 2001:db8::9/64 dev eth1 nodad")
+    eventually(lambda: reasons(netmgr, "2001:db8::9") == ["family"])
+
+    lab.run("ip addr add 192.168.1.1/24 dev eth1")
+    netmgr.holds("lan_ips", "192.168.1.1")
+    lab.run("ip addr add 192.168.2.1/24 dev eth1")
+    eventually(lambda: "set_full" in reasons(netmgr, "192.168.2.1"))
+    lab.run("nft add element inet filter lan_nets { 172.16.0.0/12 }")
+    lab.run("ip addr add 172.16.5.1/24 dev eth1")
+    eventually(lambda: "covered" in reasons(netmgr, "172.16.5.1"))
+    assert reasons(netmgr, "127.0.0.1") == ["no_zone"]
+    lab.run("nft delete set inet filter lan_nets")
+    eventually(lambda: "set_missing" in reasons(netmgr, "192.168.1.1"))
+    lab.run("nft delete set inet filter wan_ips")
+    eventually(lambda: reasons(netmgr, "192.0.2.1") == ["family"])
+    assert json.loads(netmgr.ask("explain 203.0.113.99 json"))["feeds"] == []
+
+
+def test_the_log_says_what_happened_and_why(lab: Lab) -> None:
+    netmgr = running(lab)
+    lab.run("ip addr add 192.0.2.1/24 dev eth0")
+    netmgr.holds("wan_ips", "192.0.2.1")
+    lab.run("ip addr del 192.0.2.1/24 dev eth0")
+    netmgr.holds("wan_ips")
+    lab.rename_link("eth0", "eth9")
+    eventually(lambda: any(each["kind"] == "link-renamed" for each in logged(netmgr)))
+    told = [(each["kind"], each.get("cause")) for each in logged(netmgr, "wan_ips", "eth0", "eth9")]
+    for expected in (("address-added", "eth0: address added"), ("elements-changed", "eth0: address added"),
+                     ("address-removed", "eth0: address removed"), ("elements-changed", "eth0: address removed"),
+                     ("link-renamed", "eth0: renamed to eth9")):
+        assert expected in told
+    assert "inet filter wan_ips: removed 192.0.2.1 (eth0: address removed)" in netmgr.log()
+
+
+def test_watching_with_a_command_through_a_restart(lab: Lab) -> None:
+    netmgr = running(lab)
+    out = lab.directory / "happenings"
+    watcher = lab.start([sys.executable, "-m", "netmgr", "watch", "--socket", str(netmgr.socket), "--exec",
+                         "cat >>%s; echo \"$NETMGR_KIND $NETMGR_SET\" >>%s.kinds" % (out, out), "wan_ips"],
+                        {**os.environ, "PYTHONPATH": str(ROOT)})
+    kinds = lab.directory / "happenings.kinds"
+    eventually(lambda: kinds.exists() and kinds.read_text().splitlines() == ["started "], 30)
+    lab.run("ip addr add 192.0.2.1/24 dev eth0")
+    eventually(lambda: kinds.read_text().splitlines()[1:] == ["elements-changed inet filter wan_ips"])
+    assert [json.loads(line).get("added") for line in out.read_text().splitlines()] == [None, ["192.0.2.1"]]
+    netmgr.restart()
+    eventually(lambda: kinds.read_text().splitlines()[2:3] == ["started "], 30)
+    lab.run("ip addr add 192.0.2.2/24 dev eth0")
+    eventually(lambda: kinds.read_text().splitlines()[-1] == "elements-changed inet filter wan_ips")
+    assert lab.stop(watcher) != 0
+
+
+def test_the_commands(lab: Lab) -> None:
+    netmgr = running(lab)
+    lab.run("ip addr add 192.0.2.1/24 dev eth0")
+    netmgr.holds("wan_ips", "192.0.2.1")
+
+    def command(*words: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run([sys.executable, "-m", "netmgr", *words, "--socket", str(netmgr.socket)], capture_output=True, text=True,
+                              env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60, check=False)
+
+    shown = command("explain", "192.0.2.1")
+    assert shown.returncode == 0 and "192.0.2.1 is in inet filter wan_ips: eth0, zone wan (%s:3), since " % netmgr.config in shown.stdout
+    assert (command("explain", "eth7").returncode, command("explain", "eth7", "-j").returncode, command("explain").returncode) == (1, 1, 2)
+    assert command("log", "1", "wan_ips").stdout.endswith("inet filter wan_ips: added 192.0.2.1 (eth0: address added)\n")
+    assert command("watch", "--settle", "1").returncode == 2

@@ -1,0 +1,262 @@
+"""What happens, with its cause: as lines, as objects, by name and number; and explanations that say what the sets do."""
+
+import json
+from typing import Dict, List, Tuple
+
+import pytest
+
+from netmgr.io.clock import utc
+from netmgr.model.inventory import Inventory
+from netmgr.reporter import Reporter
+from netmgr.show.explain import explain, explanation_text
+from netmgr.show.happenings import KEPT, Chronicle, concerns, journal_fields, line_of, object_of
+from netmgr.show.telling import News, cause_of, of_set, of_things
+from netmgr.values.addresses import IFA_F_DADFAILED, IFA_F_DEPRECATED, IFA_F_PERMANENT, IFA_F_TENTATIVE
+from netmgr.values.events import HostGone, HostSeen, LinkGone, LinkSeen
+from netmgr.values.happenings import Culprit, Happening
+from netmgr.values.sets import IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, ChangeElements, Form
+from tests.happenings import Event
+from tests.workbench import WAN, WAN_AND_LAN, Bench, container, gone, keys, named, seen
+
+
+class Told:
+    """A chronicle with a clock that counts, and its lines."""
+
+    def __init__(self) -> None:
+        self.lines: List[Tuple[str, str]] = []
+        self.now = 0
+        self.chronicle = Chronicle(self.utc, lambda level, line: self.lines.append((level, line)))
+
+    def utc(self) -> str:
+        self.now += 1
+        return "t%d" % self.now
+
+
+def things(*events: Event, before: Tuple[Event, ...] = (LinkSeen(1, "eth0", True),)) -> List[Tuple[str, str]]:
+    inventory = Inventory()
+    for event in before:
+        inventory.apply(event)
+    told = [each for event in events for each in of_things([News(inventory.apply(event))])]
+    return [(each.kind, each.cause or "") for each in told]
+
+
+def test_addresses_come_go_expire_and_change() -> None:
+    assert things(seen("192.0.2.1/24")) == [("address-added", "eth0: address added")]
+    assert things(seen("192.0.2.1/24"), gone("192.0.2.1/24"))[1] == ("address-removed", "eth0: address removed")
+    leased = seen("192.0.2.1/24", 0)
+    assert things(leased, seen("192.0.2.1/24", IFA_F_DEPRECATED), gone("192.0.2.1/24"))[1:] == [
+        ("", "eth0: address changed"), ("address-removed", "eth0: lease expired")]
+    assert things(leased, leased) == [("address-added", "eth0: address added")]
+
+
+def test_links_come_go_and_are_renamed() -> None:
+    assert things(LinkSeen(2, "ppp0", True)) == [("link-added", "ppp0: link added")]
+    assert things(LinkGone(1), before=(LinkSeen(1, "eth0", True), seen("192.0.2.1/24"))) == [
+        ("link-removed", "eth0: link removed"), ("address-removed", "eth0: address removed")]
+    assert things(LinkSeen(1, "wan0", True), before=(LinkSeen(1, "eth0", True), seen("192.0.2.1/24"))) == [
+        ("link-renamed", "eth0: renamed to wan0")]
+
+
+def test_containers_and_hosts() -> None:
+    inventory = Inventory()
+    one, other = container("8dfa", "172.18.0.2/16"), container("8dfa", "172.18.0.3/16")
+
+    def kinds(*changes: object) -> List[Tuple[str, str]]:
+        return [(each.kind, each.cause or "") for each in of_things([News(tuple(changes))])]     # type: ignore[arg-type]
+
+    assert kinds(*inventory.containers_changed("", [one], [])) == [("container-started", "name-8dfa: started")]
+    assert kinds(*inventory.containers_changed("", [other], [])) == [("container-changed", "name-8dfa: changed")]
+    assert kinds(*inventory.containers_changed("", [], ["8dfa"])) == [("container-stopped", "name-8dfa: stopped")]
+    assert kinds(*inventory.apply_hosts([HostSeen("peers", "edge-17", (b"\xcb\x00\x71\x07",))])) == [("", "fleet: edge-17 published")]
+    assert kinds(*inventory.apply_hosts([HostGone("peers", "edge-17")])) == [("", "fleet: edge-17 is gone")]
+
+
+def test_very_many_addresses_are_not_all_named() -> None:
+    inventory = Inventory()
+    inventory.apply(LinkSeen(1, "eth0", True))
+    changes = [change for number in range(30) for change in inventory.apply(seen("192.0.2.%d/24" % number))]
+    whole = inventory.apply(LinkSeen(1, "eth1", True))
+    assert len(of_things([News(tuple(changes))])) == 1, "one event has one thing; these are thirty under one key"
+    assert [each.kind for each in of_things([News(tuple(whole))])] == ["link-renamed"]
+
+
+@pytest.mark.parametrize(("delete", "add", "expected"), [
+    ("192.0.2.1", "192.0.2.3 192.0.2.2", "removed 192.0.2.1; added 192.0.2.2, 192.0.2.3"),
+    ("", " ".join("192.0.2.%d" % last for last in range(30)), "added 30 elements"),
+])
+def test_a_change_is_a_line_with_its_cause(delete: str, add: str, expected: str) -> None:
+    change = ChangeElements(named("wan_ips"), Form(IPV4_ADDR), keys(delete), keys(add))
+    assert line_of(of_set(change, "wan", "eth0: address added")) == "inet filter wan_ips: %s (eth0: address added)" % expected
+    told = object_of(of_set(change, "wan", None)._replace(time="t"))
+    assert (told["added_count"], told["removed_count"]) == (len(change.add), len(change.delete))
+    assert len(told["added"]) == min(20, len(change.add))
+    assert "cause" not in told and json.loads(json.dumps(told)) == told
+
+
+def test_the_cause_is_what_concerned_the_set() -> None:
+    bench = Bench(WAN_AND_LAN)
+    bench.make("wan_ips")
+    bench.make("lan_ips")
+    bench.settle()
+    news = [News(tuple(bench.inventory.apply(event))) for event in (seen("192.0.2.1/24"), seen("198.51.100.1/24", index=2))]
+
+    def cause(name: str) -> object:
+        return cause_of(named(name), news, lambda thing: (each for each, _elements in bench.model.policy.claims(thing)))
+
+    assert (cause("wan_ips"), cause("lan_ips")) == ("eth0: address added", "eth1: address added")
+    assert cause_of(named("wan_ips"), [News((), Happening("reload", cause="reload"))], lambda _thing: ()) == "reload"
+    assert cause_of(named("wan_ips"), [], lambda _thing: ()) is None
+
+
+def test_many_causes_are_not_all_named() -> None:
+    news = [News((), Happening("", cause="eth%d: address added" % number)) for number in range(9)]
+    assert cause_of(named("wan_ips"), news, lambda _thing: ()) == (
+        "eth0: address added; eth1: address added; eth2: address added; and 6 other causes")
+
+
+def test_the_last_thousand_are_kept_and_found_by_name() -> None:
+    told = Told()
+    for number in range(KEPT + 5):
+        told.chronicle.tell(Happening("elements-changed", set="inet filter s%d" % (number % 2), zone="wan,dmz",
+                                      added=("192.0.2.%d" % number,)))
+    assert [each.time for each in told.chronicle.last(5000)][:1] == ["t6"]
+    assert [each.time for each in told.chronicle.last(2, ["s1"])] == ["t1002", "t1004"]
+    assert len(told.chronicle.last(10, ["dmz"])) == 10 and told.chronicle.last(10, ["lan"]) == []
+    assert told.chronicle.since("inet filter s0", "192.0.2.1000") == "t1001"
+    told.chronicle.tell(Happening("elements-changed", set="inet filter s0", removed=("192.0.2.1000",)))
+    assert told.chronicle.since("inet filter s0", "192.0.2.1000") is None
+
+
+def test_who_listens_is_told_until_he_stops() -> None:
+    told = Told()
+    heard: List[Happening] = []
+    stop = told.chronicle.follow(heard.append)
+    told.chronicle.tell(Happening("started"))
+    stop()
+    stop()
+    told.chronicle.tell(Happening("stopping"))
+    assert [each.kind for each in heard] == ["started"] and told.lines == [("info", "started"), ("info", "stopping")]
+
+
+def test_fields_for_the_journal_and_names() -> None:
+    repaired = Happening("repaired", sets=("inet filter wan_ips", "inet filter wan_nets"), cause="nft (pid 4610, nftables.service)",
+                         culprit=Culprit(4610, "nft", "nft -f /etc/nftables.conf", "nftables.service"))
+    assert dict(journal_fields(Happening("link-up", interface="eth0"))) == {"NETMGR_KIND": "link-up", "NETMGR_INTERFACE": "eth0"}
+    assert [value for name, value in journal_fields(repaired) if name == "NETMGR_SET"] == ["inet filter wan_ips", "inet filter wan_nets"]
+    assert str(repaired.culprit) == "nft (pid 4610, nftables.service)"
+    assert concerns(repaired, ["wan_nets"]) and not concerns(repaired, ["lan_ips"])
+    assert object_of(repaired)["culprit"] == {
+        "pid": 4610, "process": "nft", "command": "nft -f /etc/nftables.conf", "unit": "nftables.service"}
+
+
+def test_the_time_of_day_has_microseconds() -> None:
+    assert len(utc()) == len("2026-11-27T20:31:05.123456Z") and utc() <= utc()
+
+
+def test_the_reporter_tells_things_before_sets() -> None:
+    lines: List[Tuple[str, str]] = []
+    bench, reporter = Bench(WAN), Reporter(lambda level, line: lines.append((level, line)))
+    bench.make("wan_ips")
+    bench.settle()
+    changes = bench.inventory.apply(seen("192.0.2.1/24"))
+    bench.model.apply(changes)
+    reporter.things(changes)
+    reporter.settled(bench.model, bench.settle(), (), False)
+    assert lines == [("debug", "eth0: address 192.0.2.1/24 added"), ("info", "inet filter wan_ips: added 192.0.2.1 (eth0: address added)")]
+    reporter.settled(bench.model, (), (), False)
+    assert len(lines) == 2
+    assert [each.zone for each in reporter.chronicle.last(1)] == ["wan"]
+
+
+# -- explanations
+
+
+def told(bench: Bench, thing: str) -> Tuple[object, List[Tuple[str, str, object]], List[Tuple[object, str]]]:
+    found = explain(bench.model, thing, lambda _name, _element: None)
+    text = explanation_text(found)
+    assert text.startswith(thing if found.kind else "nothing is known of " + thing)
+    return (found.kind, [(row.set.split()[-1], row.element, row.owner) for row in found.feeds],
+            [(row.set and row.set.split()[-1], row.reason) for row in found.kept_out])
+
+
+def wan_bench(text: str = WAN, **sets: Dict[str, str]) -> Bench:
+    bench = Bench(text)
+    bench.make("wan_ips", foreign=sets.get("foreign", {}).get("wan_ips", ""))
+    return bench
+
+
+def test_an_address_that_is_there() -> None:
+    bench = wan_bench()
+    bench.make("wan_nets")
+    bench.happen(seen("192.0.2.1/24"))
+    bench.settle()
+    kind, feeds, out = told(bench, "192.0.2.1")
+    assert (kind, feeds, out) == ("address", [("wan_ips", "192.0.2.1", "netmgr"), ("wan_nets", "192.0.2.0/24", "netmgr")], [])
+    row = explain(bench.model, "192.0.2.1", lambda _name, _element: "t7").feeds[0]
+    assert (row.zone, row.source, row.entry, row.in_kernel, row.since) == ("wan", "eth0", "test.yaml:1", True, "t7")
+    assert told(bench, "192.0.2.0/24")[:2] == ("network", [("wan_ips", "192.0.2.1", "netmgr"), ("wan_nets", "192.0.2.0/24", "netmgr")])
+    assert told(bench, "eth0")[0] == "interface" and told(bench, "wan")[0] == "zone"
+    assert told(bench, "wan_ips")[:2] == told(bench, "inet filter wan_ips")[:2] == ("set", [("wan_ips", "192.0.2.1", "netmgr")])
+
+
+@pytest.mark.parametrize(("address", "flags", "reason"), [
+    ("169.254.1.1/16", IFA_F_PERMANENT, "link_local"), ("2001:db8::1/64", IFA_F_TENTATIVE, "tentative"),
+    ("2001:db8::1/64", IFA_F_TENTATIVE | IFA_F_DADFAILED, "dadfailed"), ("fe80::1/64", IFA_F_PERMANENT, "link_local"),
+])
+def test_an_address_that_does_not_count(address: str, flags: int, reason: str) -> None:
+    bench = wan_bench()
+    bench.make("wan_ips6", IPV6_ADDR)
+    bench.happen(seen(address, flags))
+    bench.settle()
+    _kind, feeds, out = told(bench, address.partition("/")[0])
+    assert feeds == [] and [word for _set, word in out] == [reason]
+
+
+def test_what_else_keeps_an_address_out() -> None:
+    bench = wan_bench()
+    bench.happen(seen("2001:db8::1/64"), seen("192.0.2.9/24", index=2))
+    bench.settle()
+    assert told(bench, "2001:db8::1")[2] == [(None, "family")]
+    assert told(bench, "192.0.2.9")[2] == [(None, "no_zone")]
+    assert told(bench, "203.0.113.9") == ("address", [], [])
+    missing = Bench(WAN)
+    missing.happen(seen("192.0.2.1/24"))
+    missing.settle()
+    assert ("wan_ips", "set_missing") in told(missing, "192.0.2.1")[2]
+
+
+def test_full_and_wrong_sets() -> None:
+    bench = Bench(WAN)
+    bench.make("wan_ips", size=1, foreign="192.0.2.7")
+    bench.make("wan_ips6", "inet_service")
+    bench.happen(seen("192.0.2.1/24"))
+    bench.settle()
+    assert told(bench, "192.0.2.1")[2] == [("wan_ips", "set_full")]
+    wrong = Bench(WAN)
+    wrong.make("wan_ips", "ipv4_addr", NFT_SET_INTERVAL, foreign="192.0.2.0-192.0.2.255")
+    wrong.happen(seen("192.0.2.1/24"))
+    wrong.settle()
+    assert told(wrong, "192.0.2.1")[1:] == ([("wan_ips", "192.0.2.0/24", "another")], [("wan_ips", "covered")])
+
+
+def test_a_foreign_element() -> None:
+    bench = wan_bench(foreign={"wan_ips": "192.0.2.1 203.0.113.9"})
+    bench.happen(seen("192.0.2.1/24"))
+    bench.settle()
+    assert told(bench, "192.0.2.1")[1] == [("wan_ips", "192.0.2.1", "another")]
+    assert told(bench, "203.0.113.9")[1] == [("wan_ips", "203.0.113.9", "another")]
+
+
+def test_containers_with_and_without_leave() -> None:
+    bench = Bench("interfaces: [{name: eth0, nftables_zone: wan}]\n")
+    bench.make("docker_ips")
+    bench.containers(container("8dfa8dfa8dfa", "172.18.0.2/16", label="wan"), container("9e", label=None))
+    bench.settle()
+    kind, feeds, out = told(bench, "name-8dfa8dfa8dfa")
+    assert (kind, feeds) == ("container", [("docker_ips", "172.18.0.2", "netmgr")]) and (None, "no_leave") in out
+    assert told(bench, "8dfa8dfa8dfa")[0] == "container"
+    assert (None, "no_address") in told(bench, "name-9e")[2]
+
+
+def test_nothing_is_known() -> None:
+    assert told(Bench(WAN), "nonsense") == (None, [], [])
