@@ -62,7 +62,7 @@ class Keeper:
         self._audit_due: Optional[Deadline] = None
         self._make(config, directory)
         self.reporter = Reporter(log)
-        self.repairs = Repairs(self._reconciler(), loop.now, utc, log, self.reporter.chronicle.tell)
+        self.repairs = Repairs(self._reconciler(), loop.now, _utc_seconds, log, self.reporter.chronicle.tell)
 
     # -- what the sources tell
 
@@ -245,3 +245,8 @@ def _holdings(model: Model, config: Config) -> "Optional[Holdings]":
         return None
     from netmgr.model.holdings import Holdings
     return Holdings(model.policy, config.fleet.publish)
+
+
+def _utc_seconds() -> str:
+    """2026-11-27T20:31:05Z"""
+    return utc()[:19] + "Z"
