@@ -34,6 +34,7 @@
 #define UDATA_ELEM_FLAGS 1		/* NFTNL_UDATA_SET_ELEM_FLAGS */
 #define UDATA_ELEM_FLAG_OPEN 1u		/* nft's SET_ELEM_F_INTERVAL_OPEN */
 #define UDATA_SET_KEYBYTEORDER 0	/* of a set: NFTNL_UDATA_SET_KEYBYTEORDER */
+#define UDATA_SET_MAKER NFTCODEC_SET_MAKER	/* our own: nft passes over what it does not know */
 #define UDATA_MAX 64
 #define ELEMENT_ROOM 160		/* more than a range of the longest keys takes, with all that may stand beside it */
 
@@ -61,42 +62,6 @@ int nftcodec_new_table(void *buffer, size_t size, uint32_t seq, uint16_t family,
 	return message->nlmsg_len;
 }
 
-static bool describe_set(struct nftnl_set *set, const char *table, const char *name, uint32_t set_id, uint32_t key_type,
-			 uint32_t key_length, uint32_t byteorder)
-{
-	uint8_t userdata[2 + sizeof(byteorder)] = { UDATA_SET_KEYBYTEORDER, sizeof(byteorder) };
-
-	memcpy(userdata + 2, &byteorder, sizeof(byteorder));
-	nftnl_set_set_u32(set, NFTNL_SET_FLAGS, 0);
-	nftnl_set_set_u32(set, NFTNL_SET_KEY_TYPE, key_type);
-	nftnl_set_set_u32(set, NFTNL_SET_KEY_LEN, key_length);
-	nftnl_set_set_u32(set, NFTNL_SET_ID, set_id);
-	return nftnl_set_set_str(set, NFTNL_SET_TABLE, table) == 0 && nftnl_set_set_str(set, NFTNL_SET_NAME, name) == 0 &&
-	       nftnl_set_set_data(set, NFTNL_SET_USERDATA, userdata, sizeof(userdata)) == 0;
-}
-
-int nftcodec_new_set(void *buffer, size_t size, uint32_t seq, uint16_t family, const char *table, const char *name,
-		     uint32_t set_id, uint32_t key_type, uint32_t key_length, uint32_t byteorder)
-{
-	struct nftnl_set *set;
-	struct nlmsghdr *message;
-	int length = NFTCODEC_REFUSED;
-
-	if (!aligned(buffer) || size < NFTCODEC_MESSAGE_MAX || !good_name(table) || !good_name(name))
-		return NFTCODEC_REFUSED;
-	set = nftnl_set_alloc();
-	if (set == NULL)
-		return NFTCODEC_REFUSED;
-	memset(buffer, 0, size);
-	if (describe_set(set, table, name, set_id, key_type, key_length, byteorder)) {
-		message = nftnl_nlmsg_build_hdr(buffer, NFT_MSG_NEWSET, family, NLM_F_CREATE, seq);
-		nftnl_set_nlmsg_build_payload(message, set);
-		length = message->nlmsg_len;
-	}
-	nftnl_set_free(set);
-	return length;
-}
-
 static size_t put_tlv(uint8_t *userdata, size_t used, uint8_t type, const void *data, size_t length)
 {
 	if (UDATA_MAX - used < 2 + length)
@@ -107,6 +72,43 @@ static size_t put_tlv(uint8_t *userdata, size_t used, uint8_t type, const void *
 	return used + 2 + length;
 }
 
+static bool describe_set(struct nftnl_set *set, const char *table, const char *name, uint32_t set_id, uint32_t key_type,
+			 uint32_t key_length, uint32_t byteorder, const char *maker)
+{
+	uint8_t userdata[UDATA_MAX];
+	size_t used = put_tlv(userdata, 0, UDATA_SET_KEYBYTEORDER, &byteorder, sizeof(byteorder));
+
+	used = put_tlv(userdata, used, UDATA_SET_MAKER, maker, strlen(maker) + 1);
+	nftnl_set_set_u32(set, NFTNL_SET_FLAGS, 0);
+	nftnl_set_set_u32(set, NFTNL_SET_KEY_TYPE, key_type);
+	nftnl_set_set_u32(set, NFTNL_SET_KEY_LEN, key_length);
+	nftnl_set_set_u32(set, NFTNL_SET_ID, set_id);
+	return nftnl_set_set_str(set, NFTNL_SET_TABLE, table) == 0 && nftnl_set_set_str(set, NFTNL_SET_NAME, name) == 0 &&
+	       nftnl_set_set_data(set, NFTNL_SET_USERDATA, userdata, used) == 0;
+}
+
+int nftcodec_new_set(void *buffer, size_t size, uint32_t seq, uint16_t family, const char *table, const char *name,
+		     uint32_t set_id, uint32_t key_type, uint32_t key_length, uint32_t byteorder, const char *maker)
+{
+	struct nftnl_set *set;
+	struct nlmsghdr *message;
+	int length = NFTCODEC_REFUSED;
+
+	if (!aligned(buffer) || size < NFTCODEC_MESSAGE_MAX || !good_name(table) || !good_name(name) || strnlen(maker, 32) == 32)
+		return NFTCODEC_REFUSED;
+	set = nftnl_set_alloc();
+	if (set == NULL)
+		return NFTCODEC_REFUSED;
+	memset(buffer, 0, size);
+	if (describe_set(set, table, name, set_id, key_type, key_length, byteorder, maker)) {
+		message = nftnl_nlmsg_build_hdr(buffer, NFT_MSG_NEWSET, family, NLM_F_CREATE, seq);
+		nftnl_set_nlmsg_build_payload(message, set);
+		length = message->nlmsg_len;
+	}
+	nftnl_set_free(set);
+	return length;
+}
+
 /* The userdata of an element with this comment (NULL: none), open to the top or not; returns their length. */
 static size_t put_userdata(uint8_t *userdata, const char *comment, bool open)
 {
@@ -115,7 +117,7 @@ static size_t put_userdata(uint8_t *userdata, const char *comment, bool open)
 
 	if (comment != NULL)
 		used = put_tlv(userdata, used, UDATA_COMMENT, comment, strlen(comment) + 1);
-	if (comment != NULL && open)
+	if (open)
 		used = put_tlv(userdata, used, UDATA_ELEM_FLAGS, &flags, sizeof(flags));
 	return used;
 }
@@ -164,11 +166,12 @@ static void predecessor(uint8_t *previous, const uint8_t *key, size_t width)
 			return;
 }
 
-static bool put_range(struct nlmsghdr *message, size_t size, const uint8_t *range, size_t width, bool forever, const char *comment)
+static bool put_range(struct nlmsghdr *message, size_t size, const uint8_t *range, size_t width, bool adds, bool forever,
+		      const char *comment)
 {
 	uint8_t end[NFTCODEC_KEY_MAX], userdata[UDATA_MAX];
 	bool open = !successor(end, range + width, width);
-	size_t length = put_userdata(userdata, comment, open);
+	size_t length = put_userdata(userdata, comment, adds && open);
 
 	return put_element(message, size, range, width, 0, forever, userdata, length) &&
 	       (open || put_element(message, size, end, width, NFT_SET_ELEM_INTERVAL_END, false, NULL, 0));
@@ -184,8 +187,8 @@ static bool ranges_ascend(const uint8_t *ranges, size_t count, size_t width)
 	return true;
 }
 
-static int put_elements(struct nlmsghdr *message, size_t room, const uint8_t *elements, size_t count, size_t width, uint32_t how,
-			const char *comment)
+static int put_elements(struct nlmsghdr *message, size_t room, const uint8_t *elements, size_t count, size_t width, bool adds,
+			uint32_t how, const char *comment)
 {
 	bool ranges = how & NFTCODEC_RANGES, forever = how & NFTCODEC_FOREVER, fitted;
 	size_t stride = ranges ? 2 * width : width, length, taken;
@@ -198,7 +201,7 @@ static int put_elements(struct nlmsghdr *message, size_t room, const uint8_t *el
 	for (taken = 0; taken < count; taken++, elements += stride) {
 		uint32_t before = message->nlmsg_len;
 
-		fitted = ranges ? put_range(message, room, elements, width, forever, comment)
+		fitted = ranges ? put_range(message, room, elements, width, adds, forever, comment)
 				: put_element(message, room, elements, width, 0, forever, userdata, length);
 		if (!fitted) {
 			message->nlmsg_len = before;
@@ -232,7 +235,8 @@ int nftcodec_elements(void *buffer, size_t size, uint32_t seq, uint16_t family, 
 	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, table);
 	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set);
 	room = MNL_ALIGN(message->nlmsg_len) + UINT16_MAX;
-	return count == 0 ? 0 : put_elements(message, room < size ? room : size, elements, count, width, how, comment);
+	return count == 0 ? 0 : put_elements(message, room < size ? room : size, elements, count, width, type == NFT_MSG_NEWSETELEM, how,
+					     comment);
 }
 
 static bool has_comment(const uint8_t *userdata, size_t length, const char *comment)

@@ -16,6 +16,7 @@ enum {
 	NFTCODEC_KEY_MAX = 16,		/* the longest key that is read */
 	NFTCODEC_NAME_MAX = 255,	/* NFT_NAME_MAXLEN without its NUL */
 	NFTCODEC_MESSAGE_MAX = 67584,	/* the longest message that is written: names and 64 KiB of elements */
+	NFTCODEC_SET_MAKER = 200,	/* in the userdata of a set, the type of the name of who made it */
 	NFTCODEC_ELEMENTS_MAX = 4096,	/* no message holds more elements: 64 KiB in pieces of at least 16 bytes */
 };
 
@@ -40,7 +41,7 @@ struct nftcodec_element {
 /* Writers: the length of the message is returned, which is also the first thing in it. */
 int nftcodec_new_table(void *buffer, size_t size, uint32_t seq, uint16_t family, const char *table);
 int nftcodec_new_set(void *buffer, size_t size, uint32_t seq, uint16_t family, const char *table, const char *set,
-		     uint32_t set_id, uint32_t key_type, uint32_t key_length, uint32_t byteorder);
+		     uint32_t set_id, uint32_t key_type, uint32_t key_length, uint32_t byteorder, const char *maker);
 
 /* A message about elements of a set: those at the beginning of these that fit, whose number is returned.  It has no list without any. */
 int nftcodec_elements(void *buffer, size_t size, uint32_t seq, uint16_t family, uint16_t type, uint16_t flags, const char *table,

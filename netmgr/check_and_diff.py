@@ -9,6 +9,7 @@ from netmgr.config.schema import Config
 from netmgr.daemon import NEEDS_CAPABILITY
 from netmgr.io.configuration import load
 from netmgr.io.default_routes import read_default_routes
+from netmgr.io.marked_sets import marked_sets
 from netmgr.io.nft import Nft
 from netmgr.io.rtnetlink import RequestSocket
 from netmgr.model.inventory import Inventory
@@ -71,7 +72,7 @@ class _Patient:
 
     def __init__(self, nft: Nft) -> None:
         self._nft = nft
-        self.generation, self.inspect, self.commit = nft.generation, nft.inspect, nft.commit
+        self.generation, self.inspect, self.commit, self.marked = nft.generation, nft.inspect, nft.commit, marked_sets
 
     def reading(self, info: SetInfo) -> Generator[None, None, Reading]:
         """In no pieces."""

@@ -5,7 +5,21 @@ once.  It does so only when every vital source has told all that it has to tell:
 it for a moment, and sets must never follow such a moment.
 """
 
-from typing import TYPE_CHECKING, AbstractSet, Callable, FrozenSet, Iterable, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    AbstractSet,
+    Callable,
+    FrozenSet,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Protocol,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 from netmgr.config.schema import Config
 from netmgr.io.clock import utc
@@ -20,9 +34,12 @@ from netmgr.reporter import Reporter
 from netmgr.sync.include_files import IncludeWriter
 from netmgr.sync.reconciler import Kernel, Reconciler
 from netmgr.sync.repairs import Repairs
+from netmgr.values.errors import ProtocolError
 from netmgr.values.events import ContainerSeen, Event, HostGone, HostSeen
-from netmgr.values.sets import Change
-from netmgr.values.text import Log
+from netmgr.values.sets import Change, SetName
+from netmgr.values.text import Log, reason
+
+MOMENT = 0.005      # seconds that looking for leftovers may take at a time
 
 if TYPE_CHECKING:
     from netmgr.model.holdings import Holdings
@@ -60,6 +77,7 @@ class Keeper:
         self._inventory = Inventory()
         self._wake: Optional[Deadline] = None
         self._audit_due: Optional[Deadline] = None
+        self._leftovers: Optional[Iterator[Optional[SetName]]] = self._find_leftovers()
         self._make(config, directory)
         self.reporter = Reporter(log)
         self.repairs = Repairs(self._reconciler(), loop.now, _utc_seconds, log, self.reporter.chronicle.tell)
@@ -115,6 +133,8 @@ class Keeper:
                 return None
         if self.model.hold:
             self._hold()
+        if self._leftovers is not None and not self.model.hold:
+            self._withdraw_leftovers(self._leftovers)
         changes = self.repairs.settle()
         self.reporter.settled(self.model, () if self._dry_run else changes, self.repairs.mended, self.repairs.reconciler.quiet)
         self._finish()
@@ -140,8 +160,9 @@ class Keeper:
 
     def switch(self, config: Config, directory: Optional[IncludeFiles]) -> None:
         """Go on with whole new objects, made of this configuration; the inventory stays, and so may the directory of the include files."""
-        sets, files, before = self.model.sets, self._files, self.directory
+        model, sets, files, before = self.model, self.model.sets, self._files, self.directory
         self._make(config, directory)
+        self.model.inherit(model)
         self.repairs.switch(self._reconciler())
         self._tell_refusals(self._inventory.containers.values())
         self.model.retire(sets)
@@ -173,11 +194,11 @@ class Keeper:
         self.config, self.directory = config, directory
         self._inventory.keep_engines({engine.name for engine in config.docker})
         self._inventory.keep_hosts({each.zone for each in config.fleet.consume} if config.fleet is not None else set())
-        self.model = Model(config, self._inventory)
+        self._files = IncludeWriter(directory, self._loop.now, self._log)
+        self.model = Model(config, self._inventory, self._files.recall)
         self._holdings = _holdings(self.model, config)
         if self._holdings is not None:
             self._holdings.recount(self._inventory.things())
-        self._files = IncludeWriter(directory, self._loop.now, self._log)
         self._plan_audit()
 
     def _hold(self) -> None:
@@ -204,6 +225,26 @@ class Keeper:
         for zone in sorted(changed):
             self._share(zone, self._holdings.addresses(zone))
 
+    def _find_leftovers(self) -> Iterator[Optional[SetName]]:
+        """What an earlier run had that nobody wants any more: include files, which go, and sets."""
+        names = self._files.leftovers(self.model)
+        self._files.remove(names)
+        yield from names
+        try:
+            yield from self._kernel.marked()
+        except (OSError, ProtocolError) as problem:
+            self._log("warning", "what an earlier run has left could not be looked for: %s" % reason(problem))
+
+    def _withdraw_leftovers(self, leftovers: Iterator[Optional[SetName]]) -> None:
+        """As far as that goes in a moment; the rest is for the next turn."""
+        until = self._loop.now() + MOMENT
+        for name in leftovers:
+            if name is not None:
+                self.model.retire([name])
+            if self._loop.now() >= until:
+                return
+        self._leftovers = None
+
     def _reconciler(self) -> Reconciler:
         return Reconciler(self._kernel, self.model, self._log, self._dry_run)
 
@@ -224,7 +265,8 @@ class Keeper:
         self._files.write(self.model)
         if self._ready is None:
             self._manager.look()
-        times = self.repairs.deadline(), self._files.deadline(self.model), self._manager.deadline()
+        leftovers = None if self._leftovers is None or self.model.hold else self._loop.now()
+        times = self.repairs.deadline(), self._files.deadline(self.model), self._manager.deadline(), leftovers
         self._wake_at(min([each for each in times if each is not None], default=None))
 
     def _wake_at(self, when: Optional[float]) -> None:

@@ -12,7 +12,7 @@ from typing import Callable, Dict, Generator, Iterable, Iterator, List, NamedTup
 
 from netmgr.values import sets
 from netmgr.values.outcomes import OVERTAKEN, Fault, Outcome, Reading
-from netmgr.values.sets import Change, ChangeElements, Contents, CreateSet, CreateTable, SetInfo, SetName
+from netmgr.values.sets import Change, ChangeElements, Contents, CreateSet, CreateTable, DeleteSet, SetInfo, SetName
 from netmgr.wire import nft_text
 
 SET_MISSING = "the set or its table is missing"
@@ -61,6 +61,7 @@ class FakeKernel:
         self.tables: Dict[Tuple[str, str], int] = {}
         self.sets: Dict[SetName, FakeSet] = {}
         self.refuses: Dict[SetName, Tuple[int, str]] = {}           # set -> what every write to it fails with
+        self.in_use: Set[SetName] = set()
         self.unreadable: Dict[SetName, OSError] = {}
         self.counts_elements = True                                 # as of 6.18
         self.destroys = True                                        # as of 6.3
@@ -101,6 +102,10 @@ class FakeKernel:
             raise FileNotFoundError(errno.ENOENT, "nf_tables: this set is gone")
         return Reading(Contents(frozenset(found.ours), frozenset(found.expiring), frozenset(found.foreign)), True)
 
+    def marked(self) -> Iterator[Optional[SetName]]:
+        for name, found in self.sets.items():
+            yield name if found.info.made or found.ours else None
+
     def commit(self, changes: Sequence[Change], generation: int = 0) -> Outcome:
         self.commits.append(changes)
         outcome = self.before_commit.pop(0)() if self.before_commit else None
@@ -112,11 +117,12 @@ class FakeKernel:
     # -- what others do
 
     def make(self, name: SetName, kind: str, flags: int = 0, size: int = 0, ours: Iterable[bytes] = (), foreign: Iterable[bytes] = (),
-             expiring: Iterable[bytes] = ()) -> FakeSet:
+             expiring: Iterable[bytes] = (), merges: bool = False) -> FakeSet:
         """Another set under this name, replacing any, in its table, which is made if need be."""
         self.tables.setdefault((name.family, name.table), self._handle())
         table = self.tables[name.family, name.table]
-        made = self.sets[name] = FakeSet(SetInfo(name, kind, sets.WIDTHS.get(kind, 4), flags, size, 0, (table, self._handle()), None))
+        made = self.sets[name] = FakeSet(SetInfo(name, kind, sets.WIDTHS.get(kind, 4), flags, size, 0, (table, self._handle()), None,
+                                                 merges))
         made.elements.update(dict.fromkeys(foreign, False))
         made.elements.update(dict.fromkeys([*ours, *expiring], True))
         made.expiring.update(expiring)
@@ -151,14 +157,27 @@ class FakeKernel:
                 self.tables.setdefault((change.family, change.table), self._handle())
             elif isinstance(change, CreateSet):
                 yield from self._create(change)
-        for operation, apply in (("delete", self._delete), ("add", self._add)):
+            elif isinstance(change, DeleteSet):
+                yield from self._remove(change)
+        for operation in ("delete", "restore", "add"):
             for change in changes:
                 elements = getattr(change, operation, ())
                 if elements:
                     assert isinstance(change, ChangeElements)
-                    refusal = self._refusal(change) or apply(self.sets[change.set], elements)
+                    refusal = self._refusal(change) or self._apply(operation, self.sets[change.set], elements)
                     if refusal is not None:
                         yield Fault(change.set, refusal.errno, refusal.reason, operation, refusal.position, refusal.reason == SET_MISSING)
+
+    def _apply(self, operation: str, found: FakeSet, elements: Sequence[bytes]) -> Optional[Refusal]:
+        return self._delete(found, elements) if operation == "delete" else self._add(found, elements, operation == "add")
+
+    def _remove(self, change: DeleteSet) -> Iterator[Fault]:
+        if change.set in self.refuses:
+            yield Fault(change.set, *self.refuses[change.set], "remove", None, False)
+        elif change.set in self.in_use:
+            yield Fault(change.set, errno.EBUSY, "the set is in use and constant", "remove", None, False)
+        elif self.sets.pop(change.set, None) is None:
+            yield Fault(change.set, errno.ENOENT, SET_MISSING, "remove", None, True)
 
     def _create(self, change: CreateSet) -> Iterator[Fault]:
         found = self.sets.get(change.set)
@@ -167,7 +186,8 @@ class FakeKernel:
         elif (change.set.family, change.set.table) not in self.tables:
             yield Fault(change.set, errno.ENOENT, "the table is missing", "create", None, True)
         elif found is None:
-            self.make(change.set, change.type)
+            made = self.make(change.set, change.type)
+            made.info = made.info._replace(made=True)
         elif self.compares_sets and (found.info.type, found.info.flags) != (change.type, 0):
             yield Fault(change.set, errno.EEXIST, "a set of this name and of another type exists", "create", None, False)
 
@@ -188,7 +208,7 @@ class FakeKernel:
             found.expiring.discard(element)
         return None
 
-    def _add(self, found: FakeSet, elements: Sequence[bytes]) -> Optional[Refusal]:
+    def _add(self, found: FakeSet, elements: Sequence[bytes], mine: bool) -> Optional[Refusal]:
         for position, element in enumerate(elements):
             if element in found.elements and not found.info.flags & sets.NFT_SET_INTERVAL:
                 continue
@@ -196,7 +216,7 @@ class FakeKernel:
                 return Refusal(errno.EEXIST, "an element overlaps with one that is there", position)
             if found.info.size and len(found.elements) >= found.info.size:
                 return Refusal(errno.ENFILE, "the set is full", position)
-            found.elements[element] = True
+            found.elements[element] = mine
         return None
 
 

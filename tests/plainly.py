@@ -36,7 +36,7 @@ def marks(model: Model, now: float) -> Iterator[Tuple[str, Set[SetName]]]:
     yield "error", {managed.name for managed in ours if managed.error is not None}
     yield "unwritten", {managed.name for managed in ours if managed.unwritten is not None}
     yield "retired", {managed.name for managed in model.sets.values()
-                      if managed.role.retiring and not managed.held.ours and managed.name not in model.unsurveyed}
+                      if managed.role.retiring and not managed.held.ours and not managed.to_delete and managed.name not in model.unsurveyed}
 
 
 def text(model: Model) -> str:

@@ -1,6 +1,6 @@
 """Include files follow the sets, at a bounded cost."""
 
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 from netmgr.sync.include_files import REST_SHORTEST, IncludeWriter
 from netmgr.values.sets import SetName
@@ -23,6 +23,16 @@ class Files:
             raise OSError(28, self.trouble, "/run/%s" % name.name)
         self.writes.append(name)
         self.contents[name] = text
+
+    def empty(self, name: SetName) -> None:
+        if name in self.contents:
+            self.write(name, "")
+
+    def read(self, name: SetName) -> Optional[str]:
+        return self.contents.get(name)
+
+    def names(self) -> List[SetName]:
+        return sorted(self.contents)
 
     def remove(self, name: SetName) -> None:
         if self.trouble:

@@ -148,7 +148,7 @@ def test_the_sets_of_which_there_are_files(directory: Path) -> None:
     files.write(NAME, TEXT)
     (directory / "own.nft").touch()
     assert IncludeFiles(str(directory)).names() == [NAME]
-    assert (files.read(NAME), files.read(SetName("inet", "filter", "other"))) == (TEXT, "")
+    assert (files.read(NAME), files.read(SetName("inet", "filter", "other"))) == (TEXT, None)
     files.empty(NAME)
     files.empty(SetName("inet", "filter", "other"))
     assert (files.names(), files.read(NAME)) == ([NAME], "")
@@ -160,7 +160,7 @@ def test_what_is_no_file_is_replaced(directory: Path, make: Callable[[Path], Non
     directory.mkdir(parents=True)
     make(path)
     files = IncludeFiles(str(directory))
-    assert files.read(NAME) == ""
+    assert files.read(NAME) is None
     files.write(NAME, TEXT)
     assert path.is_file() and not path.is_symlink() and path.read_text() == TEXT
 

@@ -1,14 +1,16 @@
 """What should be in every set, and what does it: one situation a test; tests/test_model_random.py holds the whole against recomputation."""
 
 import tracemalloc
-from typing import Any, List
+from typing import Any, Dict, List
 
 import pytest
 
+from netmgr.model.model import PATIENCE, Model
+from netmgr.sync.reconciler import Reconciler
 from netmgr.values.addresses import parse
 from netmgr.values.events import AddressSeen, LinkGone, LinkSeen
-from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, NFT_SET_MAP, NFT_SET_TIMEOUT, CreateSet, CreateTable
-from tests.workbench import ANY_LABEL, WAN, WAN_AND_LAN, Bench, by_set, container, gone, key, keys, named, seen
+from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, NFT_SET_MAP, NFT_SET_TIMEOUT, CreateSet, CreateTable, Form
+from tests.workbench import ANY_LABEL, WAN, WAN_AND_LAN, Bench, by_set, configuration, container, gone, key, keys, named, seen
 
 CREATE = WAN + "nftables: {create: true}\n"
 ETH0 = "interfaces: [{name: eth0, nftables_zone: wan}]\n"
@@ -212,6 +214,7 @@ def test_what_is_renewed_in_a_full_set_does_not_make_room_for_others() -> None:
 def test_a_set_that_is_fuller_than_it_seems(tells_position: bool) -> None:
     """Ranges, where netmgr does not count ahead: the kernel's refusal tells where it became too much, or only that it did."""
     bench = Bench()
+    bench.kernel.counts_elements = False        # before 6.18 nobody knows how much a range takes
     bench.make("wan_nets", size=3, ours="10.0.0.0/8")
     if not tells_position:
         bench.kernel.after_commit = [lambda outcome: outcome._replace(
@@ -349,7 +352,8 @@ def test_missing_table_and_sets_are_created_and_filled_in_one_transaction() -> N
     assert bench.settle() == []
     bench.kernel.drop_table("inet", "filter")
     bench.look()
-    bench.settle()
+    assert bench.settle() == []
+    bench.settle(PATIENCE)
     assert bench.ours("wan_ips") == "192.0.2.1"
 
 
@@ -360,7 +364,7 @@ def test_a_set_of_ranges_that_is_gone_is_created_anew_without_them() -> None:
     bench.settle()
     bench.kernel.drop_table("inet", "filter")
     bench.look()
-    bench.settle()
+    bench.settle(PATIENCE)
     assert (bench.ours("wan_ips"), bench.managed("wan_ips").error) == ("192.0.2.1 192.0.2.2", None)
 
 
@@ -371,7 +375,7 @@ def test_ranges_that_were_lost_with_their_set_are_a_repair_of_the_one_that_is_ma
     bench.settle()
     bench.kernel.drop_table("inet", "filter")
     bench.look()
-    bench.settle()
+    bench.settle(PATIENCE)
     assert bench.ours("wan_ips") == "192.0.2.1" and bench.model.repaired == {named("wan_ips")}
 
 
@@ -417,7 +421,8 @@ def test_the_sets_of_containers_are_created_with_the_first_container() -> None:
     assert (bench.ours("docker_ips"), bench.ours("apps_ips")) == ("172.17.0.2", "172.17.0.2")
     bench.containers()
     bench.settle()
-    assert (bench.ours("docker_ips"), bench.ours("apps_ips")) == ("", "")
+    assert bench.ours("docker_ips") == ""
+    assert sorted(name.name for name in bench.kernel.sets) == ["docker_ips", "docker_ips6"], "what netmgr made for a label goes with it"
 
 
 def test_a_set_of_containers_that_was_dropped_as_ranges_is_created_when_a_container_comes() -> None:
@@ -458,7 +463,7 @@ def test_a_label_may_name_a_zone_whose_set_another_zone_fills() -> None:
     assert bench.managed("apps_ifs").error == "its type is ipv4_addr; interfaces need ifname"
 
 
-def test_zones_of_which_nobody_ever_had_a_set_are_forgotten_with_their_last_container() -> None:
+def test_zones_that_only_labels_name_are_forgotten_with_their_last_container() -> None:
     bench = Bench(ANY_LABEL)
     for name in ("apps_ips", "docker_ips"):
         bench.make(name)
@@ -470,8 +475,8 @@ def test_zones_of_which_nobody_ever_had_a_set_are_forgotten_with_their_last_cont
         assert sorted(bench.model.policy.zones) == ["apps", "docker", "job%d" % number, "late"]
     bench.containers()
     bench.settle()
-    assert sorted(bench.model.policy.zones) == ["apps", "docker"]
-    assert {name.name.partition("_")[0] for name in bench.model.sets} == {"apps", "docker"}
+    assert sorted(bench.model.policy.zones) == ["docker"]
+    assert {name.name.partition("_")[0] for name in bench.model.sets} == {"docker"}
     assert bench.model.unsurveyed == set() and (bench.ours("apps_ips"), bench.ours("docker_ips")) == ("", "")
     bench.make("late_ips")
     bench.containers(container("b", "172.17.0.3/16", label="late"))
@@ -479,7 +484,74 @@ def test_zones_of_which_nobody_ever_had_a_set_are_forgotten_with_their_last_cont
     assert (bench.ours("late_ips"), bench.ours("docker_ips")) == ("172.17.0.3", "172.17.0.3")
     bench.containers()
     bench.settle()
-    assert bench.ours("late_ips") == "" and "late" in bench.model.policy.zones
+    assert bench.ours("late_ips") == "" and sorted(bench.model.policy.zones) == ["docker"]
+    assert bench.model.take_departed() == sorted(named(zone + suffix) for zone in ("apps", "late", *("job%d" % each for each in range(20)))
+                                                 for suffix in ("_ips", "_ips6", "_ipv6", "_nets", "_nets6", "_ifs"))
+
+
+def test_containers_that_come_and_go_leave_no_sets_behind() -> None:
+    bench = Bench("docker: {nftables_zone: null, label_zones: '*'}\nnftables: {create: true}")
+    bench.settle()
+    for number in range(60):
+        bench.containers(container("a", "172.17.0.2/16", label="job%d" % number))
+        bench.settle()
+        assert bench.ours("job%d_ips" % number) == "172.17.0.2"
+    bench.containers()
+    bench.settle()
+    assert (bench.kernel.sets, bench.model.sets, bench.model.overview.own) == ({}, {}, 0)
+
+
+def test_a_set_that_netmgr_made_stays_while_somebody_uses_it() -> None:
+    bench = Bench("docker: {nftables_zone: null, label_zones: '*'}\nnftables: {create: true}")
+    for label in ("used", "shared"):
+        bench.containers(container("a", "172.17.0.2/16", label=label))
+        bench.settle()
+    bench.containers(container("a", "172.17.0.2/16", label="used, shared"))
+    bench.settle()
+    bench.kernel.in_use.add(named("used_ips"))
+    bench.kernel.sets[named("shared_ips")].elements[key("192.0.2.1")] = False
+    bench.look()
+    bench.containers()
+    bench.settle()
+    assert sorted(name.name for name in bench.kernel.sets) == ["shared_ips", "used_ips"]
+    assert (bench.ours("used_ips"), bench.ours("shared_ips"), bench.foreign("shared_ips")) == ("", "", "192.0.2.1")
+    assert bench.model.sets == {} and bench.errors() == []
+
+
+@pytest.mark.parametrize("gone", [{"table": True}, {"table": False}])
+def test_a_set_that_vanished_is_waited_for_before_it_is_made(gone: Dict[str, bool]) -> None:
+    bench = Bench(CREATE)
+    bench.make("wan_ips", flags=NFT_SET_INTERVAL)
+    bench.happen(seen("192.0.2.1/24"))
+    bench.settle()
+    bench.kernel.drop_table("inet", "filter")
+    bench.look(10.0)
+    assert bench.settle(10.0) == []
+    assert bench.model.next_retry() == 10.0 + PATIENCE
+    bench.look(11.0)
+    assert bench.settle(10.0 + PATIENCE - 0.1) == []
+    if gone["table"]:
+        bench.settle(10.0 + PATIENCE)
+        assert bench.managed("wan_ips").seen.form == Form(IPV4_ADDR)
+    else:
+        bench.make("wan_ips", flags=NFT_SET_INTERVAL)
+        bench.look(11.5)
+        bench.settle(11.5)
+        assert bench.managed("wan_ips").seen.form == Form(IPV4_ADDR, True)
+    assert bench.ours("wan_ips") == "192.0.2.1"
+
+
+def test_a_set_of_which_an_earlier_run_left_a_file_is_waited_for() -> None:
+    bench = Bench(CREATE)
+    bench.model = Model(configuration(CREATE), bench.inventory, lambda name: frozenset() if name == named("wan_ips") else None)
+    bench.reconciler = Reconciler(bench.kernel, bench.model, lambda _level, _line: None)
+    bench.happen(seen("192.0.2.1/24"))
+    bench.model.recount()
+    bench.settle(1.0)
+    assert sorted(name.name for name in bench.kernel.sets) == ["wan_ips6"]
+    bench.settle(1.0 + PATIENCE)
+    assert sorted(name.name for name in bench.kernel.sets) == ["wan_ips", "wan_ips6"]
+    assert bench.ours("wan_ips") == "192.0.2.1"
 
 
 def test_a_forgotten_zone_leaves_the_set_to_others_that_fill_it() -> None:

@@ -75,7 +75,8 @@ class Life:
     def set_made(self) -> None:
         kind, flags = self.source.choice(FORMS)
         flags |= self.source.choice((0, 0, NFT_SET_TIMEOUT))
-        made = self.kernel.make(self.source.choice(self.names), kind, flags, 0 if flags & NFT_SET_INTERVAL else self.source.choice(SIZES))
+        made = self.kernel.make(self.source.choice(self.names), kind, flags, 0 if flags & NFT_SET_INTERVAL else self.source.choice(SIZES),
+                                merges=self.source.random() < 0.4)
         for mine in (False, True):
             self.put(made, mine)
         made.expiring = {each for each in made.ours if made.info.flags & NFT_SET_TIMEOUT and self.source.random() < 0.5}
@@ -134,7 +135,8 @@ HAPPENINGS: Tuple[Tuple[Callable[[Life], None], int], ...] = (
 def wanted(managed: ManagedSet, claimed: AbstractSet[bytes], foreign: AbstractSet[bytes]) -> AbstractSet[bytes]:
     """What the set should hold, from nothing but the claims, counted anew, and the foreign elements."""
     if managed.seen.form is not None and managed.seen.form.interval:
-        return ranges.minimal(claimed, () if managed.role.exclusive else foreign, managed.seen.form.width)
+        form = managed.seen.form
+        return ranges.minimal(claimed, () if managed.role.exclusive else foreign, form.width, form.merge)
     return set(claimed) if managed.role.exclusive else claimed - foreign
 
 
@@ -147,9 +149,13 @@ def check(life: Life, foreign: Mapping[SetName, AbstractSet[bytes]], commits: in
             assert found.foreign == foreign[name]
             continue
         managed = model.sets[name]
-        expected = wanted(managed, counted.get(name, {}).keys(), foreign.get(name, set()))
+        others = foreign.get(name, set())
+        if managed.seen.form is not None and managed.seen.form.merge and not managed.role.exclusive:
+            assert others <= found.foreign, "in auto-merge sets what nft has merged or dropped comes back"
+            others = found.foreign
+        expected = wanted(managed, counted.get(name, {}).keys(), others)
         assert (managed.held.ours, managed.held.foreign, managed.held.expiring) == (found.ours, found.foreign, set())
-        assert found.foreign == (set() if managed.role.exclusive else foreign.get(name, set()))
+        assert found.foreign == (set() if managed.role.exclusive else others)
         if found.info.size and len(expected) > found.info.size - len(found.foreign):
             assert found.ours < expected
             assert (len(found.elements), bool(managed.wrong.full)) == (found.info.size, True)
@@ -197,7 +203,9 @@ def test_a_start_that_does_not_know_the_containers_yet_takes_nothing_away(seed: 
         life.bench.settle()
         for name, managed in life.bench.model.sets.items():
             if name in before and not managed.role.exclusive:
-                assert before[name] <= set(life.kernel.sets[name].elements), name
+                now, form = set(life.kernel.sets[name].elements), managed.seen.form
+                gone = ranges.less(before[name], now, form.width) if form is not None and form.merge else before[name] - now
+                assert not gone, name
         life.bench.containers(*running.containers.values())
         life.bench.model.release_held()
         commits = len(life.kernel.commits)

@@ -109,7 +109,7 @@ def test_a_created_set_is_described_as_nft_does(kind: str, type_number: int, wid
     assert found.pop(10) != bytes(4)        # NFTA_SET_ID
     assert found == {
         1: b"t\0", 2: b"s\0", 3: bytes(4), 4: type_number.to_bytes(4, "big"), 5: width.to_bytes(4, "big"),
-        13: b"\0\4" + struct.pack("=I", byteorder)}
+        13: b"\0\4" + struct.pack("=I", byteorder) + b"\xc8\x07netmgr\0"}
 
 
 def test_a_transaction_asks_for_one_acknowledgement() -> None:

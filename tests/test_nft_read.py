@@ -71,7 +71,7 @@ def test_an_element_that_came_twice_is_noticed_and_counts_once() -> None:
 
 def test_descriptions_of_sets() -> None:
     def read(name: str) -> Tuple[Any, ...]:
-        return tuple(nft_read.set_info(payload_of("getset-" + name), NAME, 9))[1:-2]
+        return tuple(nft_read.set_info(payload_of("getset-" + name), NAME, 9))[1:-3]
     assert read("plain") == (IPV4_ADDR, 4, 0, 99, 0, (9, 1), 3)
     assert read("six") == (IPV6_ADDR, 16, NFT_SET_INTERVAL, 0, 0, (9, 3), 2)
     assert read("names") == (IFNAME, 16, NFT_SET_INTERVAL, 0, 0, (9, 4), 2)

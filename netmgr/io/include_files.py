@@ -72,9 +72,10 @@ class IncludeFiles:
         if os.path.lexists(self.path(name)):
             self.write(name, "")
 
-    def read(self, name: SetName) -> str:
-        """What the file says; nothing when there is none that netmgr could have written.  OSError."""
-        return (_read(self.path(name)) or b"").decode("utf-8", "replace")
+    def read(self, name: SetName) -> Optional[str]:
+        """What the file says; None when there is none that netmgr could have written.  OSError."""
+        content = _read(self.path(name))
+        return None if content is None else content.decode("utf-8", "replace")
 
     def names(self) -> List[SetName]:
         """The sets of which there are files, whoever wrote them.  OSError."""

@@ -6,7 +6,7 @@ While we commit very many elements ourselves, nobody need be told, so we leave t
 in the generation, which each commit raises by one.
 """
 
-from typing import Callable, Dict, Generator, Optional, Sequence, Union
+from typing import Callable, Dict, Generator, Iterator, Optional, Sequence, Union
 
 from netmgr.config.schema import Nftables
 from netmgr.io.loop import Deadline, Loop
@@ -39,6 +39,11 @@ class Ruleset:
     def reading(self, info: SetInfo) -> Generator[None, None, Reading]:
         """As Nft.reading()."""
         return self.nft.reading(info)
+
+    def marked(self) -> Iterator[Optional[SetName]]:
+        """As marked_sets()."""
+        from netmgr.io.marked_sets import marked_sets
+        return marked_sets()
 
     def commit(self, changes: Sequence[Change], generation: int = 0) -> Outcome:
         """As Nft.commit()."""

@@ -6,19 +6,24 @@ A set is `whole` when all of it must be compared, which is so after it was read 
 the elements whose claims began or ended are looked at, and in a set with ranges those next to them (see range_set.py), so that an event
 costs the same in a set of ten and of 100,000.  (Full sets are always compared as a whole.)
 
-`spared` are elements that an earlier netmgr left, that nothing claims and that must not go yet: see Model.hold.
+`spared` are elements that an earlier netmgr left, that nothing claims and that must not go yet: see Model.hold.  `displaced` are
+another's ranges that nft has merged into netmgr's or dropped beside them, and which go back: see remembered.py.
 """
 
-from typing import AbstractSet, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import AbstractSet, Callable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from netmgr.model import ranges
+from netmgr.model import ranges, remembered
 from netmgr.model.range_set import RangeSet
+from netmgr.model.remembered import Remembered
 from netmgr.model.zones import Feed
 from netmgr.values import sets
 from netmgr.values.holds import misfit
 from netmgr.values.outcomes import Reading
 from netmgr.values.sets import ChangeElements, Contents, Form, SetInfo, SetName
+from netmgr.values.text import number
 
+BESIDE = ("%s of netmgr's next to another's in an auto-merge set: nft joins such neighbours, drops one, or refuses further elements; "
+          "put ranges of your own into a set of their own")
 RETRY_FIRST, RETRY_LONGEST = 1.0, 60.0
 SYNCED, MISSING, ERROR = "synced", "missing", "error"
 
@@ -38,13 +43,14 @@ class Seen(NamedTuple):
     """What is known of the kernel's set; without `info` there is none.
 
     The form outlives the set: what it should hold is still known, and goes into its include file.  `verified`: it held just this at
-    one moment.  `capacity`: how many elements it takes; None is any number.
+    one moment.  `capacity`: how many elements it takes; None is any number.  `looked`: somebody has looked.
     """
 
     info: Optional[SetInfo] = None
     form: Optional[Form] = None
     verified: bool = True
     capacity: Optional[int] = None
+    looked: bool = False
 
 
 class Held(NamedTuple):
@@ -53,6 +59,15 @@ class Held(NamedTuple):
     ours: Set[bytes]
     expiring: Set[bytes]
     foreign: Set[bytes]
+
+
+class Before(NamedTuple):
+    """What it held at the last look, and whether it is the same set still."""
+
+    ours: AbstractSet[bytes] = _NOTHING
+    fleeting: AbstractSet[bytes] = _NOTHING
+    foreign: AbstractSet[bytes] = _NOTHING
+    same: bool = False
 
 
 class Damage(NamedTuple):
@@ -104,8 +119,12 @@ class ManagedSet:
         self.wrong = ALL_IS_WELL
         self.pause = NO_PAUSE
         self.spared: AbstractSet[bytes] = _NOTHING
+        self.displaced: AbstractSet[bytes] = _NOTHING
+        self.remembered = Remembered()
         self.unwritten: Optional[str] = None
         self.whole = False
+        self._deletes = False
+        self._before = Before()
         self._ranges: Optional[RangeSet] = None
 
     @property
@@ -114,9 +133,19 @@ class ManagedSet:
         return self.wrong.misfit or self.wrong.fault or self.wrong.full
 
     @property
+    def to_delete(self) -> bool:
+        """Whether netmgr made it, and nobody needs it any more."""
+        info = self.seen.info
+        return self._deletes and self.role.retiring and info is not None and info.made and not self.held.foreign and not self.displaced
+
+    @property
     def warning(self) -> Optional[str]:
         """What may become wrong although the set is right."""
-        return self.unwritten
+        form, held = self.seen.form, self.held
+        if self.unwritten or form is None or not form.merge or not held.foreign:
+            return self.unwritten
+        near = held.ours - ranges.apart(held.ours, held.foreign, form.width)
+        return BESIDE % number(len(near), "range") if near else None
 
     @property
     def state(self) -> State:
@@ -139,27 +168,58 @@ class ManagedSet:
     # -- what happens to it
 
     def observe(self, info: Optional[SetInfo], reading: Optional[Reading], made: Optional[Form] = None) -> None:
-        """Take in what the kernel said; another set under the same name starts with a clean slate.
+        """Take in what the kernel said; another set under the same name starts with a clean slate.  reflect() must follow.
 
         Of a set that is gone the form is kept, unless netmgr will make one of the form `made`.
         """
         before, form, old = self.identity, self.seen.form, self.held
         now = made or form if info is None else sets.form_of(info)
-        capacity = info.size or None if info is not None and now is not None and not now.interval else None
         certain = self.seen.verified and self.identity is not None
-        self.seen = Seen(info, now, reading is None or reading.verified, capacity)
-        if self.identity != before:
+        self.seen = Seen(info, now, reading is None or reading.verified, None if info is None or now is None else info.capacity, True)
+        same = self.identity == before
+        if not same:
             self.wrong, self.pause = ALL_IS_WELL, NO_PAUSE
         held = _EMPTY if reading is None else reading.contents
         foreign = set(held.foreign)
         if reading is None or reading.verified or reading.complete:
             taken = _recast(self.damage.taken | old.ours if self.damage.taken else old.ours, form, now) - held.ours
-            self.damage = Damage(taken, self._intruders(held, old, certain) if self.identity == before else _NOTHING)
-        elif self.identity == before:
+            self.damage = Damage(taken, self._intruders(held, old, certain) if same else _NOTHING)
+        elif same:
             foreign |= old.foreign - held.ours      # what was overlooked must not become ours
+        self._before = Before(_recast(old.ours, form, now), old.expiring, old.foreign, same and form == now)
         self.held = Held(set(held.ours), set(held.expiring), foreign)
         self.compare_all()
         self._fit()
+
+    def reflect(self, claimed: AbstractSet[bytes], recalled: Callable[[], AbstractSet[bytes]]) -> bool:
+        """After a look, with what is claimed in the form of now: what the doings of others come to.  Whether the include file is unsafe.
+
+        `recalled` tells what ranges the include file of an earlier run has, which matters at the first look at an auto-merge set.
+        """
+        form, info, known, foreign = self.seen.form, self.seen.info, self.remembered, self.held.foreign
+        before, self._before = self._before, Before()
+        self.displaced = _NOTHING
+        if info is None:
+            written = known.written | before.ours if form is not None and form.merge else _NOTHING
+            self.remembered = known._replace(others=known.others | before.foreign, written=written)
+            return False
+        if form is None:
+            self.remembered = Remembered(True)
+            return True
+        others = known.others | before.foreign
+        if form.merge and not self.role.exclusive:
+            written = known.written | before.ours | (_NOTHING if known.seen else recalled())
+            self.displaced = self._displaced(before, written, claimed, others, form.width)
+        gone = others - foreign - before.fleeting if before.same else _NOTHING
+        self.remembered = Remembered(True, remembered.in_the_way(gone, claimed, info.room, form) if gone else _NOTHING, info.room)
+        return not before.same or not foreign <= others or bool(self.displaced)
+
+    def inherit(self, other: "ManagedSet") -> None:
+        """Know what was known of the set under an earlier configuration."""
+        form = other.seen.form
+        written = other.remembered.written | other.held.ours if form is not None and form.merge else _NOTHING
+        self.seen = Seen(None, form)
+        self.remembered = other.remembered._replace(written=written)
 
     def feed(self, feeds: Sequence[Feed], exclusive: bool) -> None:
         """From now on these zones fill it."""
@@ -169,10 +229,10 @@ class ManagedSet:
             self.compare_all()
             self._fit()
 
-    def retire(self) -> None:
-        """From now on nothing is wanted in it; a failure of the past is no reason to wait."""
+    def retire(self, and_delete: bool = False) -> None:
+        """From now on nothing is wanted in it, nor it, if netmgr made it; a failure of the past is no reason to wait."""
         self.role = self.role._replace(feeds=(), retiring=True)
-        self.spared = _NOTHING
+        self.spared, self._deletes = _NOTHING, and_delete
         self.compare_all()
         self.resume()
 
@@ -181,6 +241,14 @@ class ManagedSet:
         self.wrong = self.wrong._replace(fault=reason)
         length = min(RETRY_LONGEST, self.pause.length * 2) or RETRY_FIRST
         self.pause = Pause(length, now + length)
+
+    def keep_set(self) -> None:
+        """Delete no more than netmgr's elements."""
+        self._deletes, self.whole = False, True
+
+    def wait_until(self, when: float) -> None:
+        """Leave it alone until then."""
+        self.pause = Pause(0.0, when)
 
     def resume(self) -> None:
         """Try again at once, however many failures there were."""
@@ -216,9 +284,13 @@ class ManagedSet:
     def apply(self, change: ChangeElements) -> bool:
         """The change took effect.  Whether it mended what somebody else had damaged."""
         repaired = not self.damage.taken.isdisjoint(change.add) or not self.damage.intruders.isdisjoint(change.delete)
+        repaired = repaired or bool(change.restore)
         for held in self.held:
             held.difference_update(change.delete)
         self.held.ours.update(change.add)
+        if change.restore:
+            self.held.foreign.update(change.restore)
+            self.displaced = _NOTHING
         self._settled()
         return repaired
 
@@ -231,7 +303,25 @@ class ManagedSet:
             return _NOTHING
         if not form.interval:
             return claimed
-        return ranges.minimal(claimed, self._there(), form.width) | self.spared
+        wanted = ranges.minimal(claimed, self._there(), form.width, form.merge)
+        if form.merge and self.spared:
+            return ranges.merged([*wanted, *ranges.less(self.spared, self.displaced, form.width)], form.width)
+        return wanted | self.spared
+
+    def offer(self, claimed: AbstractSet[bytes]) -> AbstractSet[bytes]:
+        """What its include file says when these elements are claimed: see remembered.py."""
+        form, held, known = self.seen.form, self.held, self.remembered
+        if form is None or not known.seen or self.role.retiring:
+            return _NOTHING
+        own: AbstractSet[bytes] = held.ours
+        if self.seen.info is None or not form.interval:
+            wanted = ranges.minimal(claimed, _NOTHING, form.width, form.merge) if form.interval else claimed
+            own = wanted if self.seen.info is None or wanted == own else own       # the same, in an order that is quicker to sort
+        others = held.foreign | known.others | self.displaced
+        own = remembered.offered(own, others, known.room, form)
+        if form.merge:
+            self.remembered = known._replace(written=own | known.written if self.seen.info is None else own)
+        return own
 
     def spare(self, claimed: AbstractSet[bytes]) -> None:
         """Keep what is in it and is not wanted, until told otherwise."""
@@ -250,7 +340,7 @@ class ManagedSet:
         assert form is not None
         if role.retiring:
             claimed = _NOTHING
-        if self.whole or self.wrong.full or (role.exclusive and held.foreign):
+        if self.whole or self.wrong.full or (role.exclusive and held.foreign) or (form.merge and self.spared):
             found = sets.difference(self._all_wanted(claimed), Contents(*held), role.exclusive and not role.retiring)
         elif self._ranges is not None:
             found = self._ranges.update(touched, claimed)
@@ -260,13 +350,14 @@ class ManagedSet:
             self.spared = {each for each in self.spared if each not in claimed}
             found.delete.difference_update(self.spared)
         delete, add = sorted(found.delete | found.renew), sorted(found.renew) + sorted(found.add)
+        restore = sorted(self.displaced) if self.displaced else ()
         if self.wrong.full:
             self.wrong = self.wrong._replace(full=None)
         if self.seen.capacity is not None:
-            add = self._fitting(add, self.seen.capacity, len(delete))
+            add = self._fitting(add, self.seen.capacity, len(delete) - len(restore))
         self.whole = False
-        if delete or add:
-            return ChangeElements(self.name, form, delete, add)
+        if delete or add or restore:
+            return ChangeElements(self.name, form, delete, add, restore)
         if self.seen.info is not None:
             self._settled()
         return None
@@ -277,12 +368,26 @@ class ManagedSet:
         if form is None or not form.interval:
             self._ranges = None
             return claimed
-        self._ranges = RangeSet(claimed, self._there(), form.width, False)
+        if form.merge and self.spared:
+            self._ranges = None
+            return self.wanted(claimed)
+        self._ranges = RangeSet(claimed, self._there(), form.width, form.merge)
         return self._ranges.wanted() | self.spared
 
     def _there(self) -> AbstractSet[bytes]:
-        """The ranges that netmgr must not overlap."""
-        return self.spared if self.role.exclusive else self.held.foreign | self.spared
+        """The ranges that netmgr's new ones must not overlap."""
+        spared = _NOTHING if self.seen.form is not None and self.seen.form.merge else self.spared
+        return spared if self.role.exclusive else self.held.foreign | spared | self.displaced
+
+    def _displaced(self, before: Before, written: AbstractSet[bytes], claimed: AbstractSet[bytes], others: AbstractSet[bytes],
+                   width: int) -> Set[bytes]:
+        """What of another's nft has merged into netmgr's ranges, or dropped beside them while it added something."""
+        held, new = self.held, self.held.ours - before.ours - written
+        found = remembered.foreign_parts(new, written, claimed, others, width) if new else set()
+        if before.same and held.foreign - before.foreign:
+            gone = before.foreign - held.foreign - before.fleeting
+            found |= remembered.dropped(gone, held.ours & before.ours, held.ours | held.foreign, width)
+        return found
 
     def _fitting(self, add: List[bytes], capacity: int, deleted: int) -> List[bytes]:
         """As many of the new elements as there is room for, the first ones; the rest makes it an error."""

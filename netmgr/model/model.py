@@ -9,7 +9,7 @@ addresses, in sets of `held_zones` only.
 """
 
 import errno
-from typing import AbstractSet, Dict, FrozenSet, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import AbstractSet, Callable, Dict, FrozenSet, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from netmgr.config.schema import Config
 from netmgr.model.inventory import Inventory, Thing, ThingChange
@@ -21,21 +21,29 @@ from netmgr.model.zones import Feed, Policy, tally
 from netmgr.values import sets
 from netmgr.values.events import ContainerSeen
 from netmgr.values.outcomes import Fault, Reading
-from netmgr.values.sets import Change, ChangeElements, CreateSet, CreateTable, Form, SetInfo, SetName
+from netmgr.values.sets import Change, ChangeElements, CreateSet, CreateTable, DeleteSet, Form, SetInfo, SetName
 
 _NOTHING: AbstractSet[bytes] = frozenset()
 LOOK_AGAIN = (errno.ENOENT, errno.EEXIST)
+PATIENCE = 3.0          # seconds for which a set that has vanished is waited for before netmgr makes it
+
+
+Recall = Callable[[SetName], Optional[AbstractSet[bytes]]]
+Findings = Dict[SetName, Tuple[Optional[SetInfo], Optional[Reading]]]
 
 
 class Model:
     """All managed sets of one configuration.
 
     `unsurveyed` are sets that must be looked at before they can be planned for, `unwritten` those that may have changed since somebody
-    (the include files) last cleared it, `repaired` those in which a commit mended foreign damage since it was last taken.  Whatever
-    happens to a set is noted in `overview`.
+    (the include files) last took it, `urgent` those of them into which others have put something, `departed` those that have gone with
+    their zone, `repaired` those in which a commit mended foreign damage since it was last taken.  Whatever happens to a set is noted in
+    `overview`.
+
+    `recall` tells of an include file of an earlier run which ranges it has, None where there is none.
     """
 
-    def __init__(self, config: Config, inventory: Inventory) -> None:
+    def __init__(self, config: Config, inventory: Inventory, recall: Recall = lambda _name: None) -> None:
         self.config = config
         self.inventory = inventory
         self.policy = Policy(config)
@@ -44,9 +52,12 @@ class Model:
         self.overview = Overview()
         self.unsurveyed: Set[SetName] = set()
         self.unwritten: Set[SetName] = set()
+        self.urgent: Set[SetName] = set()
+        self.departed: Set[SetName] = set()
         self.repaired: Set[SetName] = set()
         self.hold = False
         self.held_zones: Optional[FrozenSet[str]] = None        # None: all
+        self._recall = recall
         self._labelled = LabelledZones(self.policy)
         self._now = 0.0
         for zone in self.policy.zones:
@@ -67,24 +78,33 @@ class Model:
             if not gained and isinstance(thing, ContainerSeen):
                 self._part_with(thing)
 
-    def observe(self, findings: Dict[SetName, Tuple[Optional[SetInfo], Optional[Reading]]]) -> None:
+    def observe(self, findings: Findings, now: Optional[float] = None) -> None:
         """Take in what the kernel's sets are and hold; (None, None) says that there is no such set."""
+        self._now = self._now if now is None else now
+        self.unsurveyed.difference_update(findings)
         changed = set()
         for name, (info, reading) in findings.items():
             managed = self.sets[name]
             form = managed.seen.form
-            managed.observe(info, reading, self._created_form(managed))
+            awaited = info is None and self._is_awaited(managed)
+            make = info is None and not awaited and managed.pause.until <= self._now
+            managed.observe(info, reading, self._created_form(managed) if make else None)
+            if awaited:
+                managed.wait_until(self._now + PATIENCE)
             if managed.seen.form != form:
                 changed.add(name)
         if changed:
             self._rebind(changed)
-        self.unsurveyed.difference_update(findings)
         for name in findings:
-            managed = self.sets[name]
-            if self.hold and self._is_held(managed):
-                managed.spare(self.ledger.wanted(name))
-            self._note(managed)
+            self._reflect(self.sets[name])
         self._forget_retired()
+
+    def inherit(self, other: "Model") -> None:
+        """Know what was known of the same sets under an earlier configuration, also of those that are missing."""
+        names = self.sets.keys() & other.sets.keys()
+        for name in names:
+            self.sets[name].inherit(other.sets[name])
+        self._rebind(names)
 
     def hold_only(self, zones: FrozenSet[str]) -> None:
         """Spare what nothing claims in sets of these zones only."""
@@ -111,7 +131,7 @@ class Model:
         """Sets of an earlier configuration: take netmgr's elements out of them, then forget them."""
         for name in names:
             if name not in self.sets:
-                self._manage(name).retire()
+                self._manage(name).retire(and_delete=True)
                 self._note(self.sets[name])
 
     def retire_all(self) -> None:
@@ -127,6 +147,10 @@ class Model:
             self._note(managed)
 
     # -- what to do about it
+
+    def offer(self, managed: ManagedSet) -> AbstractSet[bytes]:
+        """The elements that a ruleset may load into the set by its include file."""
+        return managed.offer(self.ledger.wanted(managed.name))
 
     def wanted(self, managed: ManagedSet) -> AbstractSet[bytes]:
         """The elements that the set should hold."""
@@ -166,6 +190,20 @@ class Model:
         managed.note_file(trouble)
         self._note(managed)
 
+    def take_unwritten(self, only_urgent: bool) -> List[ManagedSet]:
+        """The sets whose include files may have to change; only urgent: those that others have put something into."""
+        if not self.unwritten or (only_urgent and not self.urgent):
+            return []
+        names = self.urgent & self.unwritten if only_urgent else set(self.unwritten)
+        self.unwritten -= names
+        self.urgent.clear()
+        return [self.sets[name] for name in sorted(names) if name in self.sets and not self.sets[name].role.retiring]
+
+    def take_departed(self) -> List[SetName]:
+        """The sets that have gone with their zone since the last call, and are not wanted again."""
+        departed, self.departed = self.departed, set()
+        return sorted(name for name in departed if name not in self.sets or self.sets[name].role.retiring)
+
     def take_repaired(self) -> List[SetName]:
         """The sets in which a commit mended foreign damage since the last call."""
         repaired = sorted(self.repaired)
@@ -178,6 +216,8 @@ class Model:
             if isinstance(change, CreateSet):
                 if really:
                     self.doubt([change.set])
+            elif isinstance(change, DeleteSet):
+                self.observe({change.set: (None, None)})
             elif isinstance(change, ChangeElements):
                 managed = self.sets[change.set]
                 if managed.apply(change) and really:
@@ -242,11 +282,13 @@ class Model:
             self._note(self.sets[name])
 
     def _changes(self, managed: ManagedSet, touched: AbstractSet[bytes]) -> List[Change]:
+        if managed.seen.form is not None:
+            self.unwritten.add(managed.name)
         if managed.name in self.overview.waiting or managed.name in self.unsurveyed:
             managed.compare_all()       # when it has waited, and was looked at
             return []
-        if managed.seen.form is not None:
-            self.unwritten.add(managed.name)
+        if managed.to_delete:
+            return [DeleteSet(managed.name)]
         creations = () if managed.seen.info is not None else self._creations(managed)
         if managed.seen.form is None or creations is None:
             managed.leave_missing()
@@ -266,6 +308,9 @@ class Model:
         return CreateTable(managed.name.family, managed.name.table), CreateSet(managed.name, created.type)
 
     def _blame(self, managed: ManagedSet, fault: Fault, change: Optional[ChangeElements], again: bool) -> None:
+        if fault.operation == "remove":
+            managed.keep_set()          # somebody uses it
+            return
         if fault.errno == errno.ENFILE and change is not None:
             managed.learn_capacity(change, fault.position)
             return
@@ -273,6 +318,28 @@ class Model:
             self.unsurveyed.add(managed.name)
         if again or fault.errno not in LOOK_AGAIN:
             managed.set_aside(fault.reason, self._now)
+
+    def _reflect(self, managed: ManagedSet) -> None:
+        claimed, first = self.ledger.wanted(managed.name), not managed.remembered.seen
+        if managed.reflect(claimed, lambda: self._recall(managed.name) or frozenset()):
+            self.unwritten.add(managed.name)
+            self.urgent.add(managed.name)
+        elif first and managed.seen.info is None and self._recall(managed.name) is not None:
+            self.unwritten.add(managed.name)        # a file that is there says nothing any more
+        if self.hold and self._is_held(managed):
+            managed.spare(claimed)
+        if managed.seen.info is None and managed.pause.until > self._now:
+            self.unsurveyed.add(managed.name)
+        self._note(managed)
+
+    def _is_awaited(self, managed: ManagedSet) -> bool:
+        """Whether somebody else may be about to make a set that is missing since just now, perhaps in another form.
+
+        That is so, too, when there is an include file of a set that this run has never seen.
+        """
+        if self._created_form(managed) is None:
+            return False
+        return managed.seen.info is not None or (not managed.seen.looked and self._recall(managed.name) is not None)
 
     # -- sets that come and go
 
@@ -288,13 +355,11 @@ class Model:
             self.doubt([managed.name for managed in missing if self._created_form(managed) is not None])
 
     def _part_with(self, container: ContainerSeen) -> None:
-        """Forget the zones that only labels named, in which no container is any more and of which no set was ever there."""
+        """Forget the zones that only labels named and in which no container is any more, with all that netmgr has put into their sets."""
         for zone in self._labelled.part_with(container):
             self._note_promised(self.policy.feeds[zone])
         for zone in self._labelled.idle(container):
-            names = {feed.set for feed in self.policy.feeds[zone]}
-            if all(self.sets[name].seen.form is None for name in names):
-                self._forget_zone(zone, names)
+            self._forget_zone(zone, {feed.set for feed in self.policy.feeds[zone]})
 
     def _manage_zone(self, zone: str) -> None:
         """From now on this zone fills its sets, too."""
@@ -309,8 +374,11 @@ class Model:
             if feeds:
                 self._feed(managed, feeds)
             else:
-                self._forget(name)
+                managed.retire(and_delete=True)
+                self.departed.add(name)
+                self._note(managed)
         self.policy.forget_zone(zone)
+        self._forget_retired()
 
     def _manage(self, name: SetName) -> ManagedSet:
         if name not in self.sets:
@@ -326,6 +394,7 @@ class Model:
         del self.sets[name]
         self.unsurveyed.discard(name)
         self.unwritten.discard(name)
+        self.urgent.discard(name)
         self.overview.forget(name)
         self.ledger.forget(name)
         self.policy.bind(name, None)

@@ -53,7 +53,7 @@ def marks_of(managed: ManagedSet, unread: bool, promised: bool, claimed: Abstrac
         look=unread and may, compare=managed.whole and may, waiting=0.0 if may else managed.pause.until,
         present=managed.seen.info is not None, unverified=not managed.seen.verified,
         fleeting=bool(managed.held.expiring or managed.wrong.full) and managed.relies_on_fleeting(claimed),
-        retired=retiring and not own and not unread,
+        retired=retiring and not own and not unread and not managed.to_delete,
         synced=state.word == SYNCED and not retiring,
         missing=state.word == MISSING and not retiring and promised,
         error=state.word == ERROR and not retiring, unwritten=managed.unwritten is not None and not retiring,

@@ -37,8 +37,8 @@ def merged(ranges: Iterable[bytes], width: int) -> Set[bytes]:
 
 
 def less(ranges: Iterable[bytes], holes: Iterable[bytes], width: int) -> Set[bytes]:
-    """What of disjoint ranges is outside others."""
-    return {pack(first, last, width) for first, last in without(_spans(ranges, width), _spans(holes, width))}
+    """What of disjoint ranges is outside any others."""
+    return {pack(first, last, width) for first, last in without(_spans(ranges, width), list(touching_joined(_spans(holes, width))))}
 
 
 def apart(ranges: Iterable[bytes], foreign: Iterable[bytes], width: int) -> Set[bytes]:

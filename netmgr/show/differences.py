@@ -41,7 +41,10 @@ def check_text(config: Config, inspect: Optional[Inspect]) -> str:
 
 def of_a_start(config: Config, kernel: Kernel, inventory: Inventory, hold: bool) -> Found:
     """What a daemon would send that starts now.  `hold`: there may be containers that are not known."""
-    return _found(Model(config, inventory), kernel, hold)
+    model = Model(config, inventory)
+    if not hold:
+        model.retire(name for name in kernel.marked() if name is not None)
+    return _found(model, kernel, hold)
 
 
 def of_a_reload(config: Config, kernel: Kernel, running: Model) -> Found:

@@ -1,19 +1,20 @@
 """Ready-made set contents, so that a ruleset can load sets already filled.
 
-A file says what netmgr holds in its set or, while the set is missing, what it would put there.  Files are written behind the
-sets, never before, and with rests in between: a set that changes all the time must not cost a rewrite of its whole file each time, nor
-be kept waiting by it.
+A file says what netmgr holds in its set or, while the set is missing, what it would put there: no more than can be loaded beside what
+others are known to have there (see model/remembered.py).  Files are written behind the sets, never before, and with rests in between: a
+set that changes all the time must not cost a rewrite of its whole file each time, nor be kept waiting by it.  A file that has become
+unsafe, for others' elements have come, waits for nothing.
 """
 
 from functools import partial
-from typing import AbstractSet, Callable, Dict, Iterable, Optional, Protocol
+from typing import AbstractSet, Callable, Dict, Iterable, List, Optional, Protocol, Sequence
 
 from netmgr.model.managed_set import ManagedSet
 from netmgr.model.model import Model
 from netmgr.values.pace import Pace
 from netmgr.values.sets import SetName
 from netmgr.values.text import Log, reason
-from netmgr.wire.nft_text import element_list
+from netmgr.wire.nft_text import element_list, ranges_in
 
 REST, REST_SHORTEST = 20, 0.02
 AGAIN_FIRST, AGAIN_LONGEST = 1.0, 60.0
@@ -25,6 +26,15 @@ class Files(Protocol):
     def write(self, name: SetName, text: str) -> None:
         """Make the file of this set say this."""
 
+    def empty(self, name: SetName) -> None:
+        """Make the file of this set say nothing, if there is one."""
+
+    def read(self, name: SetName) -> Optional[str]:
+        """What the file of this set says; None when there is none."""
+
+    def names(self) -> Sequence[SetName]:
+        """The sets of which there are files."""
+
     def remove(self, name: SetName) -> None:
         """Have no file for this set."""
 
@@ -35,15 +45,13 @@ class Files(Protocol):
 def content(model: Model, managed: ManagedSet) -> str:
     """What stands in the file: one `elements = { … }`, or nothing."""
     form = managed.seen.form
-    elements: AbstractSet[bytes] = managed.held.ours
-    if form is None:
-        return ""
-    if managed.seen.info is None or not form.interval:
-        wanted = model.wanted(managed)
-        if managed.seen.info is None or wanted == elements:
-            elements = wanted       # the same, in an order that is quicker to sort
-    listed = element_list(form, elements)
+    listed = "" if form is None else element_list(form, model.offer(managed))
     return "elements = { %s }\n" % listed if listed else ""
+
+
+def _is_ours(files: Optional[Files], name: SetName) -> bool:
+    text = None if files is None else files.read(name)
+    return text is not None and (not text or text.startswith("elements = {"))
 
 
 class IncludeWriter:
@@ -65,14 +73,36 @@ class IncludeWriter:
             return
         if self._troubles and (self._retry_at <= begin or at_once):
             self._try_again(model, begin)
-        if not model.unwritten or (begin < self._pace.ready_at and not at_once):
-            return
-        unwritten = [model.sets[name] for name in sorted(model.unwritten) if name in model.sets]
-        model.unwritten.clear()
-        for managed in unwritten:
-            if managed.seen.form is not None and not managed.role.retiring:
-                model.note_file(managed, self._attempt(managed.name, partial(self._files.write, managed.name, content(model, managed))))
-        self._pace.spent(begin, self._clock())
+        due = model.take_unwritten(only_urgent=begin < self._pace.ready_at and not at_once)
+        for managed in due:
+            model.note_file(managed, self._attempt(managed.name, self._writing(self._files, model, managed)))
+        if due:
+            self._pace.spent(begin, self._clock())
+        if model.departed:
+            self.remove(model.take_departed())
+
+    @staticmethod
+    def _writing(files: Files, model: Model, managed: ManagedSet) -> Callable[[], None]:
+        """A set that was never seen, or that netmgr cannot fill, has nothing to say, and no file for it."""
+        if managed.seen.form is None or not managed.remembered.seen:
+            return partial(files.empty, managed.name)
+        return partial(files.write, managed.name, content(model, managed))
+
+    def recall(self, name: SetName) -> Optional[AbstractSet[bytes]]:
+        """What an earlier run wrote into the file of this set, as ranges; None when there is none."""
+        try:
+            text = None if self._files is None else self._files.read(name)
+        except OSError:
+            return None
+        return None if text is None else ranges_in(text.partition("{")[2].rpartition("}")[0])
+
+    def leftovers(self, model: Model) -> List[SetName]:
+        """The sets of which an earlier run left files, and which nobody wants any more."""
+        try:
+            names = () if self._files is None else self._files.names()
+            return [name for name in names if name not in model.sets and _is_ours(self._files, name)]
+        except OSError:
+            return []
 
     def doubt(self, model: Model) -> None:
         """The next write() puts right whatever has happened to the files."""

@@ -13,7 +13,7 @@ it in any other; then we look whether these are still the same sets, and try aga
 that: after a few attempts we commit in any generation.
 """
 
-from typing import Callable, Dict, Iterable, List, Optional, Protocol, Sequence, Set, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, Optional, Protocol, Sequence, Set, Tuple
 
 from netmgr.model.model import Model
 from netmgr.sync.survey import Sets, Survey
@@ -30,6 +30,9 @@ TELL_AGAIN = 60.0       # seconds that a set must have been well before an error
 
 class Kernel(Sets, Protocol):
     """What the reconciler needs of the kernel; errors as in netmgr.io.nft."""
+
+    def marked(self) -> Iterator[Optional[SetName]]:
+        """The sets that bear netmgr's mark, whoever wants them; None now and then."""
 
     def commit(self, changes: Sequence[Change], generation: int) -> Outcome:
         """One transaction, in this generation only; 0 is any."""

@@ -70,7 +70,7 @@ class Survey:
                 if enough():
                     break
             looked.setdefault(name, True)
-        self._model.observe(findings)
+        self._model.observe(findings, now)
         return looked
 
     def note_generation(self) -> None:
@@ -164,4 +164,5 @@ def _with(finding: Finding, changes: List[ChangeElements]) -> Finding:
             held.difference_update(change.delete)
         ours.update(change.add)
         foreign.difference_update(change.add)
+        foreign.update(change.restore)
     return info, Reading(Contents(frozenset(ours), frozenset(expiring), frozenset(foreign)), False)

@@ -55,7 +55,7 @@ class SetInfo(NamedTuple):
 
     `identity` is (table handle, set handle): another pair under the same name is another set.  `size` 0 is unlimited; `timeout`
     is the default in milliseconds, 0 none; `elements` is their number where the kernel tells it (6.18), else None.  `merges`: it is an
-    auto-merge set, which concerns nobody but nft; `owned`: its table belongs to another program.
+    auto-merge set, which concerns nobody but nft; `made`: by netmgr; `owned`: its table belongs to another program.
     """
 
     name: SetName
@@ -67,7 +67,19 @@ class SetInfo(NamedTuple):
     identity: Tuple[int, int]
     elements: Optional[int]
     merges: bool = False
+    made: bool = False
     owned: bool = False
+
+    @property
+    def capacity(self) -> Optional[int]:
+        """How many elements it takes; None is any number, or one that cannot be told: before 6.18 a range may count as two."""
+        told = self.elements is not None or not self.flags & NFT_SET_INTERVAL
+        return self.size if self.size and told else None
+
+    @property
+    def room(self) -> Optional[int]:
+        """How many elements a ruleset can certainly load into it: where ranges count as two, nft adds one at the lowest key."""
+        return (self.size - 1) // 2 if self.size and self.capacity is None else self.capacity
 
 
 class Contents(NamedTuple):
@@ -92,16 +104,23 @@ class CreateSet(NamedTuple):
     type: str
 
 
+class DeleteSet(NamedTuple):
+    """delete set FAMILY TABLE NAME"""
+
+    set: SetName
+
+
 class ChangeElements(NamedTuple):
-    """Elements that leave and elements that come, in one set."""
+    """Elements that leave and elements that come, in one set; `restore` are another's, which come back without netmgr's comment."""
 
     set: SetName
     form: Form
     delete: Sequence[bytes]
     add: Sequence[bytes]
+    restore: Sequence[bytes] = ()
 
 
-Change = Union[CreateTable, CreateSet, ChangeElements]
+Change = Union[CreateTable, CreateSet, DeleteSet, ChangeElements]
 
 
 class Difference(NamedTuple):

@@ -149,6 +149,7 @@ def set_info(payload: memoryview, name: SetName, table: int, owned: bool = False
     found = _attributes(payload)
     number = _integer(found, NFTA_SET_KEY_TYPE, 4)
     described = attributes(found.get(NFTA_SET_DESC, memoryview(b"")))
+    noted = _noted(bytes(found.get(NFTA_SET_USERDATA, b"")))
     return SetInfo(
         name=name,
         type=type_name(number),
@@ -158,17 +159,29 @@ def set_info(payload: memoryview, name: SetName, table: int, owned: bool = False
         timeout=_integer(found, NFTA_SET_TIMEOUT, 8) if NFTA_SET_TIMEOUT in found else 0,
         identity=(table, _integer(found, NFTA_SET_HANDLE, 8)),
         elements=_integer(found, NFTA_SET_COUNT, 4) if NFTA_SET_COUNT in found else None,
-        merges=NFTA_SET_USERDATA in found and _merges(bytes(found[NFTA_SET_USERDATA])),
+        merges=any(noted.get(_UDATA_SET_MERGE, b"")),
+        made=noted.get(lib.NFTCODEC_SET_MAKER) == _COMMENT + b"\0",
         owned=owned)
 
 
-def _merges(userdata: bytes) -> bool:
-    """What nft notes for itself: a string of { u8 type; u8 length; u8 data[length]; }; whatever does not read as that is none of nft's."""
+def listed_set(payload: memoryview) -> Optional[SetInfo]:
+    """NFT_MSG_NEWSET of a dump of all sets, whose tables are not known; None for one without a name of its own."""
+    name = set_name(payload)
+    return None if name is None else set_info(payload, name, 0)
+
+
+def mentions_comment(payload: memoryview) -> bool:
+    """NFT_MSG_NEWSETELEM: whether netmgr's comment is anywhere in it, at a quick look."""
+    return bytes((0, len(_COMMENT) + 1)) + _COMMENT + b"\0" in bytes(payload)
+
+
+def _noted(userdata: bytes) -> Dict[int, bytes]:
+    """What nft notes for itself: a string of { u8 type; u8 length; u8 data[length]; }; what does not read as that is none of nft's."""
+    found = {}
     while len(userdata) >= 2 and len(userdata) >= 2 + userdata[1]:
-        if userdata[0] == _UDATA_SET_MERGE:
-            return any(userdata[2:2 + userdata[1]])
+        found[userdata[0]] = userdata[2:2 + userdata[1]]
         userdata = userdata[2 + userdata[1]:]
-    return False
+    return found
 
 
 def ruleset_changes(buffer: Buffer) -> List[RulesetChanged]:

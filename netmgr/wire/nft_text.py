@@ -1,11 +1,11 @@
 """Transactions and elements in nft's own notation."""
 
 from functools import partial
-from typing import Iterable, Iterator, List, Sequence
+from typing import Iterable, Iterator, List, Sequence, Set
 
 from netmgr._nftcodec import ffi, lib
 from netmgr.values import addresses
-from netmgr.values.sets import COMMENT, IFNAME, Change, ChangeElements, CreateSet, CreateTable, Form
+from netmgr.values.sets import COMMENT, IFNAME, WIDTHS, Change, ChangeElements, CreateSet, CreateTable, DeleteSet, Form
 
 FOREVER = "3650d"       # 0s is the set's default, and `never` is refused by nft before 1.1; netmgr makes it never when it sees it
 NAME_LONGEST = 15       # bytes between quotation marks
@@ -18,25 +18,65 @@ def text(changes: Sequence[Change]) -> Iterator[str]:
             yield "add table %s %s" % change
         elif isinstance(change, CreateSet):
             yield "add set %s { type %s; }" % (change.set, change.type)
+        elif isinstance(change, DeleteSet):
+            yield "delete set %s" % (change.set,)
     elements = [change for change in changes if isinstance(change, ChangeElements)]
     for change in elements:
-        yield from _command("delete", change, change.delete)
+        yield from _command("delete", change, change.delete, "")
     for change in elements:
-        yield from _command("add", change, change.add)
+        yield from _command("add", change, change.restore, "")
+    for change in elements:
+        yield from _command("add", change, change.add, _suffix(change.form))
 
 
-def _command(verb: str, change: ChangeElements, elements: Sequence[bytes]) -> Iterator[str]:
+def _command(verb: str, change: ChangeElements, elements: Sequence[bytes], suffix: str) -> Iterator[str]:
     for each in () if change.form.type != IFNAME else sorted(elements):
         if not _has_notation(change.form, each):
             yield "# %s element %s { %s }: nft has no notation for this name" % (verb, change.set, element_text(change.form, each))
-    listed = element_list(change.form, elements, with_comment=verb == "add")
+    listed = _listed(change.form, elements, suffix)
     if listed:
         yield "%s element %s { %s }" % (verb, change.set, listed)
 
 
-def element_list(form: Form, elements: Iterable[bytes], with_comment: bool = True) -> str:
+def element_list(form: Form, elements: Iterable[bytes]) -> str:
     """Elements with netmgr's comment, as nft reads them between braces.  Names for which nft has no notation are left out."""
-    suffix = (" timeout %s" % FOREVER if form.timeout else "") + ' comment "%s"' % COMMENT if with_comment else ""
+    return _listed(form, elements, _suffix(form))
+
+
+def ranges_in(text: str) -> Set[bytes]:
+    """What an element_list() holds, as ranges, whatever its form; words that are no address and no name are passed over."""
+    found = set()
+    for item in text.split(", "):
+        word = item.strip().partition(" ")[0]
+        try:
+            found.add(_name_range(word) if word.startswith('"') else _address_range(word))
+        except ValueError:
+            continue
+    return found
+
+
+def _name_range(word: str) -> bytes:
+    name = word.strip('"').replace("\\*", "*").encode()
+    if not 0 < len(name) <= NAME_LONGEST:
+        raise ValueError(word)
+    return name.ljust(WIDTHS[IFNAME], b"\0") * 2
+
+
+def _address_range(word: str) -> bytes:
+    first, dash, last = word.partition("-")
+    address, length = addresses.parse(first)
+    if dash:
+        return address + addresses.parse(last)[0]
+    begin = addresses.network(address, length)
+    size = len(address)
+    return begin + (int.from_bytes(begin, "big") | (1 << size * 8 - length) - 1).to_bytes(size, "big")
+
+
+def _suffix(form: Form) -> str:
+    return (" timeout %s" % FOREVER if form.timeout else "") + ' comment "%s"' % COMMENT
+
+
+def _listed(form: Form, elements: Iterable[bytes], suffix: str) -> str:
     if form.type == IFNAME:
         elements = [each for each in elements if _has_notation(form, each)]
     if form.interval or form.type == IFNAME:

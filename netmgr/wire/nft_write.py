@@ -1,8 +1,8 @@
 """Changes of sets as nf_tables messages.
 
-A transaction is NFNL_MSG_BATCH_BEGIN, any number of messages, NFNL_MSG_BATCH_END, in one send.  All creations come first, then all
-deletes, then all adds, of all sets.  For sequence numbers see nft.py.  A BEGIN with a generation (NFNL_BATCH_GENID) makes the kernel
-refuse the transaction in any other.
+A transaction is NFNL_MSG_BATCH_BEGIN, any number of messages, NFNL_MSG_BATCH_END, in one send.  All creations come first, and sets that
+go, then all deletes, then all adds, of all sets.  For sequence numbers see nft_answers.py.  A BEGIN with a generation
+(NFNL_BATCH_GENID) makes the kernel refuse the transaction in any other.
 
 Adds carry the comment COMMENT, and in a set with timeouts a timeout of 0, without which the set's default would apply.  An add of an
 element that is there changes nothing about it but, from 6.12 on, its timeout.  In a set with ranges it fails (NLM_F_EXCL): without that
@@ -17,7 +17,7 @@ together; a range that someone has split since it was read loses its first start
 from typing import Dict, Iterator, List, Sequence, Tuple
 
 from netmgr._nftcodec import ffi, lib
-from netmgr.values.sets import COMMENT, IFNAME, WIDTHS, Change, ChangeElements, CreateSet, CreateTable, SetName
+from netmgr.values.sets import COMMENT, IFNAME, WIDTHS, Change, ChangeElements, CreateSet, CreateTable, DeleteSet, SetName
 from netmgr.wire.netlink import BYTEORDER, HEADER, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, attribute
 from netmgr.wire.nft import (
     FAMILIES,
@@ -26,6 +26,7 @@ from netmgr.wire.nft import (
     NFNL_MSG_BATCH_BEGIN,
     NFNL_MSG_BATCH_END,
     NFNL_SUBSYS_NFTABLES,
+    NFT_MSG_DELSET,
     NFT_MSG_DELSETELEM,
     NFT_MSG_DESTROYSETELEM,
     NFT_MSG_NEWSETELEM,
@@ -41,6 +42,8 @@ _NO_SET = SetName("inet", "netmgr-probe", "netmgr-probe")
 _MANNERS = {        # what is to be done, whether with ranges: the message, its flags, those of the codec, the comment
     ("add", False): (NFT_MSG_NEWSETELEM, NLM_F_CREATE, 0, _COMMENT),
     ("add", True): (NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL, lib.NFTCODEC_RANGES, _COMMENT),
+    ("restore", False): (NFT_MSG_NEWSETELEM, NLM_F_CREATE, 0, ffi.NULL),
+    ("restore", True): (NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL, lib.NFTCODEC_RANGES, ffi.NULL),
     ("delete", False): (NFT_MSG_DESTROYSETELEM, 0, 0, ffi.NULL),
     ("delete", True): (NFT_MSG_DELSETELEM, 0, lib.NFTCODEC_RANGES, ffi.NULL),
 }
@@ -80,11 +83,16 @@ class Writer:
         """
         parts: List[Part] = []
         for change in changes:
-            if not isinstance(change, ChangeElements):
+            if isinstance(change, DeleteSet):
+                parts.append(Part(self.about_set(seq + 1 + len(parts), change.set, NFT_MSG_DELSET, 0), change.set, "remove", 0))
+            elif not isinstance(change, ChangeElements):
                 parts.append(self._create(seq + 1 + len(parts), change))
         for change in changes:
             if isinstance(change, ChangeElements) and change.delete:
                 self._append(parts, seq + 1 + len(parts), change, "delete", change.delete, destroy)
+        for change in changes:
+            if isinstance(change, ChangeElements) and change.restore:
+                self._append(parts, seq + 1 + len(parts), change, "restore", change.restore, destroy)
         for change in changes:
             if isinstance(change, ChangeElements) and change.add:
                 self._append(parts, seq + 1 + len(parts), change, "add", change.add, destroy)
@@ -132,7 +140,8 @@ class Writer:
         family, table, own = self._name(change.set)
         byteorder = _BYTEORDER_HOST if change.type == IFNAME else _BYTEORDER_BIG
         written = lib.nftcodec_new_set(
-            self._room, MESSAGE_MAX, seq, family, table, own, seq, KEY_TYPES[change.type], WIDTHS[change.type], byteorder)
+            self._room, MESSAGE_MAX, seq, family, table, own, seq, KEY_TYPES[change.type], WIDTHS[change.type], byteorder,
+            _COMMENT)
         return Part(self._message(written, change.set), change.set, "create", 0)
 
 

@@ -7,6 +7,7 @@ from typing import List, Sequence
 import pytest
 
 from netmgr.io.nft import Nft
+from netmgr.io.ruleset import Ruleset
 from netmgr.model.inventory import Inventory
 from netmgr.model.model import Model
 from netmgr.sync.reconciler import Reconciler
@@ -71,7 +72,7 @@ def test_a_transaction_that_had_to_wait_does_not_fill_another_set_under_the_name
     with lab.inside():
         late = Late()
     with closing(late):
-        Reconciler(late, model, lambda _level, line: log.append(line)).reconcile(0.0)
+        Reconciler(Ruleset(late), model, lambda _level, line: log.append(line)).reconcile(0.0)
     assert log == ["replaced", "inet t a: added 10.0.0.1"]
     assert lab.comments("inet t", "a") == {"10.0.0.1": "netmgr"}
 

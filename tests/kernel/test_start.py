@@ -139,6 +139,7 @@ def test_create_makes_what_is_missing(lab: Lab) -> None:
     netmgr.holds("wan_ips", "192.0.2.1")
     assert "type ipv6_addr" in lab.run("nft list set inet filter wan_ips6")
     lab.run("nft flush ruleset")
+    eventually(lambda: "set wan_ips {" in lab.run("nft list sets"), 20)
     netmgr.holds("wan_ips", "192.0.2.1")
 
 
