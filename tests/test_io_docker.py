@@ -20,7 +20,7 @@ from tests.engine_bodies import APIS, container, event, identifier
 from tests.fake_engine import Client, FakeEngine
 from tests.waiting import eventually
 
-FAST = Timing(patience=5, list_patience=5, headless=5, pause=0.001, confirm=0.02, between=0.02, first_retry=0.002, longest_retry=0.03,
+FAST = Timing(patience=5, list_patience=5, headless=0.01, pause=0.001, confirm=0.02, between=0.02, first_retry=0.002, longest_retry=0.03,
               steady=60)
 FOREVER = 3600.0
 FRONT = {"front": ("172.18.0.2/16",)}
@@ -445,7 +445,8 @@ def test_retries_are_fast_at_first_and_slow_in_the_end(world: World) -> None:
 def test_an_engine_that_does_not_last_is_asked_less_and_less(world: World) -> None:
     def list_and_leave(client: Client) -> None:
         client.send(bodies.reply(b"[]"), end=True)
-        world.engine.streams[0].send(b"0\r\n\r\n", end=True)
+        for stream in world.engine.streams:
+            stream.send(bodies.chunk(event(1, "start")) + b"0\r\n\r\n", end=True)
         world.engine.streams.clear()
 
     world.engine.handlers["list"] = list_and_leave
@@ -508,6 +509,7 @@ NO_EVENTS = {
     "hung up": (lambda client: client.close(), "ended in the middle"),
     "by a proxy": (lambda client: client.send(bodies.reply(b"<html>403 Forbidden</html>", "403 Forbidden"), end=True),
                    "HTTP 403 Forbidden (others are allowed"),
+    "ended at once": (lambda client: client.send(bodies.STREAM_HEAD + b"0\r\n\r\n", end=True), "the engine ended the stream of events"),
 }
 
 
@@ -515,7 +517,7 @@ NO_EVENTS = {
 def test_without_events_it_is_listed_now_and_then(world: World, bad: Callable[[Client], None], why: str) -> None:
     world.engine.handlers["events"] = bad
     world.engine.open()
-    world.make(FAST._replace(longest_retry=0.5), poll_interval=0.1).start()
+    world.make(FAST._replace(headless=0.2, longest_retry=0.5), poll_interval=0.1).start()
     world.until(lambda: world.source.state == "ok")
     assert (world.source.error, world.source.pending) == (None, False)
     assert str(world.source.warning).startswith("GET /v1.41/events: ") and why in str(world.source.warning)

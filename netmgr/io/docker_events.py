@@ -1,8 +1,8 @@
 """The events of a container engine, live, and how far they can be relied upon.
 
-An engine may say nothing before its first event, refuse to tell any, or never tell one although it seems to.  Docker says at once
-that it will; of others nobody knows before the first event.  When a list has shown something, and still no event has come some time
-later, none will come.
+An engine may say nothing before its first event, refuse to tell any, end the stream as soon as it has begun, or never tell an event
+although it seems to.  Docker says at once that it will; of others nobody knows before the first event.  When a list has shown something,
+and still no event has come some time later, none will come.
 """
 
 from typing import Callable, List, NamedTuple, Optional
@@ -18,9 +18,9 @@ MUTE = "the engine tells no events of what its list shows"
 
 
 class Hopes(NamedTuple):
-    """Seconds to wait: for the beginning of an answer, for an event about what a list has shown, before another try."""
+    """Seconds to wait: for a stream to begin (one that ends sooner was none), for an event about what a list has shown, to try again."""
 
-    headless: float
+    begin: float
     mute: float
     again: float
 
@@ -45,6 +45,7 @@ class EventStream:
         self._head: Optional[http1.Head] = None
         self._complaint = b""
         self._heard = False
+        self._since = 0.0
         self._lines = docker.event_lines()
 
     def open(self) -> None:
@@ -52,7 +53,7 @@ class EventStream:
         self._head, self._complaint, self._lines = None, b"", docker.event_lines()
         self._exchange = Exchange(self._loop, self._path, http1.get(self._target, "docker"), None, None, self._receive, self._fail)
         if self._ready is not None:
-            self._later(self._hopes.headless, self._begin)
+            self._later(self._hopes.begin, self._begin)
 
     def close(self) -> None:
         """Nothing more will be called."""
@@ -80,10 +81,16 @@ class EventStream:
             self._take_in(event.data)
 
     def _begun(self, head: http1.Head) -> None:
-        self._head = head
+        self._head, self._since = head, self._loop.now()
         if head.status == 200:
-            self.reliable, self.trouble = not self._engine.podman, None
+            self.reliable = self.trouble is None and not self._engine.podman
             self._begin()
+            if self.trouble is not None:
+                self._later(self._hopes.begin, self._goes_on)
+
+    def _goes_on(self) -> None:
+        self.reliable, self.trouble = not self._engine.podman, None
+        self._noticed([])
 
     def _refused(self, event: http1.Event) -> None:
         if isinstance(event, http1.Body) and len(self._complaint) < ERROR_LIMIT:
@@ -108,7 +115,7 @@ class EventStream:
 
     def _fail(self, error: Failure) -> None:
         """Before it has begun: there are no events, but there may be lists.  Later: who knows what has been missed."""
-        if self._head is not None and self._head.status == 200:
+        if self._head is not None and self._head.status == 200 and (self._heard or self._loop.now() - self._since >= self._hopes.begin):
             self._lost(error, self._target)
             return
         self.trouble, self.reliable = named(self._target, error), False

@@ -4,6 +4,9 @@ A House is a mount and a process namespace inside a Lab's network namespace: wha
 however a test run ends.  Only the engine's directory, with its socket, is shared with the outside.  Nothing is pulled: the image
 `box` is made from a static busybox.
 
+The engines are those of this machine, or of another Debian whose root directory (tests/system/roots.py) is that of the House then, with
+a layer over it that goes with the House.
+
 An engine's `truth()` is what its own command line says of the running containers, one tuple (name, network, address/length) for each
 address.  `command(…)` is that command line, for tests that want to do something else while it runs.
 """
@@ -29,14 +32,35 @@ PATIENCE = 60
 
 Truth = Set[Tuple[str, str, str]]
 
-# The first process of a House: leaves no zombies, hides what engines keep outside of their own directories, and waits to be killed.
+# The first process of a House: moves into another root if there is one, hides what engines keep outside of their own directories, leaves
+# no zombies, and waits to be killed.
 _FIRST = """
 import os, signal, subprocess, sys
+
+def mount(*words):
+    subprocess.run(["mount", *words], check=True)
+
+directory, root = sys.argv[1:]
+if root:
+    layer, new = directory + "/layer", directory + "/root"
+    os.mkdir(layer)
+    os.mkdir(new)
+    mount("-t", "tmpfs", "tmpfs", layer)
+    for each in ("upper", "work"):
+        os.mkdir(layer + "/" + each)
+    mount("-t", "overlay", "overlay", "-o", "lowerdir=%s,upperdir=%s/upper,workdir=%s/work" % (root, layer, layer), new)
+    mount("-t", "proc", "proc", new + "/proc")
+    for each in ("/sys", "/dev"):
+        mount("--rbind", each, new + each)
+    os.makedirs(new + directory, exist_ok=True)
+    mount("--bind", directory, new + directory)
+    os.chroot(new)
+    os.chdir("/")
 for place in ("/run", "/etc/docker", "/var/lib/cni"):
     os.makedirs(place, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)
+    mount("-t", "tmpfs", "tmpfs", place)
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-open(sys.argv[1], "w").close()
+open(directory + "/ready", "w").close()
 while True:
     signal.pause()
 """
@@ -46,7 +70,8 @@ _CONTAINERS_CONF = """
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 [engine]
 cgroup_manager = "cgroupfs"
-events_logger = "file"
+events_logger = "%s"
+runtime = "runc"
 [network]
 network_config_dir = "%s"
 """
@@ -79,18 +104,17 @@ def _is_static(program: str) -> bool:
 class House:
     """Namespaces for processes and mounts, within a Lab."""
 
-    def __init__(self, lab: Lab, directory: Path) -> None:
+    def __init__(self, lab: Lab, directory: Path, root: Optional[Path] = None) -> None:
         self.lab = lab
-        ready = directory / "ready"
-        self._unshare = lab.start(
-            ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child", sys.executable, "-S", "-c", _FIRST, str(ready)])
-        eventually(ready.exists, PATIENCE, "the house")
+        first = [sys.executable, "-S", "-c", _FIRST, str(directory), str(root or "")]
+        self._unshare = lab.start(["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child", *first])
+        eventually((directory / "ready").exists, PATIENCE, "the house")
         children = Path("/proc/%d/task/%d/children" % (self._unshare.pid, self._unshare.pid)).read_text().split()
         self._first = int(children[0])
 
     def words(self, *command: str) -> List[str]:
         """The command, to be run inside by somebody in the Lab."""
-        return ["nsenter", "--target", str(self._first), "--mount", "--pid", *command]
+        return ["nsenter", "--target", str(self._first), "--mount", "--pid", "--root", "--wd", *command]
 
     def close(self) -> None:
         """End all that is inside."""
@@ -120,13 +144,13 @@ class _Process:
 
 
 class DockerEngine:
-    """dockerd with its own containerd, and docker.  Begins stopped."""
+    """dockerd with its own containerd, and this machine's docker.  Begins stopped."""
 
-    def __init__(self, live_restore: bool = False) -> None:
+    def __init__(self, live_restore: bool = False, root: Optional[Path] = None) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="netmgr-docker-"))
         self.socket = str(self.directory / "docker.sock")
         self.lab = Lab()
-        self.house = House(self.lab, self.directory)
+        self.house = House(self.lab, self.directory, root)
         self._pidfile = self.directory / "pid"
         self._options = ["--live-restore"] * live_restore
         self._process: Optional[_Process] = None
@@ -207,18 +231,18 @@ class DockerEngine:
 
 
 class PodmanService:
-    """podman system service, and podman.  Begins stopped."""
+    """podman system service, and podman.  Begins stopped.  `events` is where it keeps its events: file, journald or none."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Optional[Path] = None, events: str = "file") -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="netmgr-podman-"))
         self.socket = str(self.directory / "podman.sock")
         self.lab = Lab()
-        self.house = House(self.lab, self.directory)
+        self.house = House(self.lab, self.directory, root)
         self._process: Optional[_Process] = None
         networks = self.directory / "networks"
         networks.mkdir()
         configuration = self.directory / "containers.conf"
-        configuration.write_text(_CONTAINERS_CONF % networks)
+        configuration.write_text(_CONTAINERS_CONF % (events, networks))
         self._podman = ["env", "CONTAINERS_CONF=%s" % configuration, "podman", "--storage-driver=vfs"]
         self._podman += ["--%s=%s" % (name, self.directory / name) for name in ("root", "runroot", "tmpdir")]
 
@@ -310,4 +334,6 @@ def _addresses(inspected: Iterable[Dict[str, Any]]) -> Truth:
         for network, settings in (container["NetworkSettings"].get("Networks") or {}).items():
             pairs = ((settings["IPAddress"], settings["IPPrefixLen"]), (settings["GlobalIPv6Address"], settings["GlobalIPv6PrefixLen"]))
             found |= {(name, network, "%s/%d" % pair) for pair in pairs if pair[0]}
+            further = [each for key in ("SecondaryIPAddresses", "SecondaryIPv6Addresses") for each in settings.get(key) or []]
+            found |= {(name, network, "%s/%d" % (each["Addr"], each["PrefixLength"])) for each in further}
     return found

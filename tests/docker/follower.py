@@ -86,7 +86,11 @@ class Follower:
         self.until(lambda: not (self.source.exchanges or set(self.source.deadlines) - {"poll"}))
         assert self.told() == self.engine.truth()
         if names is not None:
-            assert self.names() == sorted(names)
+            self.runs(*names)
+
+    def runs(self, *names: str) -> None:
+        """Wait until these are known and no others; those without an address do not show in the engine's truth()."""
+        self.until(lambda: self.names() == sorted(names))
 
     def names(self) -> List[str]:
         """The containers in the last report."""

@@ -20,7 +20,8 @@ def follower(docker_engine: DockerEngine) -> Iterator[Follower]:
 def test_life_of_a_container(docker_engine: DockerEngine, follower: Follower) -> None:
     run = docker_engine.run_arguments
     follower.do(*run("one"))
-    assert follower.names() == ["one"] and len(follower.told()) == 1
+    follower.runs("one")
+    assert len(follower.told()) == 1
     follower.do(*run("two", "--label", "netmgr.zone=web,dmz", "--label", "empty="))
     assert next(seen.labels for seen in follower.reports[-1] if seen.name == "two") == (("netmgr.zone", "web,dmz"),)
     for command, left in (
@@ -28,7 +29,7 @@ def test_life_of_a_container(docker_engine: DockerEngine, follower: Follower) ->
             (("restart", "--time", "0", "one"), ["one"]), (("pause", "one"), ["one"]), (("unpause", "one"), ["one"]),
             (("rename", "one", "uno"), ["uno"]), (("rm", "--force", "uno"), [])):
         follower.do(*command)
-        assert follower.names() == left, command
+        follower.runs(*left)
 
 
 def test_what_the_engine_tells_too_early(docker_engine: DockerEngine) -> None:
@@ -72,7 +73,7 @@ def test_networks(docker_engine: DockerEngine, follower: Follower) -> None:
     follower.do("unpause", "web")
     follower.do(*engine.run_arguments("on-host", "--network", "host"))
     follower.do(*engine.run_arguments("alone", "--network", "none"))
-    assert follower.names() == ["alone", "on-host", "six", "web"]
+    follower.runs("alone", "on-host", "six", "web")
     assert {name for name, _network, _address in follower.told()} == {"six", "web"}
 
 
@@ -174,4 +175,4 @@ def test_live_restore(live_restore_engine: DockerEngine, crash: bool) -> None:
         assert follower.told() == before and all(len(report) == 2 for report in follower.reports[reports:])
         follower.do("kill", "one")
         follower.do(*engine.run_arguments("three"))
-        assert follower.names() == ["three", "two"]
+        follower.runs("three", "two")

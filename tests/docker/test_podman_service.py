@@ -18,7 +18,8 @@ def test_life_of_a_container(podman_service: PodmanService, follower: Follower) 
     assert follower.log[0][1].startswith("docker: connected to Podman ")
     run = podman_service.run_arguments
     follower.do(*run("one"))
-    assert follower.names() == ["one"] and len(follower.told()) == 1
+    follower.runs("one")
+    assert len(follower.told()) == 1
     follower.do(*run("two", "--label", "netmgr.zone=web"))
     labels = next(seen.labels for seen in follower.reports[-1] if seen.name == "two")
     assert ("netmgr.zone", "web") in labels
@@ -27,7 +28,7 @@ def test_life_of_a_container(podman_service: PodmanService, follower: Follower) 
             (("restart", "--time", "0", "one"), ["one"]), (("pause", "one"), ["one"]), (("unpause", "one"), ["one"]),
             (("rename", "one", "uno"), ["uno"]), (("rm", "--force", "--time", "0", "uno"), [])):
         follower.do(*command)
-        assert follower.names() == left, command
+        follower.runs(*left)
 
 
 def test_a_container_that_ends_by_itself(podman_service: PodmanService, follower: Follower) -> None:
@@ -46,7 +47,7 @@ def test_networks(podman_service: PodmanService, follower: Follower) -> None:
     follower.do("network", "disconnect", "back", "web")
     follower.do(*run("on-host", "--network", "host"))
     follower.do(*run("alone", "--network", "none"))
-    assert follower.names() == ["alone", "on-host", "six", "web"]
+    follower.runs("alone", "on-host", "six", "web")
     assert {name for name, _network, _address in follower.told()} == {"six", "web"}
 
 
