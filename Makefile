@@ -4,10 +4,14 @@ ARGS =
 BUILT_FROM := $(wildcard setup.py pyproject.toml csrc/*.py csrc/*.c csrc/*.h .ci/setup)
 PEERS := $(patsubst benchmarks/peers/%.c,benchmarks/.peers/%,$(wildcard benchmarks/peers/*.c))
 
-.PHONY: demo test lint schema test-pythons test-kernels test-system wheel deb release-check bench bench-quick clean
+.PHONY: demo demo-fleet test lint schema test-pythons test-kernels test-system wheel deb release-check bench bench-quick clean
 
 demo: .venv/ready
 	.venv/bin/netmgr demo $(ARGS)
+
+# Three members of etcd and three hosts with a netmgr each, in namespaces on this machine.
+demo-fleet: .venv/fleet
+	PATH="$$PATH:/usr/sbin:/sbin"; export PATH; rights=$$(.ci/rights) && $$rights .venv/bin/python -m tests.fleet.demo $(ARGS)
 
 test: .venv/ready
 	.ci/test $(ARGS)
@@ -49,7 +53,7 @@ clean:
 .venv/ready: $(BUILT_FROM)
 	.ci/setup
 
-.venv/engines .venv/kernels .venv/system: .venv/ready
+.venv/engines .venv/fleet .venv/kernels .venv/system: .venv/ready
 	.ci/setup $(@F)
 	touch $@
 
