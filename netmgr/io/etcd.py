@@ -270,7 +270,12 @@ class Asking:
         assert head is not None
         if not http1.stays(head):
             self._hang_up()
-        question.answered(head, bytes(self._body))
+        try:
+            question.answered(head, bytes(self._body))
+        except ProtocolError as error:
+            self.close()
+            self._failed(error)
+            return
         if self._waiting and self._reply is None:
             self._next()
 

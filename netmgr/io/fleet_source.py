@@ -309,9 +309,8 @@ class FleetSource:
             self._probe()           # whether the member lags or this is another store, only an answer with a leader tells
 
     def _forbidden(self) -> None:
-        """We may not read what we want to, or our token no longer counts: then the next connection brings another."""
+        """We may not read what we want to; or our token no longer counts, which the next probe will show."""
         self._close_stream()
-        self._headers = ()
         self._trouble = "not permitted to read the zones that are consumed"
         self._say("warning", self._trouble)
         self._later("list", FORBIDDEN_PAUSE, self._reconnect)

@@ -52,11 +52,40 @@ class Net:
         self.hub.close()
 
 
+class Authority:
+    """A certificate authority in a directory, and what it has signed: for the members, and for clients (with an empty CN)."""
+
+    def __init__(self, directory: Path, members: Sequence[str]) -> None:
+        self.directory = directory
+        self._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=test",
+                      "-keyout", self.path("ca.key"), "-out", self.path("ca.pem"))
+        self._sign("member", "/CN=etcd", ",".join("IP:" + each for each in (*members, "127.0.0.1")) + ",DNS:etcd")
+        self._sign("client", "/O=netmgr", "DNS:client")
+
+    def path(self, name: str) -> str:
+        """A file of it: ca.pem, member.pem, member.key, client.pem, client.key."""
+        return str(self.directory / name)
+
+    def _sign(self, name: str, subject: str, names: str) -> None:
+        self.directory.joinpath(name + ".ext").write_text("subjectAltName=%s\nextendedKeyUsage=serverAuth,clientAuth\n" % names)
+        self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", subject,
+                      "-keyout", self.path(name + ".key"), "-out", self.path(name + ".csr"))
+        self._openssl("x509", "-req", "-days", "2", "-in", self.path(name + ".csr"), "-CA", self.path("ca.pem"),
+                      "-CAkey", self.path("ca.key"), "-CAcreateserial",
+                      "-extfile", self.path(name + ".ext"), "-out", self.path(name + ".pem"))
+
+    @staticmethod
+    def _openssl(*words: str) -> None:
+        done = subprocess.run(["openssl", *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
 class Etcd:
     """One member.  `address` is its own in the net; `data` survives a restart."""
 
-    def __init__(self, net: Net, number: int, others: Sequence[str], options: Sequence[str] = ()) -> None:
+    def __init__(self, net: Net, number: int, others: Sequence[str], options: Sequence[str] = (), scheme: str = "http") -> None:
         self.lab = Lab()
+        self._scheme = scheme
         self.name, self.address = "m%d" % number, "10.99.0.%d" % number
         self._others, self._options = others, list(options)
         self.process: Optional[subprocess.Popen[bytes]] = None
@@ -66,7 +95,7 @@ class Etcd:
     @property
     def endpoint(self) -> str:
         """Where clients reach it."""
-        return "http://%s:%d" % (self.address, CLIENTS)
+        return "%s://%s:%d" % (self._scheme, self.address, CLIENTS)
 
     def start(self, state: str = "new", token: str = "netmgr") -> None:
         """Start it; it waits for the others by itself."""
@@ -112,12 +141,20 @@ class Etcd:
 
 
 class Cluster:
-    """Three members."""
+    """Three members; with `secure`, they speak TLS and want a certificate.  `credentials` are etcdctl's options."""
 
-    def __init__(self, net: Net, size: int = 3, options: Sequence[str] = ()) -> None:
+    def __init__(self, net: Net, size: int = 3, options: Sequence[str] = (), secure: bool = False) -> None:
         addresses = ["10.99.0.%d" % number for number in range(1, size + 1)]
         self.net = net
-        self.members = [Etcd(net, number, addresses, options) for number in range(1, size + 1)]
+        self.authority: Optional[Authority] = None
+        self.credentials: List[str] = []
+        if secure:
+            self.authority = Authority(net.hub.directory, addresses)
+            path = self.authority.path
+            options = [*options, "--cert-file", path("member.pem"), "--key-file", path("member.key"),
+                       "--trusted-ca-file", path("ca.pem"), "--client-cert-auth"]
+            self.credentials = ["--cacert", path("ca.pem"), "--cert", path("client.pem"), "--key", path("client.key")]
+        self.members = [Etcd(net, number, addresses, options, "https" if secure else "http") for number in range(1, size + 1)]
         for member in self.members:
             member.start()
         eventually(self.serves, 30, "etcd serves")
@@ -135,7 +172,7 @@ class Cluster:
         """etcdctl, from the hub of the net."""
         etcdctl = program("etcdctl")
         assert etcdctl is not None
-        command = ["env", "ETCDCTL_API=3", etcdctl, "--endpoints", ",".join(endpoints or self.endpoints), *words]
+        command = ["env", "ETCDCTL_API=3", etcdctl, "--endpoints", ",".join(endpoints or self.endpoints), *self.credentials, *words]
         return self.net.hub.run(command, check=check)
 
     def records(self, prefix: str = "/netmgr/1/") -> Dict[str, Dict[str, object]]:
