@@ -10,6 +10,7 @@ import pytest
 from netmgr.values.addresses import (
     DEPRECATED,
     DYNAMIC,
+    GLOBAL,
     IFA_F_DADFAILED,
     IFA_F_DEPRECATED,
     IFA_F_MANAGETEMPADDR,
@@ -55,7 +56,7 @@ def edges() -> Iterator[Tuple[str, int]]:
 
 @pytest.mark.parametrize(("address", "kind"), list(edges()))
 def test_kinds_by_value(address: str, kind: int) -> None:
-    assert kinds(parse(address)[0], IFA_F_PERMANENT) == kind | PERMANENT
+    assert kinds(parse(address)[0], IFA_F_PERMANENT) == (kind or GLOBAL) | PERMANENT
 
 
 def test_kinds_by_value_of_random_addresses() -> None:
@@ -83,12 +84,13 @@ def test_kinds_by_value_of_random_addresses() -> None:
     (SIX, IFA_F_TENTATIVE | IFA_F_OPTIMISTIC | IFA_F_DADFAILED, DYNAMIC | UNUSABLE),
 ])
 def test_kinds_by_flags(address: bytes, flags: int, expected: int) -> None:
-    assert kinds(address, flags) == expected
+    assert kinds(address, flags) == expected | GLOBAL
 
 
 def test_unusable_is_no_kind_that_a_configuration_can_name() -> None:
     assert UNUSABLE not in KINDS.values()
-    assert sorted(KINDS) == ["deprecated", "dynamic", "link_local", "loopback", "permanent", "private", "secondary", "temporary"]
+    assert sorted(KINDS) == [
+        "deprecated", "dynamic", "global", "link_local", "loopback", "permanent", "private", "secondary", "single", "temporary"]
 
 
 @pytest.mark.parametrize("width", [4, 16])

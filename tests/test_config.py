@@ -7,8 +7,9 @@ from typing import List, Tuple
 import pytest
 
 from netmgr.config.reader import parse
-from netmgr.config.schema import EXCLUDED, NOWHERE, Config, Docker, InterfaceRule, Nftables, SetRule, Zone, default_zone
-from netmgr.values.addresses import DEPRECATED, DYNAMIC, LINK_LOCAL, LOOPBACK, PRIVATE, TEMPORARY
+from netmgr.config.schema import NOWHERE, Config, Docker, InterfaceRule, Nftables, SetRule, Zone, default_zone
+from netmgr.values.addresses import DEPRECATED, DYNAMIC, GLOBAL, LINK_LOCAL, PRIVATE, SINGLE, TEMPORARY
+from netmgr.values.choice import ALL, USUAL, Choice, choose, network_of
 from netmgr.values.errors import ConfigError, Entry
 
 FULL = """\
@@ -86,7 +87,7 @@ def without_places(config: Config) -> Config:
 
 def test_every_key() -> None:
     here = Nftables(("bridge", "guard"), True, "remove", None, 60.0, "poll", 0.25)
-    private = LINK_LOCAL | PRIVATE
+    private = choose(LINK_LOCAL | PRIVATE)
     assert parse(FULL, "c.yaml") == Config(
         interfaces=(
             InterfaceRule("eth0", True, (), ("wan",), at(3, "interfaces[0]")),
@@ -99,9 +100,10 @@ def test_every_key() -> None:
                 SetRule("wan_ips", "addresses", private, None, at(18, "zones.wan.sets.wan_ips")),
                 SetRule("wan_prefixes", "networks", private, None, at(19, "zones.wan.sets.wan_prefixes")),
                 SetRule("outside", "interfaces", private, ("ip", "nat"), at(20, "zones.wan.sets.ip nat outside")),
-                SetRule("wan_public", "addresses", private | DEPRECATED | TEMPORARY, None, at(21, "zones.wan.sets.wan_public")),
-                SetRule("wan_all", "addresses", 0, None, at(22, "zones.wan.sets.wan_all"))), at(12, "zones.wan")),
-            **{name: Zone(name, (("bridge", "guard"),), LINK_LOCAL | LOOPBACK, entry=at(23, "zones.spare") if name == "spare" else None)
+                SetRule("wan_public", "addresses", choose(LINK_LOCAL | PRIVATE | DEPRECATED | TEMPORARY), None,
+                        at(21, "zones.wan.sets.wan_public")),
+                SetRule("wan_all", "addresses", ALL, None, at(22, "zones.wan.sets.wan_all"))), at(12, "zones.wan")),
+            **{name: Zone(name, (("bridge", "guard"),), USUAL, entry=at(23, "zones.spare") if name == "spare" else None)
                for name in ("lan", "trusted", "spare", "containers", "web", "db", "dmz")},
         },
         nftables=here,
@@ -143,6 +145,7 @@ http_bind_addr: "[::1]:9100"
     assert config.socket_path == "/tmp/test.sock"
 
 
+ONLY_GLOBAL: Choice = choose(USUAL.exclude, (), GLOBAL)
 FILTER = (("inet", "filter"),)
 
 ACCEPTED: List[Tuple[str, str, object]] = [
@@ -177,8 +180,13 @@ ACCEPTED: List[Tuple[str, str, object]] = [
     ("socket_path: '/%s'" % ("x" * 106), "socket_path", "/" + "x" * 106),
     ("socket_group: '1000'", "socket_group", "1000"),
     ("http_bind_addr: ''", "log_level", "info"),
-    ("zones: {w: {exclude: dynamic}}", "zones", {"w": Zone("w", FILTER, DYNAMIC)}),
-    ("zones: {w: {exclude: [dynamic, dynamic]}}", "zones", {"w": Zone("w", FILTER, DYNAMIC)}),
+    ("zones: {w: {exclude: dynamic}}", "zones", {"w": Zone("w", FILTER, choose(DYNAMIC))}),
+    ("zones: {w: {exclude: [dynamic, dynamic]}}", "zones", {"w": Zone("w", FILTER, choose(DYNAMIC))}),
+    ("zones: {w: {only: global, sets: {a: {holds: addresses, only: [single, 192.0.2.0/24]},"
+     " b: {holds: addresses, exclude: ['::1', fe80::/10]}}}}",
+     "zones", {"w": Zone("w", FILTER, ONLY_GLOBAL, sets=(
+         SetRule("a", "addresses", choose(USUAL.exclude, (), SINGLE, [network_of(bytes([192, 0, 2, 0]), 24)])),
+         SetRule("b", "addresses", choose(0, [network_of(bytes(15) + b"\1", 128), network_of(b"\xfe\x80" + bytes(14), 10)], GLOBAL))))}),
     ("zones: {w: {sets: {}}}", "zones", {"w": Zone("w", FILTER)}),
     ("zones: {w: {sets: }}", "zones", {"w": Zone("w", FILTER)}),
     ("zones: {w: }\nnftables: {table: ip nat}", "zones", {"w": Zone("w", (("ip", "nat"),))}),
@@ -205,6 +213,8 @@ def test_accepted(text: str, key: str, expected: object) -> None:
 
 
 ZONE_RULES = "(nftables allows letters, digits and _ . / - in a name, and no digit, / or - at its beginning)"
+
+WHICH = ("a network or link_local, private, loopback, temporary, deprecated, dynamic, permanent, secondary, global or single")
 
 REJECTED: List[Tuple[str, str]] = [
     ("interfaces: 5", "1: interfaces: expected a list of interfaces, got 5"),
@@ -281,8 +291,12 @@ REJECTED: List[Tuple[str, str]] = [
     ("interfaces:\n- {name: a, address: 192.168.1.0/24}",
      '2: interfaces[0].address: expected an address such as 192.0.2.1/24 or a list of them, got "192.168.1.0/24"'
      " (that is the network itself; an interface's address in it has other bits after the first 24)"),
-    ("zones:\n  w: {exclude: [loopbak]}", "2: zones.w.exclude[0]: expected link_local, private, loopback, temporary, deprecated, dynamic,"
-                                         ' permanent or secondary, got "loopbak"'),
+    ("zones:\n  w: {exclude: [loopbak]}", '2: zones.w.exclude[0]: expected %s, got "loopbak"' % WHICH),
+    ("zones:\n  w: {only: 5}", "2: zones.w.only: expected %s or a list of them, got 5" % WHICH),
+    ("zones:\n  w: {only: []}", "2: zones.w.only: expected %s, got a list (then no address would count)" % WHICH),
+    ("zones:\n  w: {only: [192.0.2.1/24]}",
+     '2: zones.w.only[0]: expected %s, got "192.0.2.1/24" (an address in the network 192.0.2.0/24)' % WHICH),
+    ("zones:\n  w: {exclude: [192.0.2.0/33]}", '2: zones.w.exclude[0]: expected %s, got "192.0.2.0/33"' % WHICH),
     ("zones:\n  w: {sets: [a]}", "2: zones.w.sets: expected a mapping from sets to what they hold, got a list"),
     ("zones:\n  w: {sets: {a: ips}}", '2: zones.w.sets.a: expected addresses, networks or interfaces, got "ips"'),
     ("zones:\n  w: {sets: {a: }}", "2: zones.w.sets.a: expected addresses, networks or interfaces, got nothing"),
@@ -436,7 +450,7 @@ def test_aliases_that_multiply_are_cut_off() -> None:
 
 def test_merges_that_multiply_do_not() -> None:
     levels = ["a0: &a0 {exclude: private}"] + ["a%d: &a%d {<<: [%s]}" % (n, n, ", ".join(["*a%d" % (n - 1)] * 9)) for n in range(1, 30)]
-    assert {zone.exclude for zone in parse("zones: {%s}" % ", ".join(levels), "c.yaml").zones.values()} == {PRIVATE}
+    assert {zone.choice for zone in parse("zones: {%s}" % ", ".join(levels), "c.yaml").zones.values()} == {choose(PRIVATE)}
 
 
 def test_values_that_contain_themselves() -> None:
@@ -486,7 +500,7 @@ def test_mutations(seed: int) -> None:
 
 
 def test_a_zone_that_only_a_label_names() -> None:
-    assert default_zone("web", Nftables(("ip", "nat"))) == Zone("web", (("ip", "nat"),), EXCLUDED, False, True, (), None)
+    assert default_zone("web", Nftables(("ip", "nat"))) == Zone("web", (("ip", "nat"),), USUAL, False, True, (), None)
     for name in ("", "9", "a b", "ä", "x" * 250, "a\n"):
         with pytest.raises(ValueError, match=r"nftables allows|at most"):
             default_zone(name, Nftables())

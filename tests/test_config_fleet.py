@@ -7,6 +7,7 @@ import pytest
 from netmgr.config.fleet import Consumed, Endpoint, Fleet, Published, Tls, endpoint
 from netmgr.config.reader import parse
 from netmgr.values.addresses import LINK_LOCAL, PRIVATE
+from netmgr.values.choice import Own
 from netmgr.values.errors import ConfigError
 
 WHOLE = """
@@ -38,7 +39,7 @@ def test_all_of_it() -> None:
     assert fleet(WHOLE) == Fleet(
         (Endpoint("https", "10.0.0.1", 2379), Endpoint("https", "2001:db8::1", 2379), Endpoint("unix", "/run/etcd.sock", 0)),
         "edge-17", "/netmgr/2/", Tls("/etc/ca.pem", "/etc/own.pem", "/etc/own.key", "etcd"), "edge", "/etc/password", 10,
-        (Published("wan", PRIVATE | LINK_LOCAL), Published("web")),
+        (Published("wan", Own((PRIVATE | LINK_LOCAL, ()))), Published("web")),
         (Consumed("peer_wan", "wan", ("edge-*",), True, ((b"\xcb\x00\x71\x00", 24), (b"\x20\x01\x0d\xb8" + bytes(12), 32)), 8, 100),
          Consumed("web_backends", "web", accept=None)), 3600.0, 60.0)
     zones = parse(WHOLE, "c.yaml").zones

@@ -19,7 +19,8 @@ BEYOND_A_SCHEMA = {
     "interfaces:\n- name: a\n  name: b", "zones:\n  w: {}\n  w: {}", "<<: {log_level: debug}\n<<: {log_level: error}",
     "nftables:\n  audit_interval: 0300", "nftables:\n  audit_interval: 5:00", "nftables:\n  audit_interval: .nan",
     "socket_mode: 01777", "socket_mode: 0x1b0", "docker:\n  label_zones: a-b/[", "docker:\n- name: a\n- name: b\n- name: a",
-    "interfaces:\n- group: 010", "interfaces:\n- master: sixteen-letters-",
+    "zones:\n  w: {only: [192.0.2.1/24]}",
+    "zones:\n  w: {exclude: [192.0.2.0/33]}", "interfaces:\n- group: 010", "interfaces:\n- master: sixteen-letters-",
 }
 
 
@@ -42,6 +43,7 @@ KEYWORDS: Dict[str, Callable[[Mapping[str, Any], Any, Any], bool]] = {
     "minimum": lambda _schema, least, value: not _is("number", value) or not value < least,
     "maximum": lambda _schema, most, value: not _is("number", value) or not value > most,
     "items": lambda _schema, item, value: not isinstance(value, list) or all(valid(item, each) for each in value),
+    "minItems": lambda _schema, least, value: not isinstance(value, list) or len(value) >= least,
     "required": lambda _schema, keys, value: not isinstance(value, dict) or set(keys) <= set(value),
     "properties": lambda _schema, properties, value: not isinstance(value, dict) or all(
         valid(each, value[key]) for key, each in properties.items() if key in value),

@@ -9,7 +9,8 @@ from netmgr.config.schema import with_groups
 from netmgr.model.inventory import Addresses, Interface, Inventory, Thing
 from netmgr.model.zones import FEW, REMEMBERED, Policy, feeds_of_zone, tally
 from netmgr.values import addresses
-from netmgr.values.addresses import identity, local, parse
+from netmgr.values.addresses import identity, parse
+from netmgr.values.choice import ALL, choose, counts
 from netmgr.values.events import ContainerSeen, Endpoint, LinkSeen
 from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, Form, SetName
 
@@ -143,6 +144,8 @@ OF_KIND = {
     "dynamic": [address("192.0.2.1/24", flags=0), address("2001:db8::1/64", flags=0)],
     "permanent": [address("192.0.2.1/24"), address("2001:db8::1/64")],
     "secondary": [address("192.0.2.2/24", flags=0x81)],
+    "global": [address("192.0.2.3/24"), address("2001:db8::3/64"), address("172.32.0.1/12")],
+    "single": [address("10.0.0.1/32"), address("fe80::7/128"), address("2001:db8::9/128")],
 }
 
 
@@ -158,7 +161,7 @@ def test_kinds_are_left_out_of_sets_that_exclude_them(kind: str) -> None:
     for thing in OF_KIND[kind]:
         assert {name[0] for name, _ in claims(made, thing)} == {"a"}, thing
     others = [thing for other, things in OF_KIND.items() for thing in things
-              if not any(addresses.kinds(local(key), flags) & addresses.KINDS[kind] for key, flags in thing.flags.items())]
+              if all(counts(choose(addresses.KINDS[kind]), key, flags) for key, flags in thing.flags.items())]
     for thing in others:
         assert {name[0] for name, _ in claims(made, thing)} == {"a", "b"}, thing
 
@@ -205,7 +208,7 @@ zones: {lan: {table: ip6 other, sets: {ports: interfaces, lan_ips6: {holds: netw
         ("ip6 other lan_ips", "addresses"), ("ip6 other lan_ips6", "networks"), ("ip6 other lan_ipv6", "addresses"),
         ("ip6 other lan_nets", "networks"), ("ip6 other lan_nets6", "networks"), ("ip6 other lan_ifs", "interfaces"),
         ("ip6 other ports", "interfaces")]
-    assert {feed.set.name for feed in feeds_of_zone(zones["lan"]) if feed.exclude == addresses.UNUSABLE} == {"lan_ips6"}
+    assert {feed.set.name for feed in feeds_of_zone(zones["lan"]) if feed.choice == ALL} == {"lan_ips6"}
 
 
 def test_without_the_convention_only_the_list_counts() -> None:

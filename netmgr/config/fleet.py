@@ -8,6 +8,7 @@ from typing import NamedTuple, Optional, Tuple
 
 from netmgr.config import scalars
 from netmgr.values import addresses
+from netmgr.values.choice import Own
 from netmgr.values.errors import Entry
 
 DEFAULT_PORT = 2379
@@ -47,10 +48,10 @@ class Tls(NamedTuple):
 
 
 class Published(NamedTuple):
-    """A zone whose addresses others are told, but for those of any kind in `exclude` (None: as the zone says)."""
+    """A zone whose addresses others are told, those that count in it unless `own` says otherwise."""
 
     zone: str
-    exclude: Optional[int] = None
+    own: Own = Own()
     entry: Optional[Entry] = None
 
 

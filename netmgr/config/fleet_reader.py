@@ -3,17 +3,18 @@
 from typing import Optional, Tuple
 
 from netmgr.config import kinds, scalars
+from netmgr.config.choices import CHOICE, own
 from netmgr.config.fleet import MAX_ADDRESSES, MAX_HOSTS, Consumed, Fleet, Network, Published, Tls, endpoint, host_name
 from netmgr.config.kinds import FLAG, Fields
-from netmgr.config.yaml_values import INTEGER, TEXT, Value, alternatives
+from netmgr.config.yaml_values import INTEGER, TEXT, Value
 from netmgr.values import addresses
+from netmgr.values.choice import Own
 
 SHORTEST_TTL, LONGEST_TTL, YEAR = 5, 3600, 31_536_000
 ANY: Network = (b"", 0)
 
 ABSOLUTE = kinds.text("an absolute path", scalars.path, {"type": "string", "pattern": "^/"})
 ZONE = kinds.text("a zone name", scalars.zone_name)
-EXCLUDE = kinds.one_or_many(alternatives(tuple(addresses.KINDS)), scalars.kind, {"enum": list(addresses.KINDS)})
 
 
 def _network(text: str) -> Network:
@@ -43,12 +44,12 @@ def _tls(fields: Fields) -> Tls:
     return Tls(*(fields.read(key, nothing) for key in TLS))
 
 
-PUBLISHED = {"exclude": EXCLUDE}
+PUBLISHED = CHOICE
 
 
 def _published(name: Optional[str], key: Value, value: Value) -> Published:
     fields = Fields(value, "a mapping", PUBLISHED)
-    return Published(name or "", sum(set(fields.each("exclude"))) if fields.given("exclude") else None, key.entry)
+    return Published(name or "", own(fields), key.entry)
 
 
 ZONES = kinds.one_or_many("a zone name", scalars.zone_name)
@@ -60,7 +61,7 @@ def _publish(value: Value) -> Tuple[Published, ...]:
     if value.is_mapping:
         found: Tuple[Published, ...] = PUBLISHED_ZONES.read(value)
         return found
-    return tuple(Published(zone, None, value.entry) for zone in ZONES.read(value))
+    return tuple(Published(zone, Own(), value.entry) for zone in ZONES.read(value))
 
 
 CONSUMED = {

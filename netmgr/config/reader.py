@@ -9,10 +9,11 @@ conf.d continues `interfaces` and `zones` in further files; one zone, or one set
 from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from netmgr.config import kinds, scalars
+from netmgr.config.choices import CHOICE, own
 from netmgr.config.kinds import FLAG, Fields
 from netmgr.config.schema import Config, Docker, InterfaceRule, Nftables, SetRule, Table, Zone, default_zone
-from netmgr.config.yaml_values import BOOLEAN, INTEGER, TEXT, Problems, Value, alternatives, compose, flag
-from netmgr.values import addresses
+from netmgr.config.yaml_values import BOOLEAN, INTEGER, TEXT, Problems, Value, compose, flag
+from netmgr.values.choice import USUAL, Own, with_own
 from netmgr.values.errors import ConfigError, Entry
 from netmgr.values.holds import WORDS
 from netmgr.values.sets import SetName
@@ -35,7 +36,6 @@ MODE = {"anyOf": [{"type": "string", "pattern": "^(0o?)?[0-7]{1,3}$"}, {"type": 
 
 ZONE_NAMES = kinds.one_or_many("a zone name", scalars.zone_name, ZONE_NAME)
 TABLE_EXPECTED = 'a family and a table such as "inet filter"'
-EXCLUDE = kinds.one_or_many(alternatives(tuple(addresses.KINDS)), scalars.kind, {"enum": list(addresses.KINDS)})
 SOCKET_PATH = kinds.text("an absolute path", scalars.socket_path, {**ABSOLUTE, "maxLength": scalars.LONGEST_SOCKET_PATH})
 
 
@@ -158,22 +158,22 @@ def _interface(fields: Fields) -> InterfaceRule:
 
 SET = {
     "holds": kinds.choice(*WORDS),
-    "exclude": EXCLUDE,
+    **CHOICE,
 }
 
 
-def _set(name: Optional[Tuple[Optional[Table], str]], key: Value, value: Value) -> SetRule:
-    """`exclude` is -1 where the zone's counts."""
+def _set(name: Optional[Tuple[Optional[Table], str]], key: Value, value: Value) -> Tuple[SetRule, Own]:
+    """With what it says of addresses; what its zone says is not known yet."""
     table, bare = name or (None, "")
     if not value.is_mapping:
-        return SetRule(bare, SET["holds"].read(value) or "", -1, table, key.entry)
+        return SetRule(bare, SET["holds"].read(value) or "", USUAL, table, key.entry), Own()
     fields = Fields(value, "a mapping", SET)
-    return SetRule(bare, fields.required("holds", ""), _mask(fields, -1), table, key.entry)
+    return SetRule(bare, fields.required("holds", ""), USUAL, table, key.entry), own(fields)
 
 
 ZONE = {
     "table": kinds.one_or_many(TABLE_EXPECTED, scalars.table, TABLE_NAME),
-    "exclude": EXCLUDE,
+    **CHOICE,
     "exclusive": FLAG,
     "convention": FLAG,
     "sets": kinds.mapping("a mapping from sets to what they hold", "a set name", scalars.set_name, _set, SET_NAME,
@@ -184,15 +184,10 @@ ZONE = {
 def _zone(name: Optional[str], key: Value, value: Value) -> Zone:
     fields = Fields(value, "a mapping", ZONE)
     default = Zone("", ())
-    exclude = _mask(fields, default.exclude)
-    sets = tuple(rule._replace(exclude=exclude) if rule.exclude < 0 else rule for rule in fields.each("sets"))
-    return Zone(name or "", tuple(dict.fromkeys(fields.each("table"))), exclude, fields.read("exclusive", default.exclusive),
+    choice = with_own(default.choice, own(fields))
+    sets = tuple(rule._replace(choice=with_own(choice, its_own)) for rule, its_own in fields.each("sets"))
+    return Zone(name or "", tuple(dict.fromkeys(fields.each("table"))), choice, fields.read("exclusive", default.exclusive),
                 fields.read("convention", default.convention), sets, key.entry)
-
-
-def _mask(fields: Fields, default: int) -> int:
-    """The kinds to exclude as bits."""
-    return sum(set(fields.each("exclude"))) if fields.given("exclude") else default
 
 
 NFTABLES = {

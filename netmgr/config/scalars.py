@@ -123,13 +123,6 @@ def expected_address(text: str) -> Tuple[bytes, Optional[int]]:
     return packed, prefixlen
 
 
-def kind(text: str) -> int:
-    """The bit of a kind of address."""
-    if text not in addresses.KINDS:
-        raise ValueError
-    return addresses.KINDS[text]
-
-
 def path(text: str) -> str:
     """An absolute path."""
     if not text.startswith("/") or not text.isprintable():

@@ -7,13 +7,12 @@ tables and sets exist is not asked; they may come and go.  `entry` is where some
 from typing import TYPE_CHECKING, Dict, Mapping, NamedTuple, Optional, Tuple, Union
 
 from netmgr.config import scalars
-from netmgr.values import addresses
+from netmgr.values.choice import USUAL, Choice
 from netmgr.values.errors import Entry
 
 if TYPE_CHECKING:
     from netmgr.config.fleet import Fleet
 
-EXCLUDED = addresses.LINK_LOCAL | addresses.LOOPBACK
 
 NOWHERE = Entry("", 0)
 
@@ -39,14 +38,14 @@ class InterfaceRule(NamedTuple):
 
 
 class SetRule(NamedTuple):
-    """One set that a zone fills; `holds` is a word of netmgr.values.holds, `exclude` a mask of the kinds in netmgr.values.addresses.
+    """One set that a zone fills; `holds` is a word of netmgr.values.holds, `choice` says which addresses count.
 
     `table` None: it is looked up in each table of the zone.
     """
 
     name: str
     holds: str
-    exclude: int
+    choice: Choice
     table: Optional[Table] = None
     entry: Entry = NOWHERE
 
@@ -59,7 +58,7 @@ class Zone(NamedTuple):
 
     name: str
     tables: Tuple[Table, ...]
-    exclude: int = EXCLUDED
+    choice: Choice = USUAL
     exclusive: bool = False
     convention: bool = True
     sets: Tuple[SetRule, ...] = ()

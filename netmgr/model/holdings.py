@@ -8,7 +8,8 @@ from typing import Dict, Iterable, Sequence, Set, Tuple
 from netmgr.config.fleet import MAX_ADDRESSES, Published
 from netmgr.model.inventory import Thing, ThingChange
 from netmgr.model.zones import Policy
-from netmgr.values.addresses import UNUSABLE, kinds, local
+from netmgr.values.addresses import local
+from netmgr.values.choice import counts, with_own
 
 
 class Holdings:
@@ -17,16 +18,15 @@ class Holdings:
     def __init__(self, policy: Policy, published: Sequence[Published]) -> None:
         self.changed: Set[str] = set()
         self._policy = policy
-        self._excluded = {each.zone: UNUSABLE | (policy.zones[each.zone].exclude if each.exclude is None else each.exclude)
-                          for each in published}
-        self._counts: Dict[str, Dict[bytes, int]] = {zone: {} for zone in self._excluded}
+        self._choices = {each.zone: with_own(policy.zones[each.zone].choice, each.own) for each in published}
+        self._counts: Dict[str, Dict[bytes, int]] = {zone: {} for zone in self._choices}
 
     def recount(self, things: Iterable[Thing]) -> None:
         """Count everything anew."""
-        self._counts = {zone: {} for zone in self._excluded}
+        self._counts = {zone: {} for zone in self._choices}
         for thing in things:
             self._account(thing, 1)
-        self.changed = set(self._excluded)
+        self.changed = set(self._choices)
 
     def apply(self, changes: Iterable[ThingChange]) -> None:
         """Account for what the inventory lost and gained."""
@@ -40,9 +40,9 @@ class Holdings:
 
     def _account(self, thing: Thing, by: int) -> None:
         for zones, flags in self._policy.located(thing):
-            for zone in self._excluded.keys() & zones:
-                excluded = self._excluded[zone]
-                self._account_in(zone, [local(each) for each, held in flags.items() if not kinds(local(each), held) & excluded], by)
+            for zone in self._choices.keys() & zones:
+                choice = self._choices[zone]
+                self._account_in(zone, [local(each) for each, held in flags.items() if counts(choice, each, held)], by)
 
     def _account_in(self, zone: str, addresses: Iterable[bytes], by: int) -> None:
         counts = self._counts[zone]

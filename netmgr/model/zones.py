@@ -14,7 +14,8 @@ from netmgr.model.elements import FROM_ADDRESSES, FROM_INTERFACE
 from netmgr.model.inventory import Addresses, Interface, Thing
 from netmgr.model.labels import NOTHING, Labels, Said
 from netmgr.model.selection import matches
-from netmgr.values.addresses import IFA_F_DADFAILED, IFA_F_PERMANENT, KINDS, UNUSABLE, identity, kinds, kinds_by_flags, suspicious
+from netmgr.values.addresses import IFA_F_PERMANENT, identity, kinds, kinds_by_flags, suspicious
+from netmgr.values.choice import Choice, counts
 from netmgr.values.events import ContainerSeen, Endpoint, HostSeen
 from netmgr.values.holds import WORDS
 from netmgr.values.sets import WIDTHS, Form, SetName
@@ -32,7 +33,7 @@ Bound = Sequence[Binding]       # those whose sets can hold what they should
 
 
 class Feed(NamedTuple):
-    """One zone filling one set; addresses of any kind in `exclude` stay out.
+    """One zone filling one set, with the addresses that are chosen.
 
     One of the sets `one_of` should exist; if none does, the first is the one that is missing.  `created`: the type of the set that
     `create: true` makes.
@@ -41,7 +42,7 @@ class Feed(NamedTuple):
     zone: str
     set: SetName
     holds: str
-    exclude: int
+    choice: Choice
     one_of: Tuple[SetName, ...]
     created: Optional[str] = None
 
@@ -53,12 +54,12 @@ def feeds_of_zone(zone: Zone) -> Tuple[Feed, ...]:
         rows = {SetName(*table, zone.name + row.suffix): row for table in zone.tables for row in CONVENTION}
         expected = () if zone.sets else tuple(rows)
         for name, row in rows.items():
-            feeds[name] = Feed(zone.name, name, row.holds, zone.exclude | UNUSABLE, expected, row.created)
+            feeds[name] = Feed(zone.name, name, row.holds, zone.choice, expected, row.created)
     for rule in zone.sets:
         names = tuple(SetName(*table, rule.name) for table in ((rule.table,) if rule.table else zone.tables))
         for name in names:
             created = feeds[name].created if name in feeds and feeds[name].holds == rule.holds else None
-            feeds[name] = Feed(zone.name, name, rule.holds, rule.exclude | UNUSABLE, names, created)
+            feeds[name] = Feed(zone.name, name, rule.holds, rule.choice, names, created)
     return tuple(feeds.values())
 
 
@@ -203,17 +204,20 @@ def _of_addresses(bound: Iterable[Binding], addresses: Dict[bytes, int]) -> Clai
     for feed, form in bound:
         make = FROM_ADDRESSES.get(feed.holds)
         if make is not None:
-            kept = _kept(addresses, WIDTHS[form.type], feed.exclude)
+            kept = _kept(addresses, WIDTHS[form.type], feed.choice)
             if kept:
                 found.append((feed.set, make(kept, form)))
     return found
 
 
-def _kept(addresses: Dict[bytes, int], width: int, exclude: int) -> Collection[bytes]:
-    """Those that are of this family and of no excluded kind."""
+def _kept(addresses: Dict[bytes, int], width: int, choice: Choice) -> Collection[bytes]:
+    """Those that are of this family and chosen."""
+    size, exclude = 2 * width + 1, choice.exclude
+    if choice.special:
+        return [each for each, flags in addresses.items() if len(each) == size and counts(choice, each, flags)]
     if len(addresses) > FEW and _all_kept(addresses, width, exclude):
         return addresses
-    return [each for each, flags in addresses.items() if len(each) == 2 * width + 1 and not kinds(each[:width], flags) & exclude]
+    return [each for each, flags in addresses.items() if len(each) == size and not kinds(each[:width], flags) & exclude]
 
 
 def _all_kept(addresses: Dict[bytes, int], width: int, exclude: int) -> bool:
@@ -230,14 +234,6 @@ def elements_of(feed: Feed, form: Form, thing: Thing) -> List[bytes]:
     else:
         claims = _of_addresses([(feed, form)], thing.flags if isinstance(thing, Addresses) else {})
     return [element for _set, elements in claims for element in elements]
-
-
-def kept_out(feed: Feed, packed: bytes, flags: int) -> List[str]:
-    """Why an address does not count for a feed, in words; none when it does."""
-    if kinds_by_flags(len(packed) == 16, flags) & UNUSABLE:
-        return ["dadfailed" if flags & IFA_F_DADFAILED else "tentative"]
-    excluded = kinds(packed, flags) & feed.exclude
-    return [word for word, kind in KINDS.items() if kind & excluded]
 
 
 def _of_interface(bound: Iterable[Binding], name: str) -> Claims:

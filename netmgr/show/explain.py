@@ -10,10 +10,11 @@ from netmgr.model.inventory import Addresses, Interface, Thing
 from netmgr.model.managed_set import ManagedSet
 from netmgr.model.model import Model
 from netmgr.model.selection import matches
-from netmgr.model.zones import Feed, elements_of, feeds_of_zone, kept_out, lasting
+from netmgr.model.zones import Feed, elements_of, feeds_of_zone, lasting
 from netmgr.show.answers import Explanation, FeedRow, KeptOutRow
 from netmgr.values import addresses
 from netmgr.values.addresses import identity, local, network, prefixlen
+from netmgr.values.choice import objections
 from netmgr.values.errors import Entry
 from netmgr.values.events import ContainerSeen
 from netmgr.values.holds import INTERFACES, WORDS
@@ -245,7 +246,7 @@ def _in_set(managed: ManagedSet, claimant: Claimant, feed: Feed, form: Form, sin
     elements = elements_of(feed, form, claimant.thing)
     if not elements:
         for key, flags in _flags(claimant).items():
-            for word in kept_out(feed, local(key), flags):
+            for word in objections(feed.choice, key, flags):
                 yield _out(claimant, feed, word)
         return
     for element in elements:

@@ -24,6 +24,7 @@ from netmgr.show.answers import (
 from netmgr.sync.repairs import Repair
 from netmgr.values import addresses, sets
 from netmgr.values.addresses import local, prefixlen
+from netmgr.values.choice import ALL, Choice, counts
 from netmgr.values.holds import ADDRESSES, WORDS
 from netmgr.values.text import number
 from netmgr.wire import nft_text
@@ -127,8 +128,8 @@ def _interface(model: Model, index: Optional[int], up: bool, selected: inventory
     rules = [rule for rule in model.config.interfaces if matches(rule, selected)]
     zones = model.policy.zones_of_interface(selected)
     expectations = dict.fromkeys(each for rule in rules for each in broken_expectations(rule, held))
-    excluded = {width: _excluded(model, zones, width) for width in (4, 16)}
-    shown_addresses = (_address(key, flags, excluded[len(key) >> 1]) for key, flags in sorted(held.items(), key=_four_before_six))
+    choices = {width: _choices(model, zones, width) for width in (4, 16)}
+    shown_addresses = (_address(key, flags, choices[len(key) >> 1]) for key, flags in sorted(held.items(), key=_four_before_six))
     return Interface(selected.name, index, up, zones, tuple(shown_addresses), tuple(expectations))
 
 
@@ -136,19 +137,18 @@ def _four_before_six(item: Tuple[bytes, int]) -> Tuple[int, bytes]:
     return len(item[0]), item[0]
 
 
-def _excluded(model: Model, zones: Tuple[str, ...], width: int) -> List[int]:
-    """What each set that would take addresses of this family leaves out; without such a set, what the others do."""
-    feeds = [(feed.exclude, model.sets[feed.set].seen.form) for zone in zones for feed in model.policy.feeds[zone]
+def _choices(model: Model, zones: Tuple[str, ...], width: int) -> List[Choice]:
+    """Which addresses of this family each set that would take any takes; without such a set, which the others do."""
+    feeds = [(feed.choice, model.sets[feed.set].seen.form) for zone in zones for feed in model.policy.feeds[zone]
              if WORDS[feed.holds].of == ADDRESSES]
-    fitting = [exclude for exclude, form in feeds if form is not None and form.width == width and form.type != sets.IFNAME]
-    missing = [exclude for exclude, form in feeds if form is None]
-    return fitting or missing or [exclude for exclude, _form in feeds] or [addresses.UNUSABLE]
+    fitting = [choice for choice, form in feeds if form is not None and form.width == width and form.type != sets.IFNAME]
+    missing = [choice for choice, form in feeds if form is None]
+    return fitting or missing or [choice for choice, _form in feeds] or [ALL]
 
 
-def _address(key: bytes, flags: int, excluded: List[int]) -> Address:
-    mask = addresses.kinds(local(key), flags)
+def _address(key: bytes, flags: int, choices: List[Choice]) -> Address:
     text = "%s/%d" % (addresses.text(local(key)), prefixlen(key))
-    return Address(text, flag_names(local(key), flags), any(not mask & each for each in excluded))
+    return Address(text, flag_names(local(key), flags), any(counts(each, key, flags) for each in choices))
 
 
 def flag_names(local: bytes, flags: int) -> Tuple[str, ...]:

@@ -22,11 +22,12 @@ IFA_F_NOPREFIXROUTE = 0x200
 IFA_F_MCAUTOJOIN = 0x400
 IFA_F_STABLE_PRIVACY = 0x800
 
-LINK_LOCAL, PRIVATE, LOOPBACK, TEMPORARY, DEPRECATED, DYNAMIC, PERMANENT, SECONDARY, UNUSABLE = (1 << bit for bit in range(9))
+LINK_LOCAL, PRIVATE, LOOPBACK, TEMPORARY, DEPRECATED = (1 << bit for bit in range(5))
+DYNAMIC, PERMANENT, SECONDARY, GLOBAL, SINGLE, UNUSABLE = (1 << bit for bit in range(5, 11))
 
 KINDS: Dict[str, int] = {
     "link_local": LINK_LOCAL, "private": PRIVATE, "loopback": LOOPBACK, "temporary": TEMPORARY, "deprecated": DEPRECATED,
-    "dynamic": DYNAMIC, "permanent": PERMANENT, "secondary": SECONDARY,
+    "dynamic": DYNAMIC, "permanent": PERMANENT, "secondary": SECONDARY, "global": GLOBAL, "single": SINGLE,
 }
 
 _LOOPBACK6 = bytes(15) + b"\x01"
@@ -34,7 +35,7 @@ _BEGINNINGS = {LINK_LOCAL: b"\xa9\xfe", PRIVATE: b"\x0a\x64\xac\xc0\xfc\xfd", LO
 
 
 def kinds(local: bytes, flags: int) -> int:
-    """Every kind that an address with these IFA_FLAGS is of, as a mask."""
+    """Every kind that an address with these IFA_FLAGS is of, as a mask; but for SINGLE, which is a matter of the prefix length."""
     return _BY_FLAGS[len(local) == 16][flags & 0xFF] | _kinds_by_value(local)
 
 
@@ -65,14 +66,14 @@ def _kinds_by_value(local: bytes) -> int:
             return LINK_LOCAL
         if first & 0xFE == 0xFC:
             return PRIVATE
-        return LOOPBACK if local == _LOOPBACK6 else 0
+        return LOOPBACK if local == _LOOPBACK6 else GLOBAL
     if first == 10 or (first == 172 and second & 0xF0 == 16) or (first == 192 and second == 168):
         return PRIVATE
     if first == 100 and second & 0xC0 == 64:
         return PRIVATE
     if first == 169 and second == 254:
         return LINK_LOCAL
-    return LOOPBACK if first == 127 else 0
+    return LOOPBACK if first == 127 else GLOBAL
 
 
 def network(address: bytes, prefixlen: int) -> bytes:

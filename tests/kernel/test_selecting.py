@@ -91,6 +91,43 @@ def test_the_audit_finds_what_the_kernel_does_not_tell(two: Lab) -> None:
     netmgr.holds("a_ifs", "eth0")
 
 
+def test_addresses_are_chosen_by_kinds_and_networks(two: Lab) -> None:
+    two.nft("""table inet filter {
+        set wan_ips { type ipv4_addr; }
+        set wan_all { type ipv4_addr; }
+        set wan_single { type ipv4_addr; }
+        set wan_nets { type ipv4_addr; flags interval; }
+    }""")
+    for address in ("10.1.2.3/8", "203.0.113.7/24", "203.0.113.200/32", "198.51.100.9/24"):
+        two.run("ip addr add %s dev eth0" % address)
+    config = """
+interfaces: [{name: eth0, nftables_zone: wan}]
+zones:
+  wan:
+    only: [global, 10.1.0.0/16]
+    exclude: [198.51.100.0/24, 192.0.0.1]
+    sets:
+      wan_all: {holds: addresses, only: [global, private], exclude: []}
+      wan_single: {holds: addresses, only: single}
+docker: {enabled: false}
+"""
+    netmgr = Netmgr(two, config)
+    netmgr.holds("wan_ips", "10.1.2.3", "203.0.113.7", "203.0.113.200")
+    netmgr.holds("wan_all", "10.1.2.3", "203.0.113.7", "203.0.113.200", "198.51.100.9", "192.0.0.1")
+    netmgr.holds("wan_single", "203.0.113.200")
+    netmgr.holds("wan_nets", "10.0.0.0/8", "203.0.113.0/24")
+    two.run("ip addr add 172.16.0.1/24 dev eth0")
+    two.run("ip addr add 198.51.100.10/32 dev eth0")
+    netmgr.holds("wan_all", "10.1.2.3", "203.0.113.7", "203.0.113.200", "198.51.100.9", "192.0.0.1", "172.16.0.1", "198.51.100.10")
+    netmgr.holds("wan_single", "203.0.113.200")
+    netmgr.configure(config.replace("198.51.100.0/24, ", "").replace("only: single", "only: 203.0.113.128/25"))
+    netmgr.ask("reload")
+    netmgr.holds("wan_ips", "10.1.2.3", "203.0.113.7", "203.0.113.200", "198.51.100.9", "198.51.100.10")
+    netmgr.holds("wan_single", "203.0.113.200")
+    assert [(row["set"], row["reason"]) for row in json.loads(netmgr.ask("explain 172.16.0.1 json"))["kept_out"]] == [
+        ("inet filter wan_ips", "not_only"), ("inet filter wan_nets", "not_only"), ("inet filter wan_single", "not_only")]
+
+
 def carriers(lab: Lab) -> Set[str]:
     """By ip(8)."""
     found: Set[str] = set()
