@@ -1,7 +1,7 @@
 """Random lives of links, addresses and containers: every event that a source may send, in every order."""
 
 import random
-from typing import Dict, Iterable, List, Optional, Tuple, Union
+from typing import Dict, FrozenSet, Iterable, List, Optional, Tuple, Union
 
 from netmgr.values.addresses import identity, parse
 from netmgr.values.events import AddressGone, AddressSeen, ContainerSeen, Endpoint, LinkGone, LinkSeen
@@ -27,7 +27,7 @@ def random_event(source: random.Random) -> Event:
     index = source.choice(INDEXES)
     kind = source.randrange(10)
     if kind < 2:
-        return LinkSeen(index, source.choice(NAMES), source.random() < 0.8)
+        return random_link(source, index, source.random() < 0.8)
     if kind == 2:
         return LinkGone(index)
     local, prefixlen = source.choice(ADDRESSES)
@@ -38,9 +38,22 @@ def random_event(source: random.Random) -> Event:
     return AddressGone(index, local, prefixlen, peer)
 
 
+def random_link(source: random.Random, index: int, up: bool) -> LinkSeen:
+    """Mostly one without anything special."""
+    if source.random() < 0.6:
+        return LinkSeen(index, source.choice(NAMES), up)
+    return LinkSeen(index, source.choice(NAMES), up, source.choice((0, 7)), source.choice(("", "vlan")), source.choice((0, *INDEXES)),
+                    source.choice(((), ("other",), ("ppp9", "other"))))
+
+
+def random_carriers(source: random.Random) -> FrozenSet[int]:
+    """The interfaces over which there is a default route."""
+    return frozenset(source.sample((*INDEXES, 77), source.randrange(3)))
+
+
 def random_snapshot(source: random.Random) -> Tuple[List[LinkSeen], Dict[int, Dict[bytes, int]]]:
     """Links and addresses as a dump could tell them, perhaps with addresses of links that it has not."""
-    links = [LinkSeen(index, source.choice(NAMES), True) for index in INDEXES if source.random() < 0.7]
+    links = [random_link(source, index, True) for index in INDEXES if source.random() < 0.7]
     return links, tables(event for event in (random_event(source) for _ in range(20)) if isinstance(event, AddressSeen))
 
 

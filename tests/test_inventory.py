@@ -9,7 +9,7 @@ import pytest
 from netmgr.model.inventory import Addresses, Interface, Inventory, Thing, ThingChange
 from netmgr.values.addresses import identity, local, parse, prefixlen
 from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, Event, LinkGone, LinkSeen
-from tests.happenings import random_containers, random_event, random_snapshot, tables
+from tests.happenings import random_carriers, random_containers, random_event, random_snapshot, tables
 from tests.workbench import replaced
 
 ONE, TWO = parse("192.0.2.1")[0], parse("2001:db8::2")[0]
@@ -46,7 +46,7 @@ def singly(things: Iterable[Thing]) -> Iterator[object]:
     """Each address for itself, as (interface, identity, flags), and everything else as it is."""
     for thing in things:
         if isinstance(thing, Addresses):
-            yield from ((thing.interface.name, key, flags) for key, flags in thing.flags.items())
+            yield from ((thing.interface, key, flags) for key, flags in thing.flags.items())
         else:
             yield thing
 
@@ -123,7 +123,7 @@ def test_a_snapshot_replaces_everything() -> None:
         inventory.apply(event)
     inventory.replace_interfaces([ETH0, LinkSeen(4, "new", True)], tables([ADDED, SECOND]))
     assert Counter(singly(inventory.things())) == Counter(
-        [Interface("eth0"), Interface("new"), ("eth0", KEY_ONE, 0x80), ("eth0", KEY_TWO, 0x80)])
+        [PLAIN, Interface("new"), (PLAIN, KEY_ONE, 0x80), (PLAIN, KEY_TWO, 0x80)])
 
 
 def test_containers_by_engine_and_id() -> None:
@@ -150,7 +150,9 @@ def test_changes_add_up_to_the_tables(seed: int) -> None:
             inventory.replace_interfaces(*random_snapshot(source))
             balance = Counter(singly(inventory.things()))
             continue
-        if kind < 0.1:
+        if kind < 0.05:
+            changes = inventory.replace_defaults(random_carriers(source))
+        elif kind < 0.1:
             changes = replaced(inventory, random_containers(source))
         else:
             changes = inventory.apply(random_event(source))

@@ -19,10 +19,11 @@ from netmgr.model import ranges
 from netmgr.model.inventory import Inventory
 from netmgr.model.managed_set import ManagedSet
 from netmgr.model.zones import tally
+from netmgr.values.events import LinkSeen
 from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, NFT_SET_MAP, NFT_SET_TIMEOUT, ChangeElements, SetName
 from tests import plainly
 from tests.fakekernel import FakeKernel, FakeSet, overlap
-from tests.happenings import ADDRESSES, ENDPOINTS, NAMES, random_containers, random_event, random_snapshot
+from tests.happenings import ADDRESSES, ENDPOINTS, NAMES, random_carriers, random_containers, random_event, random_snapshot
 from tests.workbench import Bench, named
 
 CONFIGURATIONS = ("""
@@ -31,7 +32,12 @@ interfaces:
   - {name: 'ppp*', nftables_zone: wan}
   - {name: eth1, nftables_zone: lan}
   - {name: lan0, nftables_zone: [lan, strict]}
+  - {default_route: true, nftables_zone: uplink}
+  - {master: eth0, group: 7, nftables_zone: uplink}
+  - {name: other, nftables_zone: strict}
+  - {kind: vlan, nftables_zone: lan}
 zones:
+  uplink: {only: [global, 10.0.0.0/8], exclude: [192.0.2.0/28, single]}
   strict: {table: ip other, exclusive: true, exclude: [], sets: {only_ips: addresses, only_nets: networks, only_ifs: interfaces}}
   all: {exclude: [], sets: {all4: addresses, all6: addresses, nets4: networks, ports: interfaces, wan_ips: addresses}}
 docker: {networks: {frontend: web, 'back*': [web, lan]}, require_healthy: true}
@@ -64,6 +70,9 @@ class Life:
 
     def events(self) -> None:
         self.bench.happen(*(random_event(self.source) for _ in range(self.source.choice((1, 1, 5)))))
+
+    def routes(self) -> None:
+        self.bench.model.apply(self.inventory.replace_defaults(random_carriers(self.source)))
 
     def snapshot(self) -> None:
         self.inventory.replace_interfaces(*random_snapshot(self.source))
@@ -128,7 +137,8 @@ class Life:
 
 
 HAPPENINGS: Tuple[Tuple[Callable[[Life], None], int], ...] = (
-    (Life.events, 60), (Life.snapshot, 3), (Life.containers, 8), (Life.set_made, 10), (Life.sets_dropped, 1), (Life.foreign_hand, 10),
+    (Life.events, 60), (Life.routes, 5), (Life.snapshot, 3), (Life.containers, 8), (Life.set_made, 10),
+    (Life.sets_dropped, 1), (Life.foreign_hand, 10),
     (Life.killed, 2), (Life.reload, 3))
 
 
@@ -195,7 +205,8 @@ def test_a_start_that_does_not_know_the_containers_yet_takes_nothing_away(seed: 
         life.bench.settle()
         before = {name: set(found.elements) for name, found in life.kernel.sets.items()}
         running, life.inventory = life.inventory, Inventory()
-        life.inventory.links, life.inventory.addresses = running.links, running.addresses
+        life.inventory.replace_interfaces([LinkSeen(index, *link) for index, link in running.links.items()], running.addresses)
+        life.inventory.replace_defaults(running.defaults)
         life.start()
         life.bench.model.hold = True
         life.bench.settle()
