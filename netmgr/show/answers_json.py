@@ -7,7 +7,7 @@ newer or an older netmgr may have written it.
 import json
 from typing import Any, Callable, Dict, Mapping, Sequence, Type, TypeVar, Union, get_args, get_origin
 
-from netmgr.show.answers import UNKNOWN, Elements, Fact, LastRepair, SetContents, SetStatus, Source, Status
+from netmgr.show.answers import UNKNOWN, ConsumedZone, Elements, Fact, LastRepair, PublishedZone, SetContents, SetStatus, Source, Status
 from netmgr.values.errors import ProtocolError
 
 Answer = TypeVar("Answer")
@@ -99,9 +99,12 @@ def _source(value: Mapping[str, object]) -> Source:
 
 
 def _fact(value: object) -> Fact:
-    """A scalar, or the one object that is known; None for anything else."""
+    """A scalar, or what is known of objects and lists of them; None for anything else."""
     if isinstance(value, dict):
         return reader(LastRepair)(value) if "sets" in value else None
+    if isinstance(value, list):
+        rows = [each for each in value if isinstance(each, dict)]
+        return tuple(reader(ConsumedZone)(row) if "source" in row else reader(PublishedZone)(row) for row in rows)
     return value if isinstance(value, (bool, str)) or _is_number(value) else None        # type: ignore[return-value]
 
 

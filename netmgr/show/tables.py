@@ -4,10 +4,23 @@ Names come from the kernel, from the container engine and from clients, so whate
 terminal.
 """
 
-from typing import Iterable, List, Sequence, Tuple
+from typing import Iterable, List, Sequence, Tuple, Union
 
-from netmgr.show.answers import UNKNOWN, Address, Container, Fact, Interface, LastRepair, SetContents, SetStatus, Source, Status
-from netmgr.values.text import aligned, printable
+from netmgr.show.answers import (
+    UNKNOWN,
+    Address,
+    ConsumedZone,
+    Container,
+    Fact,
+    Interface,
+    LastRepair,
+    PublishedZone,
+    SetContents,
+    SetStatus,
+    Source,
+    Status,
+)
+from netmgr.values.text import aligned, number, printable
 
 Row = Tuple[str, ...]
 
@@ -79,7 +92,22 @@ def _source_detail(key: str, value: Fact) -> str:
     if isinstance(value, LastRepair):
         who = "an unknown process" if value.pid is None else "%s (pid %s)" % (value.process or UNKNOWN, value.pid)
         return "last repair %s after %s changed %s" % (value.time, who, "; ".join(value.sets))
+    if not isinstance(value, (str, int, float, type(None))):
+        return "%s %s" % (key, "; ".join(map(_zone_detail, value)) or "nothing")
     return str(value) if key == "error" else "%s %s" % (key, value)
+
+
+def _zone_detail(row: Union[PublishedZone, ConsumedZone]) -> str:
+    """A zone of the fleet, published or consumed."""
+    if isinstance(row, PublishedZone):
+        return "%s (%s)" % (row.zone, number(row.addresses, "address", "addresses"))
+    text = "%s from %s (%s, %s)" % (row.zone, row.source, number(row.addresses, "address", "addresses"), number(row.hosts, "host"))
+    for name, count in (("held", row.held), ("lingering", row.lingering)):
+        text += ", %d %s" % (count, name) if count else ""
+    if row.refused:
+        more = len(row.refused) - SHOWN_DETAILS
+        text += ", refused: %s%s" % (", ".join(row.refused[:SHOWN_DETAILS]), " and %d more" % more if more > 0 else "")
+    return text
 
 
 def _set_paragraph(contents: SetContents) -> List[str]:

@@ -7,9 +7,9 @@ NEAR = 0.7
 LEVELS = {"error": 3, "warning": 4, "info": 6, "debug": 7}         # of the log; with the priorities of sd-daemon(3)
 
 
-def number(count: int, noun: str) -> str:
+def number(count: int, noun: str, nouns: str = "") -> str:
     """1 set, 2 sets"""
-    return "%d %s%s" % (count, noun, "" if count == 1 else "s")
+    return "%d %s" % (count, noun if count == 1 else nouns or noun + "s")
 
 
 def reason(problem: Exception) -> str:

@@ -1,9 +1,11 @@
 """A real etcd of three members and three netmgr: what comes, goes, dies and breaks."""
 
 import json
+import re
 from typing import Dict
 
 from tests.fleet.hosts import Fleet, Host
+from tests.kernel.running import ROOT
 from tests.waiting import eventually
 
 
@@ -196,3 +198,17 @@ def test_a_reload_changes_what_is_published_and_consumed(fleet: Fleet) -> None:
     first.netmgr.configure(text)
     assert first.netmgr.ask("reload").startswith("OK")
     fleet.together()
+
+
+def test_the_example_of_the_documents(fleet: Fleet) -> None:
+    folder = ROOT / "docs" / "examples" / "fleet"
+    for number, host in enumerate(fleet.hosts, 1):
+        text = (folder / "config.yaml").read_text().replace("name: eth0", "name: wan0").replace("name: edge-1", "name: edge-%d" % number)
+        endpoints = ", ".join('"%s"' % each for each in fleet.cluster.endpoints)
+        host.netmgr.configure(re.sub(r"endpoints: .*", "endpoints: [%s]" % endpoints, text) + "docker: {enabled: false}\n")
+        host.lab.nft((folder / "nftables.conf").read_text().replace("/run/netmgr/", "%s/" % host.netmgr.includes))
+        assert host.netmgr.ask("reload").startswith("OK")
+    fleet.together(30)
+    text = fleet.hosts[0].netmgr.ask("status")
+    assert "published wan (1 address)" in text and "consumed peer_wan from wan (2 addresses, 2 hosts)" in text
+    assert json.loads(fleet.hosts[0].netmgr.ask("explain %s json" % fleet.hosts[1].address))["feeds"][0]["source"] == "edge-2"
