@@ -12,7 +12,7 @@ import pytest
 from netmgr.values.outcomes import Fault
 from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, Change, ChangeElements, Contents, CreateSet, CreateTable, Form, SetName
 from netmgr.wire import nft_answers, nft_write
-from netmgr.wire.netlink import HEADER, NLM_F_ACK, NLMSG_ERROR, Ack, Message, attributes, messages
+from netmgr.wire.netlink import ACCEPTED, HEADER, NLM_F_ACK, NLM_F_CAPPED, NLMSG_ERROR, Ack, attributes, messages
 from tests.nftables import ADD, DELETE, DESTROY, NAME, PLAIN, RANGES, TOP, dumped, ip, span
 
 
@@ -262,10 +262,21 @@ def test_every_fault_has_plain_words() -> None:
 
 
 def test_only_answers_of_this_transaction_count() -> None:
-    def answer(seq: int, kind: int = NLMSG_ERROR) -> Message:
-        return Message(kind, 0, seq, 0, memoryview(struct.pack("=i", -1) + bytes(16)))
-    found = nft_answers.acks([answer(99), answer(100), answer(102), answer(103), answer(101, 3)], 100, 102)
+    def answer(seq: int, kind: int = NLMSG_ERROR) -> bytes:
+        return HEADER.pack(36, kind, 0, seq, 0) + struct.pack("=i", -1) + bytes(16)
+    found = nft_answers.acks([answer(99), answer(100) + answer(102), answer(103), answer(101, 3)], 100, 102)
     assert found == [(100, Ack(1, "", 0)), (102, Ack(1, "", 0))]
+
+
+def test_the_usual_acknowledgement_is_known_at_sight_and_everything_else_is_not() -> None:
+    usual = HEADER.pack(36, NLMSG_ERROR, NLM_F_CAPPED, 102, 7) + bytes(4) + HEADER.pack(20, 17, 5, 102, 0)
+    assert nft_answers.accepts(usual, 102) and nft_answers.acks([usual], 102, 102) == [(102, ACCEPTED)]
+    assert not nft_answers.accepts(usual, 103)
+    for cut in range(len(usual)):
+        assert not nft_answers.accepts(usual[:cut], 102)
+    for place in (*range(12), *range(16, 20)):
+        assert not nft_answers.accepts(usual[:place] + bytes([usual[place] ^ 1]) + usual[place + 1:], 102)
+    assert not nft_answers.accepts(usual + usual, 102)
 
 
 def test_the_codec_needs_no_more_of_cffi_than_its_backend() -> None:

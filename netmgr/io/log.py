@@ -5,7 +5,7 @@ make two lines out of one, or control a terminal, is escaped.
 
 Nothing waits for a reader: what stderr does not take at once (a stopped reader, Ctrl-S, a full disk) is lost, counted, and told as soon
 as lines are taken again.  Others may have the same stderr, and O_NONBLOCK would be theirs too, so a pipe or terminal is opened
-anew; where that may not be, it is asked before each write whether it has room.
+anew; where that may not be, it is asked before each write whether it has room.  A file always has.
 """
 
 import os
@@ -76,6 +76,8 @@ def _writer(descriptor: int) -> Write:
     """What writes to it as much as it takes now; BlockingIOError when that is nothing."""
     try:
         mode = os.fstat(descriptor).st_mode
+        if stat.S_ISREG(mode):
+            return partial(os.write, descriptor)
         if stat.S_ISSOCK(mode):
             return partial(_send, socket.socket(fileno=os.dup(descriptor)))
         if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):

@@ -17,7 +17,7 @@ from netmgr.values.events import RulesetChanged
 from netmgr.values.outcomes import COMMITTED, OVERTAKEN, Fault, Outcome, Reading
 from netmgr.values.sets import Change, SetInfo, SetName
 from netmgr.wire import nft, nft_answers, nft_read, nft_write
-from netmgr.wire.netlink import ACCEPTED, NLM_F_DUMP, NLMSG_DONE, NLMSG_ERROR, attribute, error, messages, request
+from netmgr.wire.netlink import NLM_F_DUMP, NLMSG_DONE, NLMSG_ERROR, attribute, error, messages, request
 from netmgr.wire.nft_answers import Part
 
 NFNLGRP_NFTABLES = 7
@@ -133,10 +133,10 @@ class Nft:
             if problem.errno != errno.EMSGSIZE:
                 raise
             return nft_answers.not_sent(problem.errno)
-        answers = nft_answers.acks(found, seq, following)
-        if answers == [(following, ACCEPTED)]:
+        if len(found) == 1 and nft_answers.accepts(found[0], following):
             self._commits += 1
             return COMMITTED
+        answers = nft_answers.acks(found, seq, following)
         if nft_answers.overtaken(seq, answers):
             return OVERTAKEN
         trouble = nft_answers.faults(parts, seq, answers)
@@ -206,7 +206,7 @@ class Nft:
         data = b"".join(request(nft.NFNL_SUBSYS_NFTABLES << 8 | question, 0, first + number, bytes([family, 0, 0, 0]) + attributes)
                         for number, (question, attributes) in enumerate(questions))
         found, overrun = self.netfilter.exchange(data, first + len(questions) - 1)
-        replies = {message.seq: message for message in found}
+        replies = {message.seq: message for each in found for message in messages(each)}
         for number in range(first, first + len(questions)):
             if number not in replies:
                 raise OSError(errno.ENOBUFS if overrun else errno.EIO, "nf_tables did not answer")

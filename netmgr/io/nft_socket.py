@@ -15,13 +15,12 @@ from typing import List, Optional, Tuple
 from netmgr.io.socket_buffers import attach_filter, dropped, memory, receive_buffer, send_buffer
 from netmgr.values.errors import ProtocolError
 from netmgr.wire.netlink import (
+    BYTEORDER,
     NETLINK_ADD_MEMBERSHIP,
     NETLINK_CAP_ACK,
     NETLINK_DROP_MEMBERSHIP,
     NETLINK_EXT_ACK,
     SOL_NETLINK,
-    Message,
-    messages,
 )
 
 NETLINK_NETFILTER = 12
@@ -71,10 +70,11 @@ class Netfilter:
             raise ProtocolError("netfilter: a datagram of more than %d bytes" % len(self._buffer))
         return memoryview(self._buffer)[:size if sender == 0 else 0]
 
-    def exchange(self, data: bytes, last: int) -> Tuple[List[Message], bool]:
+    def exchange(self, data: bytes, last: int) -> Tuple[List[bytes], bool]:
         """Send, and receive all that comes of it; True: some of that was lost.  Nothing follows a message with the number `last`."""
         self._socket.send(data)
-        found: List[Message] = []
+        number = last.to_bytes(4, BYTEORDER)
+        found: List[bytes] = []
         overrun = False
         while True:
             try:
@@ -84,9 +84,10 @@ class Netfilter:
                     raise
                 overrun = True
                 continue
-            if view is not None:
-                found.extend(messages(bytes(view)))
-            if view is None or (found and found[-1].seq == last and not overrun):
+            if view is None:
+                return found, overrun
+            found.append(bytes(view))
+            if found[-1][8:12] == number and not overrun:
                 return found, overrun
 
     def discard(self) -> None:

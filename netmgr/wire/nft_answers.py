@@ -8,15 +8,16 @@ carry the offset of what was refused; from that comes the position of an element
 
 import errno
 import struct
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from netmgr.values.outcomes import Fault, Outcome
 from netmgr.values.sets import SetName
-from netmgr.wire.netlink import NLMSG_ERROR, Ack, Message, error
+from netmgr.wire.netlink import BYTEORDER, HEADER, NLM_F_CAPPED, NLMSG_ERROR, Ack, error, messages
 from netmgr.wire.nft import NFTA_SET_ELEM_FLAGS, NFTA_SET_ELEM_LIST_ELEMENTS
 
 ATTRIBUTES = 20        # what comes before the attributes: nlmsghdr, nfgenmsg
 _NLATTR = struct.Struct("=HH")
+_ACK = HEADER.pack(2 * HEADER.size + 4, NLMSG_ERROR, NLM_F_CAPPED, 0, 0)[:8]        # up to its number; then whose, the error, the request
 
 
 class Part(NamedTuple):
@@ -28,13 +29,15 @@ class Part(NamedTuple):
     first: int
 
 
-def acks(messages: Sequence[Message], seq: int, following: int) -> List[Tuple[int, Ack]]:
-    """The acknowledgements and errors among these messages that answer sequence numbers from seq to following."""
-    found: List[Tuple[int, Ack]] = []
-    for message in messages:
-        if message.type == NLMSG_ERROR and seq <= message.seq <= following:
-            found.append((message.seq, error(message)))
-    return found
+def accepts(datagram: bytes, number: int) -> bool:
+    """Whether it is nothing but the acknowledgement of the message with this number, as the kernel usually puts it."""
+    return len(datagram) == 36 and datagram[:12] == _ACK + number.to_bytes(4, BYTEORDER) and datagram[16:20] == b"\0\0\0\0"
+
+
+def acks(datagrams: Iterable[bytes], seq: int, following: int) -> List[Tuple[int, Ack]]:
+    """The acknowledgements and errors among all messages that answer sequence numbers from seq to following."""
+    return [(message.seq, error(message)) for datagram in datagrams for message in messages(datagram)
+            if message.type == NLMSG_ERROR and seq <= message.seq <= following]
 
 
 def faults(parts: Sequence[Part], seq: int, answers: Sequence[Tuple[int, Ack]]) -> Tuple[Fault, ...]:

@@ -1,6 +1,5 @@
 """Transactions and elements in nft's own notation."""
 
-from functools import partial
 from typing import Iterable, Iterator, List, Sequence, Set
 
 from netmgr._nftcodec import ffi, lib
@@ -93,7 +92,7 @@ def _address_list(keys: List[bytes], width: int, suffix: bytes) -> str:
 
 def element_texts(form: Form, elements: Iterable[bytes]) -> List[str]:
     """Elements in nft's notation, sorted by key."""
-    return [*map(partial(element_text, form), sorted(elements))]
+    return [element_text(form, element) for element in sorted(elements)]
 
 
 def element_text(form: Form, element: bytes) -> str:

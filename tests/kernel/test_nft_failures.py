@@ -14,9 +14,9 @@ from netmgr.io.nft import Nft
 from netmgr.io.nft_socket import Netfilter
 from netmgr.values.outcomes import Outcome
 from netmgr.values.sets import IPV4_ADDR, ChangeElements, CreateSet, SetName
-from netmgr.wire.netlink import NLMSG_ERROR, Message, attribute, error, request
+from netmgr.wire.netlink import attribute, request
 from netmgr.wire.nft import NFT_MSG_NEWSET, NFT_MSG_NEWTABLE
-from netmgr.wire.nft_answers import Part
+from netmgr.wire.nft_answers import Part, accepts
 from netmgr.wire.nft_write import transaction
 from tests.kernel.lab import Lab
 from tests.kernel.nftables import DONE, add, delete, make, named, ours, read
@@ -122,9 +122,9 @@ def test_without_the_capability(lab: Lab) -> None:
 class Silent(Netfilter):
     """The kernel's answers as before 6.10: no acknowledgement, only errors."""
 
-    def exchange(self, data: bytes, last: int) -> Tuple[List[Message], bool]:
+    def exchange(self, data: bytes, last: int) -> Tuple[List[bytes], bool]:
         found, overrun = super().exchange(data, last)
-        return [message for message in found if message.type != NLMSG_ERROR or error(message).errno], overrun
+        return [each for each in found if not accepts(each, last)], overrun
 
 
 def test_a_kernel_that_acknowledges_nothing_is_believed_when_it_answers(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
