@@ -17,6 +17,7 @@ from netmgr.io.nft import Nft
 from netmgr.io.rights import give_up_rights
 from netmgr.io.ruleset import Ruleset
 from netmgr.keeper import Keeper
+from netmgr.settling import Settled, Settling
 from netmgr.show import commands
 from netmgr.show.answers import Explanation, SetContents, Status
 from netmgr.show.status import SourcesStatus, SourceStatus, everything, set_contents, summary
@@ -25,12 +26,10 @@ from netmgr.sync.reconciler import Kernel
 from netmgr.values.errors import ConfigError
 from netmgr.values.happenings import Happening
 from netmgr.values.replies import Say
-from netmgr.values.sets import Change, ChangeElements
-from netmgr.values.text import number, reason
+from netmgr.values.text import reason
 
 YOUNG = 10_000      # new objects until the garbage collector looks at them: what is new mostly stays, and hardly ever goes round in circles
 NEEDS_CAPABILITY = "the kernel refuses access to nf_tables: netmgr needs the capability CAP_NET_ADMIN (or root)"
-UNSETTLED = "links and addresses cannot be read just now, the sets follow as soon as they can"
 LOG_AGAIN = 1.0
 
 
@@ -57,6 +56,7 @@ class Daemon:
     def __init__(self, loop: Loop, options: Options, config: Config, log: Log, edge: Edge) -> None:
         self._loop, self._options, self._log, self._edge = loop, options, log, edge
         self._begun = loop.now()
+        self._bound, self._is_ready = _socket_of(config), False
         self._set_level(config)
         self._manager = systemd.Manager(loop.now, self._summary, loop.call_later)
         self._control = self._listen(config)
@@ -114,17 +114,17 @@ class Daemon:
     def reload(self, reply: Say) -> None:
         """Swap in the configuration file as it is now; on any error nothing changes."""
         self._manager.news("RELOADING=1", "MONOTONIC_USEC=%d" % systemd.monotonic_usec())
-        answer = self._reload()
-        for line in answer.split("\n"):
-            self._log("info" if answer.startswith("OK") else "warning", "reload: %s" % line)
-        self._manager.news("READY=1")
-        reply(answer)
+        problem = self._reload()
+        if problem is None:
+            done = "reloaded %s" % self._options.config_path
+            Settling(self._loop, self._sources, self._keeper, lambda settled: self._reloaded(_said(done, settled), reply))
+        else:
+            self._reloaded("ERROR: %s" % problem, reply)
 
     def resync(self, reply: Say) -> None:
         """Read everything anew and reconcile."""
         self._sources.refresh()
-        changes = self._keeper.settle()
-        reply("ERROR: not resynced: %s" % UNSETTLED if changes is None else "OK: resynced: %s" % _counted(changes))
+        Settling(self._loop, self._sources, self._keeper, lambda settled: reply(_said("resynced", settled)))
 
     def diff(self, path: str, reply: Say) -> None:
         """What a reload would change; the kernel's sets are read, and nothing else happens."""
@@ -142,8 +142,8 @@ class Daemon:
 
     # -- inner parts
 
-    def _reload(self) -> str:
-        """In this order, for:
+    def _reload(self) -> Optional[Exception]:
+        """What is wrong; None when the new configuration counts.  In this order, for:
 
         1. the file is read and checked as a whole        an error must find everything as it was, and so must
         2. the directory of the include files is claimed  a failure of that, and so must
@@ -153,7 +153,7 @@ class Daemon:
         5. what left the configuration is retired         by the model, which must know those sets before the one commit below
         6. include files of such sets go                  before new ones are written, for a directory may have moved below another
         7. old sources end, new ones begin, others refresh    what is answered reflects all that had happened when we were asked
-        8. the sets follow                                once: what goes and what comes is one transaction, so there is no gap
+        8. the sets follow, before the loop sleeps        once: what goes and what comes is one transaction, so there is no gap
         """
         present = directory = self._keeper.directory
         try:
@@ -163,20 +163,25 @@ class Daemon:
         except (ConfigError, OSError) as problem:
             if directory is not None and directory is not present:
                 directory.release()
-            return "ERROR: %s" % problem
-        before = self._keeper.config
+            return problem
         self._set_level(config)
         self._keeper.switch(config, directory)
-        if _socket_of(before) != _socket_of(config):
-            self._log("warning", "reload: the control socket stays as it is until a restart")
         self._swap(following)
-        changes = self._keeper.settle()
-        done = UNSETTLED if changes is None else _counted(changes)
-        return "OK: reloaded %s: %s; %s" % (self._options.config_path, done, self._summary())
+        return None
+
+    def _reloaded(self, answer: str, reply: Say) -> None:
+        if answer.startswith("OK"):
+            answer += "; " + self._summary()
+        if _socket_of(self._keeper.config) != self._bound:
+            answer += "; the control socket stays %s until a restart" % self._where
+        for line in answer.split("\n"):
+            self._log("info" if answer.startswith("OK") else "warning", "reload: %s" % line)
+        self._manager.news(*(["READY=1"] if self._is_ready else []))
+        reply(answer)
 
     def _swap(self, following: Dict[str, Running]) -> None:
         self._sources.swap(following)
-        self._keeper.listen(self._sources.vital(), self._sources.others())
+        self._keeper.listen(self._sources.waiting())
 
     def _directory(self, config: Config, present: Optional[IncludeFiles] = None) -> Optional[IncludeFiles]:
         """The directory of the include files, for us alone.  OSError when another netmgr has it."""
@@ -200,6 +205,7 @@ class Daemon:
 
     def _ready(self) -> None:
         """What is there now stays: from here on the garbage collector looks at newer things only."""
+        self._is_ready = True
         self._log("info", "netmgr %s is ready: %s" % (__version__, self._summary()))
         self._manager.news("READY=1")
         gc.collect()
@@ -218,6 +224,7 @@ class Daemon:
         else:
             path = self._options.socket_path or config.socket_path or self._options.default_socket
             listener = listen(path, config.socket_mode, config.socket_group)
+        self._where = "at %s" % listener.file[0] if listener.file is not None else "where systemd has it"
         return ControlServer(self._loop, listener, commands.answering(self, self._log), self._log)
 
     def _watchdog(self, seconds: Optional[float]) -> None:
@@ -269,9 +276,7 @@ def _socket_of(config: Config) -> Tuple[object, ...]:
     return config.socket_path, config.socket_mode, config.socket_group
 
 
-def _counted(changes: Sequence[Change]) -> str:
-    elements = [change for change in changes if isinstance(change, ChangeElements)]
-    if not elements:
-        return "nothing had to change"
-    added, removed = sum(len(each.add) for each in elements), sum(len(each.delete) for each in elements)
-    return "%s added, %d removed" % (number(added, "element"), removed)
+def _said(done: str, settled: Settled) -> str:
+    if settled.troubles:
+        return "ERROR: %s, but not everything could be read: %s; so far %s" % (done, ", ".join(settled.troubles), settled)
+    return "OK: %s: %s" % (done, settled)

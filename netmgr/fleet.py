@@ -44,6 +44,11 @@ class FleetMember:
         return self._source.pending
 
     @property
+    def behind(self) -> bool:
+        """What others hold is told as they publish it; there is nothing else to wait for."""
+        return self._source.pending
+
+    @property
     def facts(self) -> Mapping[str, Fact]:
         """The member of etcd that is asked, what was last heard of it, what is published and consumed."""
         source, heard = self._source, self._source.last_heard

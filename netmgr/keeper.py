@@ -1,8 +1,8 @@
 """The keeper of the sets: what the sources tell goes in, and once per wake-up the sets follow.
 
 Handlers of descriptors only change tables.  Before the loop sleeps, settle() looks at what they brought together and reconciles
-once.  It does so only when every vital source has told all that it has to tell: events that are older than a snapshot may contradict
-it for a moment, and sets must never follow such a moment.
+once.  What sources have told is true as a whole; what a source has not told yet holds back nothing but the removal of what nobody
+claims, for that source may.
 """
 
 from typing import (
@@ -25,7 +25,6 @@ from netmgr.config.schema import Config
 from netmgr.io.clock import utc
 from netmgr.io.include_files import IncludeFiles
 from netmgr.io.loop import Deadline, Loop
-from netmgr.io.rtnetlink import Snapshot
 from netmgr.io.systemd import Manager
 from netmgr.model.inventory import Inventory, ThingChange
 from netmgr.model.model import Model
@@ -37,12 +36,16 @@ from netmgr.sync.repairs import Repairs
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import ContainerSeen, Event, HostGone, HostSeen
 from netmgr.values.sets import Change, SetName
+from netmgr.values.snapshots import Snapshot
 from netmgr.values.text import Log, reason
 
 MOMENT = 0.005      # seconds that looking for leftovers may take at a time
 
 if TYPE_CHECKING:
     from netmgr.model.holdings import Holdings
+
+
+Changed = Callable[[Sequence[Change]], None]
 
 
 class Teller(Protocol):
@@ -54,10 +57,14 @@ class Teller(Protocol):
 
 
 class Waiting(NamedTuple):
-    """A source that others need not wait for; while it is pending, what nothing claims is spared in sets of these zones (None: all)."""
+    """While a source is pending for the first time, what nothing claims is spared in sets of these zones (None: all).
+
+    A vital one is waited for before the sets are called right.
+    """
 
     source: Teller
     zones: Optional[FrozenSet[str]]
+    vital: bool
 
 
 class Keeper:
@@ -70,8 +77,8 @@ class Keeper:
                  ready: Callable[[], None], log: Log, dry_run: bool) -> None:
         self._loop, self._kernel, self._manager, self._dry_run, self._log = loop, kernel, manager, dry_run, log
         self._ready: Optional[Callable[[], None]] = ready
-        self._vital: Sequence[Teller] = ()
-        self._others: Sequence[Waiting] = ()
+        self._sources: Sequence[Waiting] = ()
+        self._following: List[Changed] = []
         self._share: Optional[Callable[[str, Tuple[bytes, ...]], None]] = None
         self._refusals = Refusals()
         self._inventory = Inventory()
@@ -126,11 +133,8 @@ class Keeper:
 
     # -- the one place where sets change
 
-    def settle(self) -> Optional[List[Change]]:
-        """What was committed; None: that must wait until the vital sources have told."""
-        for source in self._vital:
-            if source.pending:
-                return None
+    def settle(self) -> None:
+        """Let the sets follow."""
         if self.model.hold:
             self._hold()
         if self._leftovers is not None and not self.model.hold:
@@ -139,17 +143,33 @@ class Keeper:
         self.reporter.settled(self.model, () if self._dry_run else changes, self.repairs.mended, self.repairs.reconciler.quiet)
         self._finish()
         self._tell_others()
-        if self._ready is not None and self.repairs.reconciler.complete:
+        if self._ready is not None and self.repairs.reconciler.complete and not self._awaited():
             ready, self._ready = self._ready, None
             ready()
-        return changes
+        if self._following:
+            for each in list(self._following):
+                each(changes)
+
+    def follow(self, changed: Changed) -> None:
+        """Tell what was committed, each time that the sets have followed."""
+        self._following.append(changed)
+
+    def unfollow(self, changed: Changed) -> None:
+        """Tell it no longer."""
+        if changed in self._following:
+            self._following.remove(changed)
+
+    def unreadable(self) -> List[str]:
+        """The sets that could not be read, each with the reason."""
+        names = sorted(self.model.unsurveyed & self.model.overview.waiting)
+        return ["%s (%s)" % (name, self.model.sets[name].error) for name in names]
 
     # -- beginnings and ends
 
-    def listen(self, vital: Sequence[Teller], others: Sequence[Waiting]) -> None:
-        """From now on these are the sources; while others than the vital ones have not told, what nothing claims is spared."""
-        self._vital, self._others = vital, others
-        self.model.hold = any(each.source.pending for each in others)
+    def listen(self, sources: Sequence[Waiting]) -> None:
+        """From now on these are the sources."""
+        self._sources = sources
+        self.model.hold = any(each.source.pending for each in sources)
         self._hold()
 
     def share(self, tell: Optional[Callable[[str, Tuple[bytes, ...]], None]]) -> None:
@@ -202,7 +222,7 @@ class Keeper:
         self._plan_audit()
 
     def _hold(self) -> None:
-        zones = [each.zones for each in self._others if each.source.pending]
+        zones = [each.zones for each in self._sources if each.source.pending]
         if not zones:
             self.model.release_held()
         elif None not in zones:
@@ -255,10 +275,12 @@ class Keeper:
         self._audit_due = self._loop.call_later(interval, self._audit) if interval else None
 
     def _audit(self) -> None:
-        if not any(source.pending for source in self._vital):
-            self.repairs.audit()
-            self._files.doubt(self.model)
+        self.repairs.audit()
+        self._files.doubt(self.model)
         self._plan_audit()
+
+    def _awaited(self) -> bool:
+        return any(each.vital and each.source.pending for each in self._sources)
 
     def _finish(self) -> None:
         """What follows the sets follows; for what is due later the loop wakes up."""

@@ -17,6 +17,9 @@ from netmgr.values.errors import ProtocolError
 from netmgr.values.events import ContainerSeen
 from netmgr.values.text import Log, reason
 
+SILENT = ("error", "disabled")                  # states of a source that has no more to say just now
+UNREAD = ("error", "connecting", "stale")       # of one that could not be read
+
 
 class Source(Protocol):
     """What tells about a part of the world, through callbacks that it was made with, from start() to stop()."""
@@ -32,6 +35,10 @@ class Source(Protocol):
     @property
     def pending(self) -> bool:
         """What it has told is not the whole yet."""
+
+    @property
+    def behind(self) -> bool:
+        """What refresh() asked for was not told yet."""
 
     @property
     def facts(self) -> Mapping[str, Fact]:
@@ -50,8 +57,8 @@ class Source(Protocol):
 class Recipe(NamedTuple):
     """How to make a source: OSError or ProtocolError when that cannot be.
 
-    `vital`: while it is pending nothing may be concluded.  While another is, only what nothing claims is spared, in the sets of `zones`
-    (None: in all).
+    While it is pending for the first time, what nothing claims is spared in the sets of `zones` (None: in all), and if it is `vital`
+    netmgr is not ready.
     """
 
     name: str
@@ -106,13 +113,18 @@ class Sources:
         """Let none run any more."""
         self.swap({})
 
-    def vital(self) -> List[Source]:
-        """Those without which nothing may be concluded."""
-        return [each.source for each in self.running.values() if each.recipe.vital]
+    def waiting(self) -> List[Waiting]:
+        """What there is to know of them for who hears what they tell."""
+        return [Waiting(each.source, each.recipe.zones, each.recipe.vital) for each in self.running.values()]
 
-    def others(self) -> List[Waiting]:
-        """Those for which nobody need wait."""
-        return [Waiting(each.source, each.recipe.zones) for each in self.running.values() if not each.recipe.vital]
+    def behind(self) -> bool:
+        """Whether one of them has still to read what it was asked to."""
+        return any(each.source.behind and each.source.state not in SILENT for each in self.running.values())
+
+    def troubles(self) -> List[str]:
+        """Those that cannot be read, or have not been, each with the reason."""
+        return ["%s (%s)" % (name, each.source.error or "no answer yet") for name, each in self.running.items()
+                if each.source.state in UNREAD or (each.source.behind and each.source.state != "disabled")]
 
     @staticmethod
     def _stop(some: Dict[str, Running], but: Dict[str, Running]) -> None:
@@ -127,7 +139,7 @@ class Nobody:
     def __init__(self, tell: Callable[[], None]) -> None:
         self.state = "disabled"
         self.error: Optional[str] = None
-        self.pending = False
+        self.pending = self.behind = False
         self.facts: Dict[str, Fact] = {}
         self._tell = tell
 

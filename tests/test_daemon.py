@@ -13,13 +13,13 @@ from netmgr.io.configuration import load
 from netmgr.io.include_files import IncludeFiles
 from netmgr.io.log import Log
 from netmgr.io.loop import Loop
-from netmgr.io.rtnetlink import Snapshot
 from netmgr.keeper import Keeper
 from netmgr.sources import Recipe
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import Event, LinkSeen
 from netmgr.values.outcomes import Outcome
 from netmgr.values.sets import IPV4_ADDR
+from netmgr.values.snapshots import Snapshot
 from netmgr.values.text import reason
 from tests.fakekernel import FakeKernel
 from tests.workbench import container, gone, key, keys, named, seen
@@ -45,7 +45,7 @@ class Source:
     """Tells when it is told to; what is done to it goes into a diary."""
 
     def __init__(self, name: str, diary: List[str], begin: Callable[[], None] = lambda: None, pending: bool = False) -> None:
-        self.state, self.error, self.pending = "ok", None, pending
+        self.state, self.error, self.pending, self.behind = "ok", None, pending, False
         self.facts: Dict[str, int] = {}
         self._name, self._diary, self._begin = name, diary, begin
         diary.append("make " + name)
@@ -74,7 +74,8 @@ class Scene:
         self.refusal: Optional[Exception] = None
         self.boxes_pending = False
         self.events: List[Event] = [LinkSeen(1, "eth0", True), seen("192.0.2.1/24")]
-        self.kernel, self.loop, self.log = FakeKernel(), Clock(), Log("error", False)
+        self.kernel, self.loop = FakeKernel(), Clock()
+        self.log = Log("info", False, os.open(directory / "log", os.O_CREAT | os.O_RDWR))
         for name in ("wan_ips", "lan_ips"):
             self.kernel.make(named(name), IPV4_ADDR)
         self.configure(text)
@@ -96,12 +97,18 @@ class Scene:
     def happen(self, *events: Event) -> None:
         self.keeper.events(events)
 
+    def told(self) -> str:
+        return (self.path.parent / "log").read_text()
+
     def held(self, name: str) -> List[str]:
         return sorted(".".join(map(str, each)) for each in self.kernel.sets[named(name)].elements)
 
     def ask(self, what: str) -> str:
         answers: List[str] = []
         getattr(self.daemon, what)(answers.append)
+        for _turn in range(10):
+            if not answers:
+                self.turn()
         (answer,) = answers
         return answer
 
@@ -150,13 +157,74 @@ def scenes(tmp_path: Path, text: str) -> Iterator[Scene]:
 # -- settling
 
 
-def test_nothing_is_concluded_before_the_vital_source_has_told(scene: Scene) -> None:
-    scene.sources["links"].pending = True
+def test_links_that_are_not_known_yet_hold_back_neither_containers_nor_repairs(tmp_path: Path) -> None:
+    for scene in scenes(tmp_path, WAN.replace("{enabled: false}", "{nftables_zone: boxes}")):
+        scene.kernel.make(named("wan_ips"), IPV4_ADDR, ours=keys("192.0.2.1"))
+        scene.kernel.make(named("boxes_ips"), IPV4_ADDR)
+        events, scene.events, scene.sources["links"].pending = scene.events, [], True
+        scene.start()
+        scene.keeper.containers("", [container("c1", "172.18.0.2/16")], [])
+        scene.turn()
+        assert (scene.held("wan_ips"), scene.held("boxes_ips")) == (["192.0.2.1"], ["172.18.0.2"]), "an interface may have the one"
+        scene.kernel.sets[named("boxes_ips")].elements.clear()
+        scene.keeper.repairs.changed([None])
+        scene.loop.ahead += 60
+        scene.turn()
+        assert scene.held("boxes_ips") == ["172.18.0.2"] and "is ready" not in scene.told()
+        scene.happen(*events, gone("192.0.2.1/24"), seen("192.0.2.2/24"))
+        scene.sources["links"].pending = False
+        scene.turn()
+        assert scene.held("wan_ips") == ["192.0.2.2"] and "is ready" in scene.told()
+
+
+@pytest.mark.parametrize("what", ["resync", "reload"])
+def test_an_answer_waits_for_what_was_asked_of_the_sources(scene: Scene, what: str) -> None:
     scene.start()
-    assert (scene.kernel.commits, scene.ask("resync")[:20]) == ([], "ERROR: not resynced:")
-    scene.sources["links"].pending = False
+    answers: List[str] = []
+    scene.sources["boxes"].behind = True
+    getattr(scene.daemon, what)(answers.append)
     scene.turn()
-    assert scene.held("wan_ips") == ["192.0.2.1"]
+    assert answers == []
+    scene.happen(seen("192.0.2.2/24"))
+    scene.sources["boxes"].behind = False
+    scene.turn()
+    assert len(answers) == 1 and answers[0].startswith("OK: ") and "1 element added, 0 removed" in answers[0]
+
+
+@pytest.mark.parametrize("what", ["resync", "reload"])
+def test_what_cannot_be_read_is_an_error_that_names_it(scene: Scene, what: str) -> None:
+    scene.start()
+    boxes = scene.sources["boxes"]
+    boxes.behind, boxes.state, boxes.error = True, "error", "nobody there"
+    answer = scene.ask(what)
+    assert answer.startswith("ERROR: re") and ", but not everything could be read: boxes (nobody there)" in answer
+    scene.happen(seen("192.0.2.2/24"))
+    scene.turn()
+    assert scene.held("wan_ips") == ["192.0.2.1", "192.0.2.2"]
+
+
+def test_who_asks_does_not_wait_for_ever(scene: Scene) -> None:
+    scene.start()
+    answers: List[str] = []
+    scene.sources["boxes"].behind = True
+    scene.daemon.resync(answers.append)
+    scene.turn()
+    scene.loop.ahead += 60
+    scene.turn()
+    assert answers == ["ERROR: resynced, but not everything could be read: boxes (no answer yet); so far nothing had to change"]
+
+
+def test_a_set_that_cannot_be_read_is_named(scene: Scene) -> None:
+    scene.start()
+    scene.kernel.unreadable[named("wan_ips")] = OSError(5, "Input/output error")
+    assert scene.ask("resync") == ("ERROR: resynced, but not everything could be read: inet filter wan_ips (it cannot be read: "
+                                   "Input/output error); so far nothing had to change")
+
+
+def test_the_socket_stays_and_the_answer_says_where(scene: Scene) -> None:
+    scene.start()
+    scene.configure(WAN + "socket_path: /elsewhere\n")
+    assert scene.ask("reload").endswith("; the control socket stays at %s until a restart" % scene.socket)
 
 
 def test_what_nothing_claims_is_spared_until_every_source_has_told(scene: Scene) -> None:

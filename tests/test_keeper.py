@@ -6,10 +6,10 @@ from typing import List, Tuple
 import pytest
 
 from netmgr.io.loop import Loop
-from netmgr.io.rtnetlink import Snapshot
 from netmgr.io.systemd import Manager
 from netmgr.keeper import Keeper
 from netmgr.values.events import LinkSeen
+from netmgr.values.snapshots import Snapshot
 from tests.fakekernel import FakeKernel
 from tests.workbench import WAN, configuration, container, key, named, seen
 

@@ -63,7 +63,8 @@ class DockerSource:
 
     `changed` gets containers that are new or other than before, and the ids of those that are gone; `known` are those that an earlier
     source of this engine has told.  It may be called from within start() and refresh(), and is not called after stop().  `pending` is
-    True from start() until all has been told once.  `warning` says what does not work although the rest does.
+    True from start() until all has been told once, `behind` from start() or refresh() until that has been told.  `warning` says what does
+    not work although the rest does.
 
     For who looks on: `exchanges` and `deadlines` are what is under way and awaited, by name, `failures` those since it last went well.
     """
@@ -73,7 +74,7 @@ class DockerSource:
         self.state = "disabled"
         self.error: Optional[str] = None
         self.warning: Optional[str] = None
-        self.pending = False
+        self.pending = self.behind = False
         self._loop, self._settings, self._audit_interval, self._timing = loop, settings, audit_interval, timing
         self._changed, self._log = changed, log
         self._name = "docker:%s" % settings.name if settings.name else "docker"
@@ -99,7 +100,7 @@ class DockerSource:
     def start(self) -> None:
         """Begin; nothing to do when the settings say so."""
         if self._settings.enabled != "false":
-            self.state, self.pending = "connecting", True
+            self.state, self.pending, self.behind = "connecting", True, True
             self._connect()
 
     def stop(self) -> None:
@@ -108,10 +109,11 @@ class DockerSource:
         for name in list(self.deadlines):
             self._cancel(name)
         self._table = Table(())
-        self.state, self.error, self.warning, self.pending = "disabled", None, None, False
+        self.state, self.error, self.warning, self.pending, self.behind = "disabled", None, None, False, False
 
     def refresh(self) -> None:
         """List again; without an engine look for one now."""
+        self.behind = self._settings.enabled != "false"
         if self._questions is not None:
             self._questions.list_due = True
             self._advance()
@@ -250,6 +252,7 @@ class DockerSource:
             return
         self._cancel("grace")
         self.state, self.error, self.pending, self._known = "ok", None, False, True
+        self.behind = self.behind and questions.listing
         self._say("info", "connected to %s, API %s" % (self._engine.name, self._engine.api))
         self._warn(questions, events)
         self._plan_poll(self._audit_interval if events.reliable else self._settings.poll_interval)
@@ -269,6 +272,7 @@ class DockerSource:
 
     def _lost(self, error: Failure, target: str = "") -> None:
         """End every connection, and try again later."""
+        self.behind = False
         lasted = self._questions is not None and self._loop.now() - self._connected >= self._timing.steady
         self._disconnect()
         self.failures = 0 if lasted else self.failures

@@ -2,25 +2,32 @@
 
 Of a link that is down the kernel does not tell when it gets another group or another alternative name.  So the links are looked at again
 every `audit_interval` seconds (0: never).
+
+What is told was true at one time: events that are still queued are kept until the queue is empty, for they may contradict the
+snapshot before them for a moment; and once some are lost, nothing is told before there is a new snapshot.  Where things change so fast
+that no snapshot is consistent, what several dumps agree on is told, and the events since then make up for the rest.
 """
 
-from typing import Callable, Iterable, Optional
+from typing import Callable, Iterable, List, Optional
 
 from netmgr.io.loop import Deadline, Loop
-from netmgr.io.rtnetlink import EventSocket, RequestSocket, Snapshot
+from netmgr.io.rtnetlink import Drained, EventSocket, RequestSocket
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import Event
+from netmgr.values.pace import Pace
+from netmgr.values.snapshots import Snapshot
 from netmgr.values.text import Log, reason
 
-RETRY_WHILE_CHANGING, RETRY_AFTER_ERROR = 0.05, 1.0
-PATIENCE = 20           # snapshots in vain, then it is told
+RETRY = 1.0
+REST = 20               # times what a snapshot in vain has taken
+IN_VAIN = "links and addresses change without a pause: what several looks at them agree on counts, and what is told since"
 
 
 class LinkSource:
     """Calls seen(events), which may want a snapshot (True), and replaced(snapshot) on the loop.  Making one may fail: OSError.
 
-    `pending` while nothing may be concluded: events are still queued, or some were lost (before the first snapshot: all), so that
-    what is known was never true at one time.
+    `pending` while there is something that was not told yet: events that are queued, or (before the first snapshot, and when events
+    were lost) everything.
     """
 
     def __init__(self, loop: Loop, seen: Callable[[Iterable[Event]], bool], replaced: Callable[[Snapshot], None], log: Log,
@@ -35,25 +42,30 @@ class LinkSource:
         self._log = log
         self._requests = RequestSocket()
         self._events = EventSocket()
+        self._queued: List[Event] = []
         self._more = False
         self._lost = self._snapshot_due = True
         self._retry: Optional[Deadline] = None
         self._audit_interval = audit_interval
         self._audit_due: Optional[Deadline] = None
-        self._in_vain = 0
+        self._pace = Pace(REST, RETRY, longest=10 * RETRY)
+        self._told = ""
+
+    @property
+    def behind(self) -> bool:
+        """Whether what refresh() asked for was not told yet."""
+        return self.pending
 
     def start(self) -> None:
         """Read what there is, and what happens from now on."""
-        self._loop.watch(self._events.fileno(), self._drain)
+        self._loop.watch(self._events.fileno(), self._readable)
         self.refresh()
         self._plan_audit()
 
     def refresh(self) -> None:
-        """Read all events that are queued, however many, and then everything: an answer is due that must reflect them."""
+        """Read all that is queued, and then everything."""
         self._snapshot_due = True
-        self._drain(0)
-        while self._more:
-            self._drain(0)
+        self._readable(0)
 
     def stop(self) -> None:
         """Give the sockets back."""
@@ -64,24 +76,35 @@ class LinkSource:
         self._events.close()
         self._requests.close()
 
-    def _drain(self, _ready: int) -> None:
-        drained = self._events.drain()
+    def _readable(self, _ready: int) -> None:
+        try:
+            drained = self._events.drain()
+        except OSError as problem:
+            self._deaf(problem)
+            return
+        if drained.lost or drained.more or self._queued or self._lost:
+            self._take_in(drained)
+        elif self._seen(drained.events):
+            self._snapshot_due = True
+        if self._snapshot_due or self.pending:
+            self._advance()
+
+    def _take_in(self, drained: Drained) -> None:
+        """Something was lost, or there is more than one turn of the loop can read."""
         self._more = drained.more
         if drained.lost:
             self.facts["overruns"] += 1
-            self._lost = True
+            self._lost = self._snapshot_due = True
             self.state, self.error = "connecting", drained.lost
             self._log("warning", "netlink: %s; reading everything again" % drained.lost)
-        if self._seen(drained.events) or drained.lost:
-            self._snapshot_due = True
-        if self._snapshot_due:
-            self._advance()
-        else:
-            self.pending = self._more or self._lost
+        self._queued = [] if self._lost else self._queued + drained.events
+        if not self._more and self._queued:
+            queued, self._queued = self._queued, []
+            self._snapshot_due = self._seen(queued) or self._snapshot_due
 
     def _advance(self) -> None:
         """Take the snapshot that is due, but never before the queue is empty."""
-        if not self._more:
+        if self._snapshot_due and not self._more:
             self._snapshot_due = False
             self._take_snapshot()
         self.pending = self._more or self._lost
@@ -91,20 +114,34 @@ class LinkSource:
         try:
             snapshot = self._requests.snapshot()
         except (OSError, ProtocolError) as problem:
-            if self.state != "error":
-                self._log("error", "netlink: links and addresses cannot be read: %s" % reason(problem))
-            self.state, self.error = "error", reason(problem)
-            self._again_in(RETRY_AFTER_ERROR)
+            self._fail("links and addresses cannot be read: %s" % reason(problem))
+            self._again_in(RETRY)
             return
-        if not snapshot.consistent:
-            self._in_vain += 1
-            if self._in_vain == PATIENCE:
-                self._log("warning", "netlink: links and addresses change too fast to be read; until then the sets stay as they are")
-            self._again_in(max(RETRY_WHILE_CHANGING, self._loop.now() - begin))
-            return
-        self.state, self.error, self._lost, self._in_vain = "ok", None, False, 0
+        self.state, self.error, self._lost = "ok", None, False
         self.facts["resyncs"] += 1
+        if not snapshot.consistent:
+            self._say("warning", IN_VAIN)
+            self._pace.spent(begin, self._loop.now())
+            self._again_in(self._pace.ready_at - begin)
+        else:
+            self._told = ""
         self._replaced(snapshot)
+
+    def _deaf(self, problem: OSError) -> None:
+        """Events cannot be received: look again in a while, for the descriptor may stay ready, and read everything then."""
+        self._fail("events cannot be received: %s" % reason(problem))
+        self._loop.unwatch(self._events.fileno())
+        self._lost = self.pending = True
+        self._again_in(RETRY)
+
+    def _fail(self, error: str) -> None:
+        self.state, self.error = "error", error
+        self._say("error", error)
+
+    def _say(self, level: str, line: str) -> None:
+        if line != self._told:
+            self._told = line
+            self._log(level, "netlink: %s" % line)
 
     def _again_in(self, delay: float) -> None:
         if self._retry is not None:
@@ -112,8 +149,12 @@ class LinkSource:
         self._retry = self._loop.call_later(delay, self._again)
 
     def _again(self) -> None:
-        self._snapshot_due = True
-        self._advance()
+        try:
+            self._loop.watch(self._events.fileno(), self._readable)
+        except OSError as problem:
+            self._deaf(problem)
+            return
+        self.refresh()
 
     def _plan_audit(self) -> None:
         if self._audit_interval:
@@ -122,7 +163,7 @@ class LinkSource:
     def _audit(self) -> None:
         """Only a look; where it fails, an event or the next look has more luck."""
         self._plan_audit()
-        self._drain(0)
+        self._readable(0)
         if not self.pending:
             try:
                 self._seen(self._requests.links())

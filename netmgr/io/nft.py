@@ -36,6 +36,7 @@ class Nft:
         self._writer = nft_write.Writer()
         self._seq = 1
         self._commits = 0
+        self._dumping: Optional[int] = None
         try:
             self._acknowledges = self._probe_acknowledgement()
             self.destroys = self._probe_destroy()
@@ -176,14 +177,23 @@ class Nft:
         return found
 
     def _dump(self, question: bytes, seq: int, kind: int, take: Callable[[memoryview], object]) -> Generator[None, None, None]:
-        """Take in a dump of messages of this kind; of one that is given up the rest is thrown away, lest it bar the next."""
-        self._dumps.send(question)
+        """Take in a dump of messages of this kind; InterruptedError when another was begun in between, which ends this one."""
+        if self._dumping is not None:
+            self._dumps.discard()
+        self._dumping = seq
         try:
+            self._dumps.send(question)
             while not self._feed(seq, kind, take):
                 yield
+                if self._dumping != seq:
+                    raise InterruptedError(errno.EINTR, "nf_tables: another dump came in between")
         except BaseException:
-            self._dumps.discard()
+            if self._dumping == seq:
+                self._dumps.discard()
             raise
+        finally:
+            if self._dumping == seq:
+                self._dumping = None
 
     def _feed(self, seq: int, kind: int, take: Callable[[memoryview], object]) -> bool:
         """Take in one receive of a dump; True at its end."""

@@ -5,6 +5,7 @@ several is dead.  After a hint everything is read again.  That takes a fraction 
 then it is done in pieces, and not all the time (see netmgr.values.pace).
 """
 
+import errno
 import socket
 from typing import AbstractSet, Callable, Optional
 
@@ -13,13 +14,14 @@ from netmgr.io.loop import Deadline, Loop
 from netmgr.io.socket_buffers import attach_filter, receive_buffer
 from netmgr.values.errors import ProtocolError
 from netmgr.values.pace import Pace
-from netmgr.values.text import Log
+from netmgr.values.text import Log, reason
 from netmgr.wire import routes
 from netmgr.wire.netlink import NETLINK_ADD_MEMBERSHIP, SOL_NETLINK
 from netmgr.wire.rtnetlink import RTNLGRP_LINK
 
 HINT_BUFFER = 1 << 20
 HINT_SIZE = 64          # of a hint nobody reads more
+HINTS_AT_ONCE = 1000
 PIECE_SECONDS = 0.002
 RETRY = 1.0
 REST = 10               # times what a reading took
@@ -43,6 +45,11 @@ class RouteSource:
         self._audit_due: Optional[Deadline] = None
         self._hints = _hints()
 
+    @property
+    def behind(self) -> bool:
+        """Whether what refresh() asked for was not told yet."""
+        return self.pending or self._reading is not None
+
     def start(self) -> None:
         """Read what there is, and what happens from now on."""
         self._loop.watch(self._hints.fileno(), self._hinted)
@@ -50,12 +57,9 @@ class RouteSource:
         self._plan_audit()
 
     def refresh(self) -> None:
-        """Read all of it now, for an answer is due that must reflect it."""
-        self._drain()
+        """Read all of it."""
         self._abandon()
         self._begin()
-        while self._reading is not None:
-            self._read(lambda: False)
 
     def stop(self) -> None:
         """Give the sockets back."""
@@ -66,7 +70,11 @@ class RouteSource:
         self._hints.close()
 
     def _hinted(self, _ready: int) -> None:
-        self._drain()
+        try:
+            self._drain()
+        except OSError as problem:
+            self._deaf(problem)
+            return
         self._due = True
         if self._reading is None and self._next is None:
             self._when_rested()
@@ -80,14 +88,15 @@ class RouteSource:
         self._hinted(0)
 
     def _drain(self) -> None:
-        """An overrun is a hint like any other."""
-        while True:
+        """An overrun is a hint like any other; what else there may be to read is for the next turn of the loop."""
+        for _hint in range(HINTS_AT_ONCE):
             try:
                 self._hints.recv(HINT_SIZE)
             except BlockingIOError:
                 return
-            except OSError:
-                continue
+            except OSError as problem:
+                if problem.errno != errno.ENOBUFS:
+                    raise
 
     def _when_rested(self) -> None:
         now = self._loop.now()
@@ -125,11 +134,30 @@ class RouteSource:
             self._told(carriers)
 
     def _failed(self, problem: Exception) -> None:
-        if self.state != "error":
-            self._log("error", "routes: they cannot be read: %s" % problem)
-        self.state, self.error = "error", str(problem)
+        self._fail("they cannot be read: %s" % reason(problem))
         self._abandon()
         self._next = self._loop.call_later(RETRY, self._begin)
+
+    def _deaf(self, problem: OSError) -> None:
+        """Listen again in a while, for the descriptor may stay ready, and read everything then."""
+        self._fail("events cannot be received: %s" % reason(problem))
+        self._loop.unwatch(self._hints.fileno())
+        self._abandon()
+        self._next = self._loop.call_later(RETRY, self._listen)
+
+    def _listen(self) -> None:
+        self._next = None
+        try:
+            self._loop.watch(self._hints.fileno(), self._hinted)
+        except OSError as problem:
+            self._deaf(problem)
+            return
+        self.refresh()
+
+    def _fail(self, error: str) -> None:
+        if error != self.error:
+            self._log("error", "routes: %s" % error)
+        self.state, self.error = "error", error
 
     def _abandon(self) -> None:
         if self._reading is not None:

@@ -4,7 +4,7 @@ After an overrun (ENOBUFS) the kernel drops every further event, without another
 completely empty.  So drain() always reads until EAGAIN, and the caller takes a snapshot only after that; a snapshot taken
 earlier would miss what happens behind it.  Replies need a socket of their own, because an overrun drops replies as well.
 
-A dump that the kernel marks as interrupted (NLM_F_DUMP_INTR on any of its messages) has holes and doubles and is repeated.
+A dump that the kernel marks as interrupted (NLM_F_DUMP_INTR on any of its messages) has holes and doubles and is repeated, a few times.
 
 Whoever has CAP_NET_ADMIN in the namespace may send to our sockets.  A connected netlink socket takes messages for it alone from nobody
 but its peer, the kernel; what comes by a group tells its sender, and only port 0 is the kernel.
@@ -18,6 +18,7 @@ from typing import Callable, List, NamedTuple, Tuple
 from netmgr.io.socket_buffers import dropped, idle, memory, receive_buffer
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import Event
+from netmgr.values.snapshots import Snapshot, agreed
 from netmgr.wire import rtnetlink
 from netmgr.wire.netlink import (
     NETLINK_ADD_MEMBERSHIP,
@@ -37,14 +38,6 @@ RECEIVE_SIZE = 128 << 10
 BYTES_AT_A_TIME = 256 << 10
 KERNEL = (0, 0)         # port, groups
 DUMP_ATTEMPTS = 5
-
-
-class Snapshot(NamedTuple):
-    """All links and all addresses at one time; `consistent` is False when they changed under every attempt to read them."""
-
-    links: List[Event]
-    addresses: Tables
-    consistent: bool
 
 
 class Drained(NamedTuple):
@@ -132,13 +125,15 @@ class RequestSocket:
 
     def snapshot(self) -> Snapshot:
         """Every link and address.  OSError when the kernel refuses, ProtocolError when its reply makes no sense."""
+        dumps: List[Snapshot] = []
         for _attempt in range(DUMP_ATTEMPTS):
             addresses: Tables = {}
             links, whole = self.dump(rtnetlink.dump_links, {})
             _others, also_whole = self.dump(rtnetlink.dump_addresses, addresses)
-            if whole and also_whole:
-                return Snapshot(links, addresses, True)
-        return Snapshot(links, addresses, False)
+            dumps.append(Snapshot(links, addresses, whole and also_whole))
+            if dumps[-1].consistent:
+                return dumps[-1]
+        return agreed(dumps)
 
     def links(self) -> List[Event]:
         """Every link, though perhaps not all at one time.  Errors as of snapshot()."""

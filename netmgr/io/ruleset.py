@@ -56,7 +56,7 @@ class RulesetEvents:
     def __init__(self, loop: Loop, ruleset: Ruleset, changed: Changed, doubt: Callable[[], None]) -> None:
         self.state = "ok"
         self.error: Optional[str] = None
-        self.pending = False
+        self.pending = self.behind = False
         self.facts: Dict[str, int] = {}
         self.refresh = doubt
         self._loop, self._ruleset, self._nft, self._changed = loop, ruleset, ruleset.nft, changed
@@ -104,7 +104,7 @@ class RulesetPoll:
     def __init__(self, loop: Loop, ruleset: Ruleset, changed: Changed, doubt: Callable[[], None], interval: float) -> None:
         self.state = "ok"
         self.error: Optional[str] = None
-        self.pending = False
+        self.pending = self.behind = False
         self.facts: Dict[str, int] = {}
         self.refresh = doubt
         self._loop, self._ruleset, self._nft, self._changed = loop, ruleset, ruleset.nft, changed

@@ -118,6 +118,9 @@ class Survey:
                 findings[name] = _with(end.value, begun.changes)
             if begun.generation == self.generation:
                 self.seen.add(name)
+        except InterruptedError:        # somebody else had to read something: once more, from the beginning
+            self._begun = None
+            return False
         except (OSError, ProtocolError) as problem:
             self._model.unreadable(name, "it cannot be read: %s" % reason(problem), now)
         self._begun = None

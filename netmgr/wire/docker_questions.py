@@ -60,6 +60,11 @@ class Questions:
         self._list = Sifted(reading)
         self._lists = 0
 
+    @property
+    def listing(self) -> bool:
+        """Whether a list is due or under way."""
+        return self.list_due or LIST in self._under_way
+
     def notice(self, notices: Iterable[docker.Notice]) -> None:
         """Take in what the events said."""
         for notice in notices:

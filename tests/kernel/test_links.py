@@ -1,20 +1,19 @@
 """The source of links and addresses, when the first snapshot does not come at once."""
 
 import signal
-from typing import Iterator, List, Optional, Tuple
+from typing import Callable, Iterable, Iterator, List, Tuple
 
 import pytest
 
-from netmgr.daemon import Daemon, Options, edge
-from netmgr.io.configuration import load
-from netmgr.io.link_source import PATIENCE, LinkSource
-from netmgr.io.log import Log
+from netmgr.io import link_source
+from netmgr.io.link_source import LinkSource
 from netmgr.io.loop import Loop
-from netmgr.io.rtnetlink import RequestSocket, Snapshot
+from netmgr.io.rtnetlink import Drained, EventSocket, RequestSocket
+from netmgr.values.addresses import local, text
 from netmgr.values.errors import ProtocolError
-from netmgr.values.events import LinkSeen
+from netmgr.values.events import AddressesSeen, Event, LinkSeen
+from netmgr.values.snapshots import Snapshot
 from tests.kernel.lab import Lab
-from tests.kernel.running import CONFIG
 from tests.waiting import eventually
 
 
@@ -28,73 +27,110 @@ def loop() -> Iterator[Loop]:
         signal.signal(signum, handler)
 
 
-@pytest.mark.parametrize(("problem", "state"), [(None, "connecting"), (OSError(16, "busy"), "error"), (ProtocolError("odd"), "error")])
-def test_nothing_is_concluded_before_the_first_snapshot(
-        lab: Lab, loop: Loop, monkeypatch: pytest.MonkeyPatch, problem: Optional[Exception], state: str) -> None:
-    """Else an empty table would be taken for the truth, and every address would leave the sets."""
+class Observed:
+    """A source, and what it has told."""
+
+    def __init__(self, loop: Loop) -> None:
+        self.loop = loop
+        self.seen: List[Event] = []
+        self.replaced: List[Snapshot] = []
+        self.log: List[Tuple[str, str]] = []
+        self.source = LinkSource(loop, self._heard, self.replaced.append, lambda *line: self.log.append(line))
+
+    def _heard(self, events: Iterable[Event]) -> bool:
+        self.seen += events
+        return False
+
+    def until(self, condition: Callable[[], object]) -> None:
+        def turned() -> object:
+            self.loop.turn(0.01)
+            return condition()
+        eventually(turned)
+
+
+@pytest.fixture
+def source(lab: Lab, loop: Loop) -> Iterator[Observed]:
+    """Not started yet; there is eth0."""
     lab.link("eth0")
+    with lab.inside():
+        made = Observed(loop)
+    yield made
+    made.source.stop()
+
+
+@pytest.mark.parametrize("problem", [OSError(16, "busy"), ProtocolError("odd")])
+def test_nothing_is_told_before_the_first_snapshot(
+        lab: Lab, source: Observed, monkeypatch: pytest.MonkeyPatch, problem: Exception) -> None:
+    """Else an empty table would be taken for the truth, and every address would leave the sets."""
     snapshot = RequestSocket.snapshot
-    replaced: List[Snapshot] = []
-    log: List[Tuple[str, str]] = []
 
     def first_time_in_vain(requests: RequestSocket) -> Snapshot:
         monkeypatch.setattr(RequestSocket, "snapshot", snapshot)
-        if problem is not None:
-            raise problem
-        return Snapshot([], {}, False)
+        raise problem
 
     monkeypatch.setattr(RequestSocket, "snapshot", first_time_in_vain)
-    with lab.inside():
-        source = LinkSource(loop, lambda events: False, replaced.append, lambda level, line: log.append((level, line)))
-        assert (source.state, source.pending) == ("connecting", True)
-        source.start()
-    assert (source.pending, replaced) == (True, [])
-    assert (source.state, [level for level, _line in log]) == (state, [] if problem is None else ["error"])
-
-    def settled() -> bool:
-        loop.turn(0.1)
-        return not source.pending
-
-    eventually(settled)
-    assert (source.state, source.facts, len(replaced)) == ("ok", {"overruns": 0, "resyncs": 1}, 1)
-    assert {link.name for link in replaced[0].links if isinstance(link, LinkSeen)} == {"lo", "eth0"}
-    source.stop()
+    source.source.start()
+    lab.run("ip addr add 192.0.2.1/24 dev eth0")
+    source.loop.turn(0)
+    assert (source.source.state, source.source.pending, source.replaced, source.seen) == ("error", True, [], [])
+    assert [level for level, _line in source.log] == ["error"]
+    source.until(lambda: not source.source.pending)
+    assert (source.source.state, source.source.facts, len(source.replaced)) == ("ok", {"overruns": 0, "resyncs": 1}, 1)
+    assert {link.name for link in source.replaced[0].links if isinstance(link, LinkSeen)} == {"lo", "eth0"}
 
 
-def test_a_daemon_that_can_conclude_nothing_says_so(lab: Lab, loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, snapshot = lab.directory / "config.yaml", RequestSocket.snapshot
-    path.write_text(CONFIG + "nftables: {include_dir: %s}\n" % lab.directory)
-    monkeypatch.setattr(RequestSocket, "snapshot", lambda requests: Snapshot([], {}, False))
-    with lab.inside():
-        options = Options(str(path), str(lab.directory / "sock"), None, False, "")
-        daemon = Daemon(loop, options, load(str(path)), log := Log("error", False), edge(loop, log))
-        daemon.start()
-    unsettled = "links and addresses cannot be read just now, the sets follow as soon as they can"
-    replies: List[str] = []
-    with lab.inside():
-        for what in (daemon.resync, daemon.reload):
-            what(replies.append)
-        monkeypatch.setattr(RequestSocket, "snapshot", snapshot)
-        for what in (daemon.resync, daemon.reload):
-            what(replies.append)
-    assert replies[0] == "ERROR: not resynced: " + unsettled
-    assert replies[1].startswith("OK: reloaded %s: %s; " % (path, unsettled))
-    assert replies[2] == "OK: resynced: nothing had to change"
-    assert replies[3].startswith("OK: reloaded %s: nothing had to change; " % path)
-    daemon.stop()
+def test_what_several_interrupted_dumps_agree_on_is_told_and_then_what_happened_since(
+        lab: Lab, source: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_source, "RETRY", 0.05)
+    snapshot, left = RequestSocket.snapshot, [3]
 
-
-def test_that_snapshots_fail_for_long_is_told_once(lab: Lab, loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
-    snapshot, log = RequestSocket.snapshot, []
-    with lab.inside():
-        source = LinkSource(loop, lambda events: False, lambda snapshot: None, lambda *line: log.append(line))
-        for _ in range(2):
-            monkeypatch.setattr(RequestSocket, "snapshot", lambda requests: Snapshot([], {}, False))
-            source.start()
-            for _ in range(3 * PATIENCE):
-                source.refresh()
+    def in_vain(requests: RequestSocket) -> Snapshot:
+        left[0] -= 1
+        if not left[0]:
             monkeypatch.setattr(RequestSocket, "snapshot", snapshot)
-            source.refresh()
-            assert not source.pending and source.state == "ok"
-    assert [line[:9] for _level, line in log] == ["netlink: "] * 2
-    source.stop()
+        lab.run("ip addr add 192.0.2.%d/24 dev eth0" % left[0])
+        return snapshot(requests)._replace(consistent=False)
+
+    monkeypatch.setattr(RequestSocket, "snapshot", in_vain)
+    source.source.start()
+    assert (source.source.state, source.source.pending, len(source.replaced)) == ("ok", False, 1)
+    source.until(lambda: len(source.replaced) == 4 and source.replaced[-1].consistent)
+    assert source.log == [("warning", "netlink: " + link_source.IN_VAIN)]
+    told = {text(local(key)) for event in source.seen if isinstance(event, AddressesSeen) for key in event.flags}
+    assert told >= {"192.0.2.0", "192.0.2.1", "192.0.2.2"}
+
+
+def test_events_that_cannot_be_received_are_made_up_for(lab: Lab, source: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_source, "RETRY", 0.05)
+    source.source.start()
+    drain, attempts = EventSocket.drain, [0]
+
+    def broken(events: EventSocket) -> Drained:
+        attempts[0] += 1
+        if attempts[0] == 3:
+            monkeypatch.setattr(EventSocket, "drain", drain)
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(EventSocket, "drain", broken)
+    lab.run("ip addr add 192.0.2.1/24 dev eth0")
+    source.until(lambda: source.source.state == "error")
+    assert source.source.pending and source.source.error == "events cannot be received: Cannot allocate memory"
+    for _turn in range(20):
+        source.loop.turn(0)
+    assert attempts[0] == 1, "it does not spin"
+    source.until(lambda: source.source.state == "ok")
+    assert len(source.replaced) == 2 and [level for level, _line in source.log] == ["error"]
+
+
+def test_what_is_queued_is_told_at_once(lab: Lab, source: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of it would be a time that never was: an address moves from one link to another."""
+    source.source.start()
+    drain = EventSocket.drain
+    pieces = [Drained([LinkSeen(7, "a", True)], "", True), Drained([LinkSeen(8, "b", True)], "", False)]
+    monkeypatch.setattr(EventSocket, "drain", lambda _events: pieces.pop(0))
+    source.source.refresh()
+    assert source.source.pending and source.seen == [] and len(source.replaced) == 1
+    source.source.refresh()
+    monkeypatch.setattr(EventSocket, "drain", drain)
+    assert [event.ifindex for event in source.seen] == [7, 8] and not source.source.pending
+    assert len(source.replaced) == 2

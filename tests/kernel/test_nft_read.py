@@ -6,7 +6,7 @@ from typing import List
 
 import pytest
 
-from netmgr.io.nft import Nft
+from netmgr.io.nft import Nft, at_once
 from netmgr.values.outcomes import NOTHING
 from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, Change, ChangeElements, CreateSet, CreateTable, SetName
 from tests.kernel.lab import Lab
@@ -61,7 +61,7 @@ def test_a_set_that_counts_no_element_has_none(lab: Lab, nft: Nft, kind: str) ->
 WRITER = """
 import random
 import time
-from netmgr.io.nft import Nft
+from netmgr.io.nft import Nft, at_once
 from netmgr.values.outcomes import NOTHING
 from netmgr.values.sets import *
 nft, name, form, generator = Nft(), SetName("inet", "t", "a"), Form(IPV4_ADDR), random.Random(1)
@@ -104,3 +104,20 @@ def test_a_table_that_is_just_growing_is_read_completely(lab: Lab, nft: Nft) -> 
     assert nft.commit([add("a", *elements)]) == DONE
     reading = eventually(lambda: [found for found in [read(nft, "a")] if found.verified])[0]
     assert reading == ours(*elements)
+
+
+def test_of_two_dumps_at_a_time_the_first_is_given_up(lab: Lab, nft: Nft) -> None:
+    make(lab, a="type ipv4_addr;", b="type ipv4_addr;")
+    everything = [ip(number) for number in range(1, 20001)]
+    assert nft.commit([add("a", *everything), add("b", ip(7))]) == DONE
+    first, second = nft.inspect(named("a")), nft.inspect(named("b"))
+    assert first is not None and second is not None
+    begun = nft.reading(first)
+    next(begun)
+    assert at_once(nft.reading(second)).contents.ours == {ip(7)}
+    with pytest.raises(InterruptedError):
+        next(begun)
+    begun = nft.reading(first)
+    next(begun)
+    begun.close()
+    assert at_once(nft.reading(first)).contents.ours == set(everything)
