@@ -84,7 +84,7 @@ def test_an_answer_that_trickles_for_ever(tmp_path: Path) -> None:
             select.select([], [], [], 0.01)
     for path in served(tmp_path, trickle):
         with pytest.raises(ProtocolError, match="does not end"):
-            ask(path, "ping", 0.05)
+            ask(path, "ping", 0.2)
 
 
 def test_a_late_answer_is_announced_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

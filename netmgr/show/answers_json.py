@@ -104,6 +104,8 @@ def _fact(value: object) -> Fact:
         return reader(LastRepair)(value) if "sets" in value else None
     if isinstance(value, list):
         rows = [each for each in value if isinstance(each, dict)]
+        if value and not rows:
+            return None
         return tuple(reader(ConsumedZone)(row) if "source" in row else reader(PublishedZone)(row) for row in rows)
     return value if isinstance(value, (bool, str)) or _is_number(value) else None        # type: ignore[return-value]
 
