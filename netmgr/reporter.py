@@ -3,13 +3,13 @@
 While a wake-up is under way, what it brings is only kept.  Words are found after the commit, so that no set waits for them.
 """
 
-from typing import Container, Iterable, List, Sequence
+from typing import Container, List, Sequence
 
 from netmgr.io.clock import utc
-from netmgr.model.inventory import Thing, ThingChange
+from netmgr.model.inventory import ThingChange
 from netmgr.model.model import Model
 from netmgr.show.happenings import Chronicle
-from netmgr.show.telling import News, cause_of, of_set, of_things
+from netmgr.show.telling import Causes, News, of_set, of_things
 from netmgr.values.happenings import Happening
 from netmgr.values.sets import Change, ChangeElements, SetName
 from netmgr.values.text import Log
@@ -41,15 +41,13 @@ class Reporter:
         for happening in of_things(news):
             if happening.kind:
                 self.chronicle.tell(happening)
+        causes = Causes(news, lambda thing: (name for name, _elements in model.policy.claims(thing)))
         for change in changes:
             if isinstance(change, ChangeElements) and change.set not in mended:
-                self.chronicle.tell(self._of_set(model, change, news), "debug" if quiet else None)
+                self.chronicle.tell(_of_set(model, change, causes), "debug" if quiet else None)
 
-    @staticmethod
-    def _of_set(model: Model, change: ChangeElements, news: Sequence[News]) -> Happening:
-        def concerns(thing: Thing) -> Iterable[SetName]:
-            return (name for name, _elements in model.policy.claims(thing))
 
-        managed = model.sets.get(change.set)
-        zone = "" if managed is None else ",".join(dict.fromkeys(feed.zone for feed in managed.role.feeds))
-        return of_set(change, zone, cause_of(change.set, news, concerns))
+def _of_set(model: Model, change: ChangeElements, causes: Causes) -> Happening:
+    managed = model.sets.get(change.set)
+    zone = "" if managed is None else ",".join(dict.fromkeys(feed.zone for feed in managed.role.feeds))
+    return of_set(change, zone, causes.of(change.set))

@@ -10,7 +10,7 @@ from netmgr.model.inventory import Inventory
 from netmgr.reporter import Reporter
 from netmgr.show.explain import explain, explanation_text
 from netmgr.show.happenings import KEPT, Chronicle, concerns, journal_fields, line_of, object_of
-from netmgr.show.telling import News, cause_of, of_set, of_things
+from netmgr.show.telling import Causes, News, of_set, of_things
 from netmgr.values.addresses import IFA_F_DADFAILED, IFA_F_DEPRECATED, IFA_F_PERMANENT, IFA_F_TENTATIVE
 from netmgr.values.events import HostGone, HostSeen, LinkGone, LinkSeen
 from netmgr.values.happenings import Culprit, Happening
@@ -101,16 +101,16 @@ def test_the_cause_is_what_concerned_the_set() -> None:
     news = [News(tuple(bench.inventory.apply(event))) for event in (seen("192.0.2.1/24"), seen("198.51.100.1/24", index=2))]
 
     def cause(name: str) -> object:
-        return cause_of(named(name), news, lambda thing: (each for each, _elements in bench.model.policy.claims(thing)))
+        return Causes(news, lambda thing: (each for each, _elements in bench.model.policy.claims(thing))).of(named(name))
 
     assert (cause("wan_ips"), cause("lan_ips")) == ("eth0: address added", "eth1: address added")
-    assert cause_of(named("wan_ips"), [News((), Happening("reload", cause="reload"))], lambda _thing: ()) == "reload"
-    assert cause_of(named("wan_ips"), [], lambda _thing: ()) is None
+    assert Causes([News((), Happening("reload", cause="reload"))], lambda _thing: ()).of(named("wan_ips")) == "reload"
+    assert Causes([], lambda _thing: ()).of(named("wan_ips")) is None
 
 
 def test_many_causes_are_not_all_named() -> None:
     news = [News((), Happening("", cause="eth%d: address added" % number)) for number in range(9)]
-    assert cause_of(named("wan_ips"), news, lambda _thing: ()) == (
+    assert Causes(news, lambda _thing: ()).of(named("wan_ips")) == (
         "eth0: address added; eth1: address added; eth2: address added; and 6 other causes")
 
 

@@ -163,7 +163,7 @@ class Model:
             self._end_pauses()
         touched = self.ledger.take_touched()
         changes: List[Change] = []
-        for name in sorted(self.overview.compare.union(touched)):
+        for name in sorted(self.overview.compare.keys() | touched.keys()):
             changes += self._changes(self.sets[name], touched.get(name, _NOTHING))
         return changes
 
@@ -239,11 +239,11 @@ class Model:
                 self._note(managed)
 
     def to_survey(self, now: float) -> List[SetName]:
-        """The sets that need a look before they can be planned for."""
+        """The sets that need a look before they can be planned for; those first that have needed it longest."""
         self._now = now
         if self.overview.pauses:
             self._end_pauses()
-        return sorted(self.overview.look)
+        return list(self.overview.look)
 
     def next_retry(self) -> Optional[float]:
         """When the first of the sets that are set aside is due, if any is."""
@@ -259,7 +259,7 @@ class Model:
 
     def promised(self, managed: ManagedSet) -> bool:
         """Whether a set that does not exist is one that should."""
-        return any(feed.one_of[:1] == (managed.name,) and self.active(feed.zone) and self.overview.present.isdisjoint(feed.one_of)
+        return any(feed.one_of[:1] == (managed.name,) and self.active(feed.zone) and self.overview.present.keys().isdisjoint(feed.one_of)
                    for feed in managed.role.feeds)
 
     # -- inner parts

@@ -10,11 +10,13 @@ from typing import AbstractSet, Dict, List, NamedTuple, Optional, Set, Tuple
 from netmgr.model.managed_set import ERROR, MISSING, SYNCED, ManagedSet, State
 from netmgr.values.sets import SetName
 
+Names = Dict[SetName, None]     # who came first stands first
+
 
 class Marks(NamedTuple):
-    """One set's.  The marks before `own` are kept as sets of names under the same name; retiring sets have no place among the last four.
+    """One set's.  For each mark before `own` the names that have it are kept; retiring sets have no place among the last four.
 
-    `look` and `compare`: it must be looked at, or compared as a whole, and may be.  `waiting`: it is set aside, until then.  `retired`:
+    `look`, `compare`: it must be looked at, or compared as a whole, and may be.  `waiting`: it is set aside, until then.  `retired`:
     there is nothing more to withdraw from it.  `missing`: it should exist.
     """
 
@@ -36,13 +38,13 @@ class Marks(NamedTuple):
 UNMARKED = Marks()
 
 
-def _put(names: Set[SetName], name: SetName, inside: object) -> None:
+def _put(names: Names, name: SetName, inside: object) -> None:
     if inside:
-        names.add(name)
+        names[name] = None
     else:
-        names.discard(name)
+        names.pop(name, None)
         if not names:
-            names.clear()       # a set keeps room for all that ever was in it, and looking through that takes its time
+            names.clear()       # it keeps room for all that ever was in it, and looking through that takes its time
 
 
 def marks_of(managed: ManagedSet, unread: bool, promised: bool, claimed: AbstractSet[bytes], now: float) -> Marks:
@@ -50,7 +52,7 @@ def marks_of(managed: ManagedSet, unread: bool, promised: bool, claimed: Abstrac
     state, retiring, own = managed.state, managed.role.retiring, len(managed.held.ours)
     may = managed.pause.until <= now
     return Marks(
-        look=unread and may, compare=managed.whole and may, waiting=0.0 if may else managed.pause.until,
+        look=unread and may, compare=managed.whole and may and not unread, waiting=0.0 if may else managed.pause.until,
         present=managed.seen.info is not None, unverified=not managed.seen.verified,
         fleeting=bool(managed.held.expiring or managed.wrong.full) and managed.relies_on_fleeting(claimed),
         retired=retiring and not own and not unread and not managed.to_delete,
@@ -67,7 +69,7 @@ class Overview:
     """
 
     def __init__(self) -> None:
-        self._kept: Tuple[Set[SetName], ...] = tuple(set() for _mark in range(Marks._fields.index("own")))
+        self._kept: Tuple[Names, ...] = tuple({} for _mark in range(Marks._fields.index("own")))
         (self.look, self.compare, self.waiting, self.present, self.unverified, self.fleeting, self.retired,
          self.synced, self.missing, self.error, self.unwritten) = self._kept
         self.own = 0

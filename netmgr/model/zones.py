@@ -141,15 +141,16 @@ class Policy:
             found.append(("no_zone", "it is in no zone"))
         return tuple(found)
 
-    def claims(self, thing: Thing) -> Claims:
-        """The elements that the thing claims, set by set; what it claims several times comes several times."""
+    def claims(self, thing: Thing, names: Optional[Container[SetName]] = None) -> Claims:
+        """The elements that the thing claims, set by set; what it claims several times comes several times.  With names: in these sets."""
         if isinstance(thing, Addresses):
-            return _of_addresses(self.by_interface.get(thing.interface) or self._feeds(thing.interface), thing.flags)
+            bound = self.by_interface.get(thing.interface) or self._feeds(thing.interface)
+            return _of_addresses(bound if names is None else _among(bound, names), thing.flags)
         if isinstance(thing, Interface):
-            return _of_interface(self._feeds(thing), thing.name)
+            return _of_interface(_among(self._feeds(thing), names), thing.name)
         if isinstance(thing, HostSeen):
-            return _of_addresses(self._bound((thing.zone,)), lasting(thing.addresses))
-        return [claim for endpoint in thing.endpoints for claim in self._of_endpoint(thing, endpoint)]
+            return _of_addresses(_among(self._bound((thing.zone,)), names), lasting(thing.addresses))
+        return [claim for endpoint in thing.endpoints for claim in self._of_endpoint(thing, endpoint, names)]
 
     def located(self, thing: Thing) -> Iterator[Tuple[Tuple[str, ...], Dict[bytes, int]]]:
         """The addresses of a thing of this host, with the zones that they are in."""
@@ -159,10 +160,10 @@ class Policy:
             for endpoint in thing.endpoints:
                 yield self.zones_of_container(thing, endpoint.network), lasting((endpoint.address,))
 
-    def _of_endpoint(self, container: ContainerSeen, endpoint: Endpoint) -> Claims:
+    def _of_endpoint(self, container: ContainerSeen, endpoint: Endpoint, names: Optional[Container[SetName]]) -> Claims:
         """As if it were an interface's address that never expires."""
-        feeds = self._bound(self.zones_of_container(container, endpoint.network))
-        return _of_addresses(feeds, {identity(endpoint.address, endpoint.prefixlen, endpoint.address): IFA_F_PERMANENT})
+        bound = _among(self._bound(self.zones_of_container(container, endpoint.network)), names)
+        return _of_addresses(bound, {identity(endpoint.address, endpoint.prefixlen, endpoint.address): IFA_F_PERMANENT})
 
     def _feeds(self, interface: Interface) -> Bound:
         feeds = self.by_interface.get(interface)
@@ -170,7 +171,10 @@ class Policy:
             if len(self.by_interface) >= REMEMBERED:
                 self.by_interface.clear()
             zones = self.zones_of_interface(interface)
-            feeds = self.by_interface[interface] = self._by_zones.setdefault(zones, self._bound(zones))
+            feeds = self._by_zones.get(zones)
+            if feeds is None:
+                feeds = self._by_zones[zones] = self._bound(zones)
+            self.by_interface[interface] = feeds
         return feeds
 
     def _bound(self, zones: Iterable[str]) -> Bound:
@@ -188,10 +192,13 @@ def tally(things: Iterable[Thing], policy: Policy, names: Optional[Container[Set
     """Every claim of these things, counted from nothing: what the ledger must be equal to at all times.  With names: in these sets."""
     claimed: Dict[SetName, List[bytes]] = {}
     for thing in things:
-        for name, elements in policy.claims(thing):
-            if names is None or name in names:
-                claimed.setdefault(name, []).extend(elements)
+        for name, elements in policy.claims(thing, names):
+            claimed.setdefault(name, []).extend(elements)
     return {name: _counted(elements) for name, elements in claimed.items()}
+
+
+def _among(bound: Bound, names: Optional[Container[SetName]]) -> Bound:
+    return bound if names is None else [(feed, form) for feed, form in bound if feed.set in names]
 
 
 def _counted(elements: List[bytes]) -> Dict[bytes, int]:

@@ -1,6 +1,6 @@
 """What the inventory gained and lost, and what became of the sets, as happenings with their causes."""
 
-from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from netmgr.model.inventory import Addresses, Interface, Thing, ThingChange
 from netmgr.values import addresses
@@ -42,12 +42,28 @@ def of_set(change: ChangeElements, zone: str, cause: Optional[str]) -> Happening
         removed=_named(change, change.delete), removed_count=len(change.delete))
 
 
-def cause_of(name: SetName, news: Sequence[News], concerns: Concerns) -> Optional[str]:
-    """Why a set has changed: what concerned it, or all that happened where that cannot be told."""
-    things = [(each, thing) for each in news for _gained, thing in each.changes]
-    if len(news) > 1 and len(things) <= SIFTED_AT_MOST:
-        concerned = [each for each, thing in things if name in set(concerns(thing))]
-        news = [each for each in news if each.because is not None or any(each is other for other in concerned)] or news
+class Causes:
+    """Why sets have changed in one wake-up, worked out once for all of them; `concerns` says which sets a thing is about."""
+
+    def __init__(self, news: Sequence[News], concerns: Concerns) -> None:
+        self._news, self._concerns = news, concerns
+        self._all: Optional[str] = None
+        self._names: Optional[List[FrozenSet[SetName]]] = None
+
+    def of(self, name: SetName) -> Optional[str]:
+        """What concerned the set, or all that happened where that cannot be told."""
+        if len(self._news) > 1 and sum(len(each.changes) for each in self._news) <= SIFTED_AT_MOST:
+            if self._names is None:
+                self._names = [frozenset(name for _gained, thing in each.changes for name in self._concerns(thing)) for each in self._news]
+            concerned = [each for each, names in zip(self._news, self._names) if each.because is not None or name in names]
+            if concerned and len(concerned) < len(self._news):
+                return _joined(concerned)
+        if self._all is None:
+            self._all = _joined(self._news)
+        return self._all
+
+
+def _joined(news: Sequence[News]) -> Optional[str]:
     causes = list(dict.fromkeys(each.cause for each in of_things(news[:SIFTED_AT_MOST]) if each.cause))
     if len(causes) > CAUSES_AT_MOST:
         causes = [*causes[:CAUSES_AT_MOST], "and %s" % number(len(causes) - CAUSES_AT_MOST, "other cause")]

@@ -68,7 +68,7 @@ class Reconciler:
             due = self.model.to_survey(now)
             if due:
                 self.survey.look(due, True, now, enough)
-                if not self.complete and self.model.to_survey(now):
+                if not self.complete and self.model.overview.look:
                     return done
             self.complete = True
             changes = self.model.plan(now)

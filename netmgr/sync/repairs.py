@@ -175,7 +175,7 @@ class Repairs:
         begin = self._clock()
         self._have_read(self.reconciler.survey.look(list(self._unread), True, begin, self._enough))
         self._looked_at = end = self._clock()
-        if self._urgent and self._unread.keys() <= self.reconciler.model.overview.unverified:
+        if self._urgent and self._unread.keys() <= self.reconciler.model.overview.unverified.keys():
             self._urgent = False
         if not self._urgent:
             self._thorough.spent(begin, end)
