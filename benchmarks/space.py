@@ -66,9 +66,10 @@ class Space(Lab):
 
     def filled(self) -> int:
         """How many elements the set has."""
-        return self._count("wan_ips")
+        return self.count("wan_ips")
 
-    def _count(self, name: str) -> int:
+    def count(self, name: str) -> int:
+        """How many elements a set has."""
         listed = self.run("nft -j list set inet filter " + name)
         return sum(len(item["set"].get("elem", ())) for item in json.loads(listed)["nftables"] if "set" in item)
 
@@ -142,7 +143,7 @@ class Networks(Space):
 
     def filled(self) -> int:
         """How many ranges the set has."""
-        return self._count("wan_nets")
+        return self.count("wan_nets")
 
     def _addresses(self) -> Iterator[str]:
         for number in range(self.address_count):
