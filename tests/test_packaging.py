@@ -7,9 +7,11 @@ import pytest
 
 from netmgr import __version__, cli
 from netmgr.config import fleet_reader, reader, schema
+from netmgr.show import answers
 from netmgr.show.command_line import Command
 
-FILES = Path(__file__).resolve().parents[1] / "pkg-files"
+ROOT = Path(__file__).resolve().parents[1]
+FILES = ROOT / "pkg-files"
 DEFAULT = (FILES / "config/default.yaml").read_text()
 MANUAL = (FILES / "man/netmgr.8").read_text()
 YAML_MANUAL = (FILES / "man/netmgr.yaml.5").read_text()
@@ -65,6 +67,22 @@ def test_the_completions_have_the_command_and_its_options(command: Command) -> N
 def test_the_completions_have_no_other_command() -> None:
     assert set(re.search(r"commands='(.*)'", BASH)[1].split()) == set(cli.COMMANDS)  # type: ignore[index]
     assert set(re.findall(r"^ +'([\w-]+):", ZSH, re.MULTILINE)) == set(cli.COMMANDS)
+
+
+def test_the_manual_page_has_every_field_of_the_answers() -> None:
+    section = MANUAL.partition("\n.Sh JSON\n")[2].partition("\n.Sh ")[0]
+    told = {word for line in re.findall(r"\b(?:Cm|It Cm|Pq Cm) (.*)", section) for word in line.replace(",", " ").split()}
+    kinds = [kind for kind in vars(answers).values() if hasattr(kind, "_fields")]
+    assert len(kinds) > 8
+    assert sorted({field for kind in kinds for field in kind._fields} - {"set", "facts"} - told) == []
+
+
+def test_the_manual_page_has_every_error_of_a_set() -> None:
+    section = " ".join(MANUAL.partition("\n.Sh DIAGNOSTICS\n")[2].partition("\n.Sh ")[0].replace("\\\n", "").split())
+    source = (ROOT / "netmgr/values/holds.py").read_text() + (ROOT / "netmgr/wire/nft_answers.py").read_text()
+    said = [*re.findall(r'return "(i\w* .*?)"', source), *re.findall(r'^    \(errno\.\w+, "\w*"\): "(.*)",$', source, re.MULTILINE)]
+    assert len(said) > 15
+    assert [text for text in said if re.split(r"[%;]", text)[0].strip() not in section] == []
 
 
 def test_units_and_package_are_of_this_version() -> None:
