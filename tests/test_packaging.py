@@ -9,6 +9,7 @@ from netmgr import __version__, cli
 from netmgr.config import fleet_reader, reader, schema
 from netmgr.show import answers
 from netmgr.show.command_line import Command
+from netmgr.values import happenings
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = ROOT / "pkg-files"
@@ -72,8 +73,9 @@ def test_the_completions_have_no_other_command() -> None:
 def test_the_manual_page_has_every_field_of_the_answers() -> None:
     section = MANUAL.partition("\n.Sh JSON\n")[2].partition("\n.Sh ")[0]
     told = {word for line in re.findall(r"\b(?:Cm|It Cm|Pq Cm) (.*)", section) for word in line.replace(",", " ").split()}
-    kinds = [kind for kind in vars(answers).values() if hasattr(kind, "_fields")]
+    kinds = [kind for module in (answers, happenings) for kind in vars(module).values() if hasattr(kind, "_fields")]
     assert len(kinds) > 8
+    assert [kind for kind in happenings.LEVEL if not re.search(r"^\.Li .*\b%s\b" % kind, section, re.MULTILINE)] == []
     assert sorted({field for kind in kinds for field in kind._fields} - {"set", "facts"} - told) == []
 
 
