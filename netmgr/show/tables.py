@@ -85,7 +85,7 @@ def _set_name(entry: SetStatus) -> str:
 
 def _source_rows(source: Tuple[str, Source]) -> List[Row]:
     name, (state, facts) = source
-    return [(name, state, ", ".join(_source_detail(key, value) for key, value in facts.items() if value is not None))]
+    return [(name, state, ", ".join(_source_detail(key, value) for key, value in facts.items() if value not in (None, ())))]
 
 
 def _source_detail(key: str, value: Fact) -> str:
@@ -93,7 +93,7 @@ def _source_detail(key: str, value: Fact) -> str:
         who = "an unknown process" if value.pid is None else "%s (pid %s)" % (value.process or UNKNOWN, value.pid)
         return "last repair %s after %s changed %s" % (value.time, who, "; ".join(value.sets))
     if not isinstance(value, (str, int, float, type(None))):
-        return "%s %s" % (key, "; ".join(map(_zone_detail, value)) or "nothing")
+        return "%s %s" % (key, "; ".join(map(_zone_detail, value)))
     return str(value) if key == "error" else "%s %s" % (key, value)
 
 
