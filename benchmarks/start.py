@@ -1,18 +1,19 @@
 """From process start to READY, that is with all elements committed and include files written.
 
-Beside it: what the kernel alone needs to dump the addresses and to commit the elements, measured inside a C program around its
-system calls; that C program from start to end; and a Python that does nothing.
+With networks they go into a set of ranges. Beside it: what the kernel alone needs to dump the addresses and to commit the elements,
+measured inside a C program around its system calls; that C program from start to end; and a Python that does nothing.
 """
 
 import statistics
-from typing import Callable, Dict, List, Tuple
+from typing import Callable, Dict, List, Sequence, Tuple
 
 from benchmarks import curves
 from benchmarks.common import PYTHON, Section, Verdict, main, milliseconds, peer, times, turns
-from benchmarks.space import SET, Netmgr, Space
+from benchmarks.space import NETWORKS_SET, SET, Netmgr, Networks, Space
 
 SIZES = ((10, 10, 15), (1000, 10, 9), (20000, 40, 7), (100000, 100, 5))     # addresses, interfaces, turns
 QUICK = ((10, 10, 5), (20000, 40, 3))
+NETWORKS, QUICK_NETWORKS = (100000, 100, 5), (20000, 40, 3)
 
 
 def run(quick: bool) -> Section:
@@ -20,7 +21,8 @@ def run(quick: bool) -> Section:
     rows, verdicts = [], []
     series: Dict[str, List[Tuple[float, float]]] = {"netmgr": [], "C program": [], "the kernel alone": []}
     for addresses, interfaces, count in QUICK if quick else SIZES:
-        ours, c, kernel, nothing = _one_size(addresses, interfaces, count)
+        with Space(interfaces, addresses) as space:
+            ours, c, kernel, nothing = _one_size(space, peer("kernel_share", *SET), count)
         rows.append(["{:,}".format(addresses), milliseconds(ours), milliseconds(kernel), times(ours, kernel), milliseconds(c),
                      times(ours, c), times(ours, nothing)])
         for name, figure in zip(series, (ours, c, kernel)):
@@ -29,20 +31,26 @@ def run(quick: bool) -> Section:
             verdicts.append(Verdict("start to READY with 10 interfaces, against `python -c pass`", ours / nothing, " x", 4))
         if addresses == 100000:
             verdicts.append(Verdict("start with 100,000 addresses, against the kernel's share", ours / kernel, " x", 2.5))
+    networks, interfaces, count = QUICK_NETWORKS if quick else NETWORKS
+    with Networks(interfaces, networks) as space:
+        ours, c, kernel, nothing = _one_size(space, peer("kernel_share", *NETWORKS_SET, "networks"), count)
+    rows.append(["{:,} networks".format(networks), milliseconds(ours), milliseconds(kernel), times(ours, kernel), milliseconds(c),
+                 times(ours, c), times(ours, nothing)])
+    verdicts.append(Verdict("start with {:,} networks in a set of ranges, against the kernel's share".format(networks),
+                            ours / kernel, " x", 2.5))
     header = ["addresses", "netmgr", "kernel", "netmgr / kernel", "C program", "netmgr / C program", "netmgr / `python -c pass`"]
     return Section("Start", " ".join((__doc__ or "").split()), header, rows, verdicts,
                    {"start.svg": curves.draw("Process start to READY", "addresses", "milliseconds", series)})
 
 
-def _one_size(addresses: int, interfaces: int, count: int) -> Tuple[float, float, float, float]:
-    with Space(interfaces, addresses) as space:
-        kernel: List[float] = []
-        subjects: Dict[str, Callable[[], float]] = {
-            "netmgr": lambda: _netmgr(space),
-            "c": lambda: _c_program(space, kernel),
-            "nothing": lambda: space.measure([PYTHON, "-c", "pass"]),
-        }
-        found = turns(count, subjects)
+def _one_size(space: Space, program: Sequence[str], count: int) -> Tuple[float, float, float, float]:
+    kernel: List[float] = []
+    subjects: Dict[str, Callable[[], float]] = {
+        "netmgr": lambda: _netmgr(space),
+        "c": lambda: _c_program(space, program, kernel),
+        "nothing": lambda: space.measure([PYTHON, "-c", "pass"]),
+    }
+    found = turns(count, subjects)
     return found["netmgr"], found["c"], statistics.median(kernel), found["nothing"]
 
 
@@ -53,14 +61,13 @@ def _netmgr(space: Space) -> float:
     return netmgr.seconds
 
 
-def _c_program(space: Space, kernel: List[float]) -> float:
+def _c_program(space: Space, program: Sequence[str], kernel: List[float]) -> float:
     """Seconds from start to end; the kernel's share is appended."""
     space.flush()
-    command = peer("kernel_share", *SET)
-    seconds = space.measure(command)
+    seconds = space.measure(program)
     _all_there(space)
     space.flush()
-    dump, commit, _all, _count = map(float, space.output(command)[0].split())
+    dump, commit, _all, _count = map(float, space.output(program)[0].split())
     kernel.append((dump + commit) / 1e6)
     return seconds
 
