@@ -161,7 +161,7 @@ class Keeper:
 
     def unreadable(self) -> List[str]:
         """The sets that could not be read, each with the reason."""
-        names = sorted(self.model.unsurveyed & self.model.overview.waiting)
+        names = sorted(self.model.unsurveyed & set(self.model.overview.waiting))
         return ["%s (%s)" % (name, self.model.sets[name].error) for name in names]
 
     # -- beginnings and ends
