@@ -8,6 +8,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 from netmgr import __version__
 from netmgr.config.schema import Config
 from netmgr.io import systemd
+from netmgr.io.clock import utc
 from netmgr.io.configuration import load
 from netmgr.io.control import ControlServer, adopt, listen
 from netmgr.io.include_files import IncludeFiles
@@ -55,7 +56,7 @@ class Daemon:
 
     def __init__(self, loop: Loop, options: Options, config: Config, log: Log, edge: Edge) -> None:
         self._loop, self._options, self._log, self._edge = loop, options, log, edge
-        self._begun = loop.now()
+        self._begun, self._started = loop.now(), Happening("started", utc())
         self._bound, self._is_ready = _socket_of(config), False
         self._set_level(config)
         self._manager = systemd.Manager(loop.now, self._summary, loop.call_later)
@@ -80,6 +81,7 @@ class Daemon:
     def stop(self) -> None:
         """The clean end: nothing is told any more, sets are as `on_stop` says, and only then nobody can ask any more."""
         systemd.notify("STOPPING=1")
+        self._keeper.reporter.chronicle.tell(Happening("stopping"), "debug")
         self._sources.stop()
         self._keeper.stop()
         self._control.close()
@@ -108,7 +110,8 @@ class Daemon:
         return self._keeper.reporter.chronicle.last(number, names)
 
     def follow(self, listener: Callable[[Happening], None]) -> Callable[[], None]:
-        """Tell the listener what happens from now on, until the result is called."""
+        """Tell the listener that netmgr has started, and what happens from now on, until the result is called."""
+        listener(self._started)
         return self._keeper.reporter.chronicle.follow(listener)
 
     def reload(self, reply: Say) -> None:

@@ -2,7 +2,7 @@
 
 The command is run by the shell, as the user who called netmgr, one run after the other; the happening is on its standard input as JSON and
 in its environment.  With a settle time, what comes within it is one run with an array.  When the daemon goes, netmgr waits for it to come
-again, and begins anew with `started`; what happened in between is not made up for.
+again; every watch begins with `started`, and what happened in between is not made up for.
 """
 
 import json
@@ -12,7 +12,6 @@ import time
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from netmgr.io.client import Follower
-from netmgr.io.clock import utc
 
 AGAIN = 0.2             # seconds between attempts to reach a daemon that has gone
 
@@ -29,7 +28,6 @@ def watch(connect: Connect, show: Callable[[str], object]) -> None:
 def watch_and_run(connect: Connect, command: str, settle: float) -> None:
     """Run the command for each happening, or once for those that come within `settle` seconds.  `connect` must ask for JSON."""
     batch = _Batch(settle)
-    batch.add([_started()])
     for lines in _told(connect, batch.patience):
         batch.add([found for found in map(_object, lines) if found])
         for some in batch.take():
@@ -71,7 +69,6 @@ def _told(connect: Connect, patience: Callable[[], Optional[float]]) -> Iterator
         except ConnectionError:
             follower.close()
             follower = _again(connect)
-            yield [json.dumps(_started())]
 
 
 def _again(connect: Connect) -> Follower:
@@ -80,10 +77,6 @@ def _again(connect: Connect) -> Follower:
             return connect()
         except OSError:
             time.sleep(AGAIN)
-
-
-def _started() -> Dict[str, Any]:
-    return {"time": utc(), "kind": "started"}
 
 
 def _object(line: str) -> Dict[str, Any]:

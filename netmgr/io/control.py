@@ -186,6 +186,7 @@ class _Client:
             self._put(answer)
         elif callable(answer):
             self.line = None
+            self._stop = lambda: None       # it may tell something at once
             self._stop = answer(self._told)
             self._turn(WRITE)
         else:

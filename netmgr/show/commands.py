@@ -37,7 +37,7 @@ class Service(Protocol):
         """The last so many happenings that concern these names."""
 
     def follow(self, listener: Callable[[Happening], None]) -> Callable[[], None]:
-        """Tell the listener what happens from now on, until the result is called."""
+        """Tell the listener that netmgr has started, and what happens from now on, until the result is called."""
 
     def reload(self, reply: Say) -> None:
         """Read the configuration again."""
@@ -118,7 +118,7 @@ def _watch(service: Service, argument: str, reply: Reply) -> None:
 
     def follow(tell: Callable[[str], None]) -> Callable[[], None]:
         def told(happening: Happening) -> None:
-            if happenings.concerns(happening, names):
+            if happening.kind == "started" or happenings.concerns(happening, names):
                 tell(answers_json.line_of(happenings.object_of(happening)) if wants_json else happenings.log_text([happening]))
         return service.follow(told)
 
