@@ -56,8 +56,9 @@ class Nft:
     def inspect(self, name: SetName) -> Optional[SetInfo]:
         """The set as it is now; None if it or its table is missing.  OSError, ProtocolError."""
         try:
-            table, own = (attribute(kind, nft_write.name_bytes(text) + b"\0") for kind, text in ((1, name.table), (2, name.name)))
-            questions = [(nft.NFT_MSG_GETTABLE, table), (nft.NFT_MSG_GETSET, table + own)]
+            table, own = (nft_write.name_bytes(text) + b"\0" for text in (name.table, name.name))
+            questions = [(nft.NFT_MSG_GETTABLE, attribute(nft_read.NFTA_TABLE_NAME, table)),
+                         (nft.NFT_MSG_GETSET, attribute(nft_read.NFTA_SET_TABLE, table) + attribute(nft_read.NFTA_SET_NAME, own))]
             answers = self._ask(questions, nft.FAMILIES[name.family])
         except (FileNotFoundError, ValueError):
             return None

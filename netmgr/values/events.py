@@ -2,6 +2,9 @@
 
 Addresses are bytes in network order, 4 long for IPv4 and 16 for IPv6.  An event is either a keyed upsert (…Seen) or a keyed
 removal (…Gone): applying one twice changes nothing, so a snapshot may overlap with the events that follow it.
+
+AddressSeen and AddressGone are the specification: wire/rtnetlink.py says with them what a message means, in Python, and tests hold the
+AddressesSeen that csrc/rtcodec.c makes of very many equal to that.
 """
 
 from typing import Dict, NamedTuple, Optional, Tuple, Union
