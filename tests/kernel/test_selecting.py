@@ -192,6 +192,11 @@ def test_a_full_table_costs_nothing(two: Lab, loop: Loop) -> None:
         assert read_default_routes() == found
         source = RouteSource(loop, told.append, lambda _level, _line: None)
         source.start()
+
+        def read() -> bool:
+            loop.turn(0.01)
+            return not source.pending
+        eventually(read)
     assert (told, source.pending, source.facts) == ([found], False, {"resyncs": 1})
     two.run("ip -batch -", "".join("route replace 10.%d.%d.0/24 via 192.0.0.3\n" % divmod(number, 256) for number in range(20_000)))
     loop.turn(0)
