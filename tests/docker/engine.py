@@ -54,8 +54,10 @@ if root:
         mount("--rbind", each, new + each)
     os.makedirs(new + directory, exist_ok=True)
     mount("--bind", directory, new + directory)
-    os.chroot(new)
+    os.mkdir(new + "/before")
+    subprocess.run(["pivot_root", new, new + "/before"], check=True)       # after chroot(), an engine's containers would see the old root
     os.chdir("/")
+    subprocess.run(["umount", "--lazy", "/before"], check=True)
 for place in ("/run", "/etc/docker", "/var/lib/cni"):
     os.makedirs(place, exist_ok=True)
     mount("-t", "tmpfs", "tmpfs", place)
