@@ -4,12 +4,12 @@ The two ways that rust-network-mgr knows to its configuration bring its socket w
 """
 
 import os
-from typing import Callable, Mapping, NamedTuple, Optional
+from typing import Callable, Mapping, NamedTuple, Optional, Tuple
 
 from netmgr.values.errors import ConfigError
 
 CONFIG, OLD_CONFIG = "/etc/netmgr/config.yaml", "/etc/rust-network-mgr/config.yaml"
-UNITS = "/run/systemd/units"         # where systemd has a link for every unit that is not inactive, named by the unit
+SYSTEMD_SECONDS = 5.0       # that it may take to say how its units are
 SOCKET, OLD_SOCKET = "/run/netmgr.sock", "/run/rust-network-mgr.sock"
 
 
@@ -43,8 +43,21 @@ def has_systemd() -> bool:
 
 def service_is_stopped(socket: str) -> bool:
     """Whether nobody but systemd, for a service that is stopped, listens at this socket, as far as that can be seen."""
-    service, listener = (os.path.lexists("%s/invocation:netmgr.%s" % (UNITS, kind)) for kind in ("service", "socket"))
-    return socket == SOCKET and listener and not service
+    if socket != SOCKET or not has_systemd():
+        return False
+    service, listener = unit_states()
+    return listener == "active" and service in ("inactive", "failed")
+
+
+def unit_states() -> Tuple[str, str]:
+    """What systemd says of netmgr.service and netmgr.socket, in its words; nothing where it does not answer."""
+    import subprocess
+    command = ["systemctl", "show", "--property=ActiveState", "--value", "netmgr.service", "netmgr.socket"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=SYSTEMD_SECONDS, check=False).stdout.split()
+    except (OSError, subprocess.TimeoutExpired):
+        said = []
+    return (said[0], said[1]) if len(said) == 2 else ("", "")
 
 
 def _configured_socket(path: str) -> Optional[str]:

@@ -292,8 +292,9 @@ def test_a_daemon_with_its_descriptors_needs_no_other(monkeypatch: pytest.Monkey
 
 
 def test_the_stopped_service_is_left_stopped_by_those_who_only_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "invocation:netmgr.socket").symlink_to("0123")
-    monkeypatch.setattr(paths, "UNITS", str(tmp_path))
+    states = ["inactive", "active"]
+    monkeypatch.setattr(paths, "has_systemd", lambda: True)
+    monkeypatch.setattr(paths, "unit_states", lambda: tuple(states))
     asked: List[Tuple[str, str]] = []
 
     def answer(path: str, line: str, *_rest: object) -> str:
@@ -306,7 +307,7 @@ def test_the_stopped_service_is_left_stopped_by_those_who_only_look(tmp_path: Pa
         assert failure.value.status == cli.NO_DAEMON
     assert asked == []
     assert run("reload") == run("ping", "--socket", str(tmp_path / "other")) == 0
-    (tmp_path / "invocation:netmgr.service").symlink_to("4567")
+    states[0] = "active"
     assert run("ping") == 0
     assert asked == [(paths.SOCKET, "reload"), (str(tmp_path / "other"), "ping"), (paths.SOCKET, "ping")]
 

@@ -103,7 +103,7 @@ def test_removed_and_purged_it_keeps_the_elements(fresh: Machine, build: Build, 
     assert host.elements("wan_ips") == {"192.0.2.1"}
     assert fresh.run("ls -d /etc/netmgr /run/netmgr /run/netmgr.sock 2>/dev/null || echo none") == "none"
     assert "netmgr" not in fresh.run("systemctl list-unit-files --no-legend")
-    eventually(lambda: fresh.run("systemctl list-units --all --no-legend 'netmgr*'") == "", 30, "systemd forgets the units")
+    eventually(lambda: fresh.run("systemctl list-units --all --no-legend 'netmgr*'") == "", 120, "systemd forgets the units")
 
 
 def test_removed_it_takes_the_elements_along(fresh: Machine, build: Build, tmp_path: Path) -> None:
