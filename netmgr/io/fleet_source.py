@@ -65,6 +65,7 @@ class FleetSource:
         self._writing = self._granting = self._alive = False
         self._began = self._heard = self._renewed = 0.0
         self._trouble: Optional[str] = None
+        self._unreadable: Optional[str] = None    # what is consumed may not be read; known until a watch begins
         self._said = ""
 
     # -- the face of a source
@@ -111,7 +112,7 @@ class FleetSource:
     @property
     def error(self) -> Optional[str]:
         """What is wrong, in words."""
-        return self._publisher.conflict(self._loop.now()) or self._publisher.error() or self._trouble
+        return self._publisher.conflict(self._loop.now()) or self._publisher.error() or self._trouble or self._unreadable
 
     @property
     def warning(self) -> Optional[str]:
@@ -305,14 +306,16 @@ class FleetSource:
             self._forbidden()
         elif seen.canceled is not None:
             raise ProtocolError(seen.canceled)
-        elif self._follower.behind(seen):
-            self._probe()           # whether the member lags or this is another store, only an answer with a leader tells
+        else:
+            self._unreadable = None
+            if self._follower.behind(seen):
+                self._probe()       # whether the member lags or this is another store, only an answer with a leader tells
 
     def _forbidden(self) -> None:
         """We may not read what we want to; or our token no longer counts, which the next probe will show."""
         self._close_stream()
-        self._trouble = "not permitted to read the zones that are consumed"
-        self._say("warning", self._trouble)
+        self._unreadable = "not permitted to read the zones that are consumed"
+        self._say("warning", self._unreadable)
         self._later("list", FORBIDDEN_PAUSE, self._reconnect)
 
     def _reconnect(self) -> None:

@@ -115,6 +115,7 @@ def test_what_may_not_be_read_is_told(secure: Secure) -> None:
     host = secure.host(1, secure.password("h1", "secret-h1"))
     eventually(lambda: host.fleet()["state"] == "ok", 20)
     host.netmgr.configure(host.netmgr.config.read_text().replace("from: wan", "from: secret"))
-    assert host.netmgr.ask("reload").startswith("OK")
-    eventually(lambda: "not permitted to read" in str(host.fleet()["error"]), 20)
+    answer = host.netmgr.ask("reload")
+    assert answer.startswith("ERROR: reloaded") and "fleet (not permitted to read the zones that are consumed)" in answer
+    assert "not permitted to read" in str(host.fleet()["error"])
     eventually(lambda: host.fleet()["published"] == [{"zone": "wan", "addresses": 1}], 20)
