@@ -100,7 +100,7 @@ def test_recipes_take_what_the_sources_say(file: str, variables: List[str]) -> N
     if file.endswith("APKBUILD"):
         command = ["sh", "-euc", ". ./APKBUILD; for each in %s; do eval echo \\$$each; done" % " ".join(variables)]
     else:
-        command = ["make", "-s", "-f", "-", "INCLUDE_DIR=/dev/null/..", "TOPDIR=/nowhere"]
+        command = ["make", "-s", "--no-print-directory", "-f", "-", "INCLUDE_DIR=/dev/null/..", "TOPDIR=/nowhere"]
     text = "".join(line for line in (ROOT / file).read_text().splitlines(True) if not line.startswith(("include", "$(eval")))
     text += "all:\n\t@echo $(PKG_VERSION)\n"
     done = subprocess.run(command, cwd=directory, input=text, capture_output=True, text=True, check=False)
