@@ -148,6 +148,13 @@ def _explain(request: Request) -> int:
     return _show(answer) or (FAILED if unknown else DONE)
 
 
+def _graph(request: Request) -> int:
+    words = [*request.words, *(["json"] if "--json" in request.options else [])]
+    if len(words) > 1 or words[:1] not in ([], ["dot"], ["mermaid"], ["json"]):
+        raise UsageError("graph is had as dot, as mermaid or as JSON; see netmgr help graph")
+    return _show(_ask(request, " ".join(["graph", *words])))
+
+
 def _log(request: Request) -> int:
     return _show(_ask(request, " ".join(["log", *(["json"] if "--json" in request.options else []), *request.words])))
 
@@ -250,6 +257,7 @@ COMMANDS = {command.name: command for command in (
     Command("status", _CLIENT, "interfaces, containers, sets and sources of the running daemon", _status, "[json]"),
     Command("sets", _CLIENT, "every set with its elements", _sets, "[json]"),
     Command("explain", _CLIENT, "why an address, interface, set, zone, container or host is in sets, or is not", _explain, "THING ..."),
+    Command("graph", _CLIENT, "what feeds what, for Graphviz or Mermaid", _graph, "[json] [dot|mermaid]"),
     Command("log", _CLIENT, "the last happenings", _log, "[json] [N] [NAME ...]"),
     Command("watch", (*_CLIENT, "--exec", "--settle"), "what happens, as it happens", _watch, "[json] [NAME ...]"),
     Command("reload", _CLIENT, "let the daemon read its configuration again", _asking("reload", starts=True), "[json]"),

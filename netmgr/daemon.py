@@ -3,7 +3,7 @@
 import gc
 import os
 import signal
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from netmgr import __version__
 from netmgr.config.schema import Config
@@ -20,7 +20,7 @@ from netmgr.io.ruleset import Ruleset
 from netmgr.keeper import Keeper
 from netmgr.settling import Settled, Settling
 from netmgr.show import commands
-from netmgr.show.answers import Explanation, SetContents, Status
+from netmgr.show.answers import Explanation, GraphEdge, GraphNode, SetContents, Status
 from netmgr.show.status import SourcesStatus, SourceStatus, everything, set_contents, summary
 from netmgr.sources import Recipe, Running, Sources, recipes
 from netmgr.sync.reconciler import Kernel
@@ -104,6 +104,11 @@ class Daemon:
         """Why this thing is in sets, or is not."""
         from netmgr.show.explain import explain
         return explain(self._keeper.model, thing, self._keeper.reporter.chronicle.since)
+
+    def graph(self) -> Iterator[Union[GraphNode, GraphEdge]]:
+        """What feeds what, made as it is read."""
+        from netmgr.show.graph import graph
+        return graph(self._keeper.model)
 
     def log(self, number: int, names: Sequence[str]) -> List[Happening]:
         """The last so many happenings that concern these names."""

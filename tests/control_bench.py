@@ -5,11 +5,11 @@ import socket
 import subprocess
 import tempfile
 import time
-from typing import Any, Callable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Union
 
 from netmgr.io.control import ControlServer, Listener, listen
 from netmgr.io.loop import Loop
-from netmgr.show.answers import Explanation, SetContents, Status
+from netmgr.show.answers import Explanation, GraphEdge, GraphNode, SetContents, Status
 from netmgr.show.commands import answering
 from netmgr.values.happenings import Happening
 from netmgr.values.replies import Say
@@ -62,6 +62,9 @@ class Bench:
 
     def explain(self, thing: str) -> Explanation:
         return Explanation(thing=thing)
+
+    def graph(self) -> Iterator[Union[GraphNode, GraphEdge]]:
+        return iter(())
 
     def log(self, number: int, names: Sequence[str]) -> List[Happening]:
         return self.happenings[-number:]

@@ -2,13 +2,13 @@
 
 import json
 import random
-from typing import Any, Callable, Dict, List, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Sequence, Union
 
 import pytest
 
 from netmgr import __version__
 from netmgr.show import commands, tables
-from netmgr.show.answers import Explanation, SetContents, Status
+from netmgr.show.answers import Explanation, GraphEdge, GraphNode, SetContents, Status
 from netmgr.show.answers_json import read_sets, read_status
 from netmgr.show.tables import sets_text
 from netmgr.values.happenings import Happening
@@ -103,6 +103,9 @@ class Recorder:
     def explain(self, thing: str) -> Explanation:
         return Explanation(thing=thing)
 
+    def graph(self) -> Iterator[Union[GraphNode, GraphEdge]]:
+        yield GraphNode("zone:wan", "zone", "wan")
+
     def log(self, number: int, names: Sequence[str]) -> List[Happening]:
         return self.happenings[-number:]
 
@@ -131,8 +134,7 @@ def answer(line: str, service: Recorder, privileged: bool) -> str:
     replies: List[Any] = []
     commands.answer(line, service, privileged, replies.append)
     (reply,) = replies
-    assert isinstance(reply, str)
-    return reply
+    return reply if isinstance(reply, str) else "".join(reply)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -252,6 +254,14 @@ def test_what_is_known_of_nothing() -> None:
     assert answer("explain eth7", Recorder(), False) == "nothing is known of eth7\n"
     assert json.loads(answer("explain inet filter x json", Recorder(), False)) == {
         "schema": 1, "thing": "inet filter x", "kind": None, "feeds": [], "kept_out": []}
+
+
+def test_the_graph_in_each_notation() -> None:
+    assert answer("graph", Recorder(), False) == answer("Graph DOT", Recorder(), False)
+    assert answer("graph", Recorder(), False).startswith("digraph netmgr {")
+    assert answer("graph mermaid", Recorder(), False).startswith("flowchart LR")
+    assert json.loads(answer("graph json", Recorder(), False))["nodes"][0]["id"] == "zone:wan"
+    assert answer("graph png\x1b", Recorder(), False) == 'ERROR: graph is had as dot, mermaid or json, not as "png\\x1b"\n'
 
 
 def test_status_and_sets_cut_to_names() -> None:

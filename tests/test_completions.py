@@ -29,6 +29,7 @@ echo "${COMPREPLY[*]}"
     (["run", "--log-level", "=", "d"], ["debug"]),
     (["version", "--"], ["--help"]),
     (["check", "pkg-files/con"], ["pkg-files/config"]),
+    (["graph", "m"], ["mermaid"]),
     (["check", "--st"], ["--strict"]),
 ])
 def test_bash_offers(words: List[str], offered: List[str]) -> None:

@@ -115,6 +115,30 @@ class Explanation(NamedTuple):
     kept_out: Tuple[KeptOutRow, ...] = ()
 
 
+class GraphNode(NamedTuple):
+    """What stands in the picture of what feeds what; `id` is its kind and its name, of a container its kind and its id.
+
+    `kind` is interface, container, host, zone or set.  `addresses` are the first of them; `count` is of all of them, of a set that of
+    netmgr's elements.  `trouble`: what is wrong with it.
+    """
+
+    id: str = UNKNOWN
+    kind: str = UNKNOWN
+    name: str = UNKNOWN
+    state: str = ""
+    addresses: Tuple[str, ...] = ()
+    count: int = 0      # type: ignore[assignment]      # a tuple has a method of this name, which nobody calls here
+    trouble: Optional[str] = None
+
+
+class GraphEdge(NamedTuple):
+    """A line of that picture, from left to right, by ids; what a zone puts into a set stands in `text`."""
+
+    source: str = UNKNOWN
+    target: str = UNKNOWN
+    text: str = ""
+
+
 class LastRepair(NamedTuple):
     """The last foreign damage that was mended; without a pid it is not known whose."""
 

@@ -7,10 +7,10 @@ The daemon hands out values (answers.py); with the word `json` behind the comman
 says them is loaded when somebody asks: an idle daemon has no use for it.
 """
 
-from typing import Callable, List, NamedTuple, Optional, Protocol, Sequence, Tuple
+from typing import Callable, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
 
 from netmgr import __version__
-from netmgr.show.answers import Explanation, SetContents, Status
+from netmgr.show.answers import Explanation, GraphEdge, GraphNode, SetContents, Status
 from netmgr.values.happenings import Happening
 from netmgr.values.replies import Reply, Say
 from netmgr.values.text import Log, aligned, printable
@@ -32,6 +32,9 @@ class Service(Protocol):
 
     def explain(self, thing: str) -> Explanation:
         """Why this thing is in sets, or is not."""
+
+    def graph(self) -> Iterator[Union[GraphNode, GraphEdge]]:
+        """What feeds what: all nodes, then all edges."""
 
     def log(self, number: int, names: Sequence[str]) -> List[Happening]:
         """The last so many happenings that concern these names."""
@@ -101,6 +104,16 @@ def _explain(service: Service, argument: str, reply: Reply) -> None:
     _line(reply)(answers_json.line(told) if wants_json else explain.explanation_text(told))
 
 
+def _graph(service: Service, argument: str, reply: Reply) -> None:
+    from netmgr.show import graph
+    how = {"": graph.dot_pieces, "dot": graph.dot_pieces, "mermaid": graph.mermaid_pieces, "json": graph.json_pieces}
+    pieces = how.get(argument.strip().lower())
+    if pieces is None:
+        _line(reply)('ERROR: graph is had as dot, mermaid or json, not as "%s"' % _echo(argument))
+    else:
+        reply(pieces(service.graph()))
+
+
 def _log(service: Service, argument: str, reply: Reply) -> None:
     from netmgr.show import answers_json, happenings
     wants_json, names = _split(argument)
@@ -130,6 +143,7 @@ COMMANDS = (
     Command("status", "[json] [NAME ...]", "what is wrong, interfaces, containers, sets and sources", _status),
     Command("sets", "[json] [NAME ...]", "every set with its elements", _sets),
     Command("explain", "THING [json]", "why an address, interface, set, zone, container or host is in sets, or is not", _explain),
+    Command("graph", "[dot|mermaid|json]", "what feeds what, for Graphviz or Mermaid", _graph),
     Command("log", "[json] [N] [NAME ...]", "the last N happenings, 50 if N is left out", _log),
     Command("watch", "[json] [NAME ...]", "what happens, as it happens", _watch),
     Command("reload", "", "read the configuration again", lambda service, _argument, reply: service.reload(_line(reply)), changes=True),

@@ -60,9 +60,9 @@ def everything(model: Model, sources: SourcesStatus, pid: int, uptime: float, co
     """All of it."""
     return Status(
         __version__, state(model, sources), pid, round(uptime, 1), config_path,
-        interfaces=tuple(_interfaces(model)),
+        interfaces=tuple(_interface(model, *each) for each in known_interfaces(model)),
         containers=tuple(_containers(model)),
-        sets=tuple(map(_set, shown(model))),
+        sets=tuple(map(set_status, shown(model))),
         sources=_sources(sources))
 
 
@@ -90,7 +90,7 @@ def summary(model: Model) -> str:
 
 def set_contents(model: Model) -> Sequence[SetContents]:
     """Every set with its elements."""
-    return [SetContents(_set(managed), _elements(model, managed)) for managed in shown(model)]
+    return [SetContents(set_status(managed), _elements(model, managed)) for managed in shown(model)]
 
 
 def broken_expectations(rule: InterfaceRule, held: Dict[bytes, int]) -> Iterator[str]:
@@ -110,16 +110,17 @@ def _may_be_leased(address: bytes, rule: InterfaceRule) -> bool:
     return len(address) == 4 and not addresses.kinds(address, 0) & addresses.LINK_LOCAL and address not in listed
 
 
-def _interfaces(model: Model) -> Iterator[Interface]:
+def known_interfaces(model: Model) -> Iterator[Tuple[Optional[int], bool, inventory.Interface]]:
+    """Those that the configuration speaks of: index, whether it is up, and what selects it.  Without an index there is none."""
     names: Set[str] = set()
     for index, link in sorted(model.inventory.links.items()):
         selected = model.inventory.interface(index)
         names.update((selected.name, *selected.altnames))
         if any(matches(rule, selected) for rule in model.config.interfaces):
-            yield _interface(model, index, link.up, selected)
+            yield index, link.up, selected
     for name in dict.fromkeys(rule.pattern for rule in model.config.interfaces):
         if name is not None and is_one_name(name) and name not in names:
-            yield _interface(model, None, False, inventory.Interface(name))
+            yield None, False, inventory.Interface(name)
 
 
 def _interface(model: Model, index: Optional[int], up: bool, selected: inventory.Interface) -> Interface:
@@ -168,7 +169,8 @@ def _containers(model: Model) -> Iterator[Container]:
             HEALTH[container.healthy], tuple(dict.fromkeys(word for word, _text in reasons)), tuple(text for _word, text in reasons))
 
 
-def _set(managed: ManagedSet) -> SetStatus:
+def set_status(managed: ManagedSet) -> SetStatus:
+    """A set as it is now."""
     info, feeds = managed.seen.info, managed.role.feeds
     return SetStatus(
         *managed.name,
