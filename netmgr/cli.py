@@ -19,6 +19,7 @@ from netmgr.values.text import printable, printable_lines, reason
 DONE, FAILED, WRONG_USAGE, NO_DAEMON, INTERRUPTED = 0, 1, 2, 3, 130
 TROUBLE = 2
 ANSWER_SECONDS = 30.0
+PROGRAM = "netmgr"
 
 
 class CommandError(Exception):
@@ -61,9 +62,19 @@ def _run(request: Request) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])       # what comes from here on is a reload, as soon as there is a daemon
     gc.disable()        # loading makes very many objects and no garbage; the daemon enables it when it is ready
     from netmgr import daemon
+    _take_name()
     where = _place(request)
     options = request.options
     return daemon.run(where.config, options.get("--socket"), options.get("--log-level"), "--dry-run" in options, where.socket)
+
+
+def _take_name() -> None:
+    """Be called netmgr however it was started: that is what the kernel tells others of who changes the ruleset."""
+    try:
+        with open("/proc/self/comm", "w") as name:
+            name.write(PROGRAM)
+    except OSError:         # it is called python then
+        pass
 
 
 def open_missing_descriptors() -> None:

@@ -8,7 +8,7 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequenc
 from netmgr import __version__
 from netmgr.config.schema import Config
 from netmgr.io import systemd
-from netmgr.io.clock import utc
+from netmgr.io.clock import Calendar, utc
 from netmgr.io.configuration import load
 from netmgr.io.control import ControlServer, adopt, listen
 from netmgr.io.include_files import IncludeFiles
@@ -21,7 +21,7 @@ from netmgr.keeper import Keeper
 from netmgr.settling import Settled, Settling
 from netmgr.show import commands
 from netmgr.show.answers import Explanation, GraphEdge, GraphNode, SetContents, Status
-from netmgr.show.status import SourcesStatus, SourceStatus, everything, set_contents, summary
+from netmgr.show.status import Manner, SourcesStatus, SourceStatus, everything, set_contents, summary
 from netmgr.sources import Recipe, Running, Sources, recipes
 from netmgr.sync.reconciler import Kernel
 from netmgr.values.errors import ConfigError
@@ -56,7 +56,7 @@ class Daemon:
 
     def __init__(self, loop: Loop, options: Options, config: Config, log: Log, edge: Edge) -> None:
         self._loop, self._options, self._log, self._edge = loop, options, log, edge
-        self._begun, self._started = loop.now(), Happening("started", utc())
+        self._begun, self._started, self._calendar = loop.now(), Happening("started", utc()), Calendar()
         self._bound, self._is_ready = _socket_of(config), False
         self._set_level(config)
         self._manager = systemd.Manager(loop.now, self._summary, loop.call_later)
@@ -93,12 +93,11 @@ class Daemon:
         told = [SourceStatus(name, each.source.state, each.source.error, each.source.facts)
                 for name, each in self._sources.running.items()]
         repairs = self._keeper.repairs
-        return everything(self._keeper.model, SourcesStatus(told, repairs.made, repairs.last_repair), os.getpid(),
-                          self._loop.now() - self._begun, self._options.config_path)
+        return everything(self._keeper.model, SourcesStatus(told, repairs.made, repairs.last_repair, repairs.rival), self._manner())
 
     def sets(self) -> Sequence[SetContents]:
         """Every set with its elements."""
-        return set_contents(self._keeper.model)
+        return set_contents(self._keeper.model, self._manner())
 
     def explain(self, thing: str) -> Explanation:
         """Why this thing is in sets, or is not."""
@@ -149,6 +148,9 @@ class Daemon:
         reply("OK: stopping")
 
     # -- inner parts
+
+    def _manner(self) -> Manner:
+        return Manner(os.getpid(), self._loop.now() - self._begun, self._options.config_path, self._calendar, self._options.dry_run)
 
     def _reload(self) -> Optional[Exception]:
         """What is wrong; None when the new configuration counts.  In this order, for:

@@ -75,7 +75,7 @@ class Keeper:
 
     def __init__(self, loop: Loop, kernel: Kernel, manager: Manager, config: Config, directory: Optional[IncludeFiles],
                  ready: Callable[[], None], log: Log, dry_run: bool) -> None:
-        self._loop, self._kernel, self._manager, self._dry_run, self._log = loop, kernel, manager, dry_run, log
+        self._loop, self._kernel, self._manager, self.dry_run, self._log = loop, kernel, manager, dry_run, log
         self._ready: Optional[Callable[[], None]] = ready
         self._sources: Sequence[Waiting] = ()
         self._following: List[Changed] = []
@@ -140,7 +140,7 @@ class Keeper:
         if self._leftovers is not None and not self.model.hold:
             self._withdraw_leftovers(self._leftovers)
         changes = self.repairs.settle()
-        self.reporter.settled(self.model, () if self._dry_run else changes, self.repairs.mended, self.repairs.reconciler.quiet)
+        self.reporter.settled(self.model, () if self.dry_run else changes, self.repairs.mended, self.repairs.reconciler.quiet)
         self._finish()
         self._tell_others()
         if self._ready is not None and self.repairs.reconciler.complete and not self._awaited():
@@ -203,10 +203,10 @@ class Keeper:
         self.repairs.settle(in_slices=False)
         self._files.remove(names)
         left = ["%s (%s)" % (name, managed.error or "it could not be read") for name, managed in self.model.sets.items()]
-        if left:
+        if left and not self.dry_run:
             self._log("warning", "stopped; netmgr's elements could not be removed from %s" % ", ".join(left))
         else:
-            self._log("info", "stopped; netmgr's elements %s removed" % ("would be" if self._dry_run else "are"))
+            self._log("info", "stopped; netmgr's elements %s removed" % ("would be" if self.dry_run else "are"))
 
     # -- inner parts
 
@@ -266,7 +266,7 @@ class Keeper:
         self._leftovers = None
 
     def _reconciler(self) -> Reconciler:
-        return Reconciler(self._kernel, self.model, self._log, self._dry_run)
+        return Reconciler(self._kernel, self.model, self._log, self.dry_run)
 
     def _plan_audit(self) -> None:
         if self._audit_due is not None:

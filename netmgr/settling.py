@@ -12,16 +12,17 @@ PATIENCE = 20.0         # seconds; those who ask wait for 30
 
 
 class Settled(NamedTuple):
-    """What came of it: elements added and removed, and what could not be read."""
+    """What came of it, or would in a dry run: elements added and removed, and what could not be read."""
 
     added: int
     removed: int
     troubles: Sequence[str]
+    dry_run: bool = False
 
     def __str__(self) -> str:
         if not self.added and not self.removed:
             return "nothing had to change"
-        return "%s added, %d removed" % (number(self.added, "element"), self.removed)
+        return ("%s would be added, %d removed" if self.dry_run else "%s added, %d removed") % (number(self.added, "element"), self.removed)
 
 
 class Settling:
@@ -47,4 +48,4 @@ class Settling:
         troubles: List[str] = [*self._sources.troubles(), *self._keeper.unreadable()]
         if self._keeper.repairs.busy:
             troubles.append("the ruleset (not all of it yet)")
-        self._done(Settled(self._added, self._removed, troubles))
+        self._done(Settled(self._added, self._removed, troubles, self._keeper.dry_run))

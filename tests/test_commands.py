@@ -16,7 +16,8 @@ from netmgr.values.replies import Say
 from netmgr.values.text import printable
 
 SET = {"family": "inet", "table": "filter", "name": "wan_ips", "type": "ipv4_addr", "zone": "wan", "holds": "addresses",
-       "state": "synced", "elements": 1, "foreign": 0, "error": None, "warning": None}
+       "state": "synced", "elements": 1, "foreign": 0, "error": None, "warning": None,
+       "since": "2026-11-27T20:00:00.000000Z"}
 
 STATUS: Dict[str, Any] = {
     "version": "0.1.0", "state": "degraded", "pid": 812, "uptime_seconds": 3912.3, "config": "/etc/netmgr/config.yaml",
@@ -35,6 +36,7 @@ STATUS: Dict[str, Any] = {
                 "nftables": {"state": "ok", "repairs": 3, "last_repair": {
                     "pid": 4610, "process": "nft", "time": "2026-01-31T12:03:11Z", "sets": ["inet filter wan_ips"]}},
                 "docker": {"state": "error", "error": "no permission"}},
+    "dry_run": False,
 }
 
 STATUS_TEXT = """\

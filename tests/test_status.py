@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Optional
 import pytest
 
 from netmgr.show.answers_json import read_sets, read_status, sets_json, status_json
-from netmgr.show.status import SourcesStatus, SourceStatus, everything, set_contents, summary
+from netmgr.show.status import Manner, SourcesStatus, SourceStatus, everything, set_contents, summary
 from netmgr.show.tables import sets_text, status_text
 from netmgr.sync.repairs import Repair
 from netmgr.values.addresses import IFA_F_DEPRECATED, IFA_F_PERMANENT, IFA_F_SECONDARY, IFA_F_TENTATIVE
@@ -21,6 +21,8 @@ def told(netlink: str = "ok", docker: str = "disabled", error: Optional[str] = N
 
 
 QUIET = told()
+MANNER = Manner(1, 12.34, "/etc/netmgr/config.yaml", "at {:g}".format)
+DRY_RUN = MANNER._replace(dry_run=True)
 EXPECTING = """
 interfaces:
   - {name: eth0, dhcp: true, nftables_zone: wan}
@@ -31,8 +33,8 @@ docker: {enabled: false}
 """
 
 
-def status(bench: Bench, sources: SourcesStatus = QUIET) -> Dict[str, Any]:
-    answer = everything(bench.model, sources, 1, 12.34, "/etc/netmgr/config.yaml")
+def status(bench: Bench, sources: SourcesStatus = QUIET, manner: Manner = MANNER) -> Dict[str, Any]:
+    answer = everything(bench.model, sources, manner)
     assert status_text(answer).startswith("netmgr 0.1.0: %s" % answer.state)
     assert read_status(status_json(answer)) == answer
     value: Dict[str, Any] = json.loads(status_json(answer))
@@ -46,7 +48,7 @@ def test_the_whole_of_it() -> None:
     bench.containers(container("8dfa", "172.18.0.2/16", network="frontend"))
     bench.settle()
     value = status(bench)
-    assert list(value) == ["version", "state", "pid", "uptime_seconds", "config", "interfaces", "containers", "sets", "sources"]
+    assert list(value) == ["version", "state", "pid", "uptime_seconds", "config", "interfaces", "containers", "sets", "sources", "dry_run"]
     assert (value["state"], value["uptime_seconds"]) == ("ready", 12.3)
     assert value["interfaces"] == [{
         "name": "eth0", "index": 1, "up": True, "zones": ["wan"],
@@ -57,7 +59,7 @@ def test_the_whole_of_it() -> None:
         "engine": None, "health": None, "reasons": [], "details": []}]
     assert value["sets"][0] == {
         "family": "inet", "table": "filter", "name": "wan_ips", "type": "ipv4_addr", "zone": "wan", "holds": "addresses",
-        "state": "synced", "elements": 1, "foreign": 0, "error": None, "warning": None}
+        "state": "synced", "elements": 1, "foreign": 0, "error": None, "warning": None, "since": "at 0"}
     assert [(row["name"], row["state"]) for row in value["sets"][1:]] == [("web_ips", "missing"), ("docker_ips", "missing")]
     assert value["sources"] == {
         "netlink": {"state": "ok", "overruns": 0, "resyncs": 1},
@@ -75,7 +77,7 @@ def test_why_containers_do_not_count() -> None:
         "it is not healthy", "it uses the host's network", "its label may not name wan: the configuration does not name this zone",
         "its label may not name lan: the configuration does not name this zone"]
     assert (second["health"], second["reasons"], second["details"]) == ("healthy", ["no_address"], ["it has no address"])
-    text = status_text(everything(bench.model, QUIET, 1, 12.34, "/etc/netmgr/config.yaml"))
+    text = status_text(everything(bench.model, QUIET, MANNER))
     assert "it is not healthy; it uses the host's network; and so on" in text
 
 
@@ -159,15 +161,72 @@ def test_an_address_counts_if_a_set_that_takes_its_family_takes_it() -> None:
         ("10.0.0.1/8", False), ("192.0.2.1/24", True), ("fe80::1/64", True)]
 
 
-def test_a_set_that_left_the_configuration_is_not_shown_and_degrades_nothing() -> None:
+def test_a_set_that_left_the_configuration_is_shown_only_while_it_cannot_be_left() -> None:
     bench = Bench()
     bench.make("lan_ips", ours="192.0.2.1")
     bench.kernel.refuses[named("lan_ips")] = (1, "not permitted")
     bench.model.retire([named("lan_ips")])
-    bench.settle()
-    assert bench.managed("lan_ips").error == "not permitted"
+    bench.settle(5.0)
+    value = status(bench)
+    assert [row["name"] for row in value["sets"]] == ["wan_ips", "lan_ips"]
+    assert (value["state"], value["sets"][1]["state"], value["sets"][1]["since"]) == ("degraded", "error", "at 5")
+    assert value["sets"][1]["error"] == "netmgr's elements cannot be taken out: not permitted"
+    bench.kernel.refuses.clear()
+    bench.settle(100.0)
     value = status(bench)
     assert ([row["name"] for row in value["sets"]], value["state"]) == (["wan_ips"], "ready")
+
+
+def test_since_when_a_set_is_as_it_is() -> None:
+    bench = Bench()
+
+    def since() -> object:
+        return next(row["since"] for row in status(bench)["sets"] if row["name"] == "wan_ips")
+
+    assert since() is None, "nobody has looked"
+    bench.settle(1.0)
+    assert since() == "at 1"
+    bench.make("wan_ips")
+    bench.look(7.0)
+    bench.settle(7.0)
+    bench.happen(seen("192.0.2.1/24"))
+    bench.settle(9.0)
+    assert since() == "at 7"
+    bench.kernel.unreadable[named("wan_ips")] = OSError(5, "no answer")
+    bench.look(11.0)
+    assert since() == "at 11"
+    again = Bench(inventory=bench.inventory, kernel=bench.kernel)
+    again.model.inherit(bench.model)
+    again.look(13.0)
+    assert status(again)["sets"][0]["since"] == "at 11", "a reload is no change"
+
+
+def test_a_dry_run_tells_what_is_really_there() -> None:
+    bench = Bench(WAN_AND_LAN + "nftables: {create: true}", dry_run=True)
+    bench.make("wan_ips", ours="192.0.2.7")
+    bench.happen(seen("192.0.2.1/24"))
+    bench.settle()
+    bench.happen(seen("192.0.2.2/24"))
+    bench.settle()
+    value = status(bench, manner=DRY_RUN)
+    row = next(row for row in value["sets"] if row["name"] == "wan_ips")
+    assert (value["dry_run"], value["state"]) == (True, "degraded")
+    assert (row["elements"], row["state"], row["error"]) == (1, "error", "a dry run: 2 elements would be added, 1 removed")
+    assert {row["state"] for row in value["sets"] if row["name"] != "wan_ips"} == {"missing"}
+    contents = set_contents(bench.model, DRY_RUN)
+    (elements,) = (each.elements for each in contents if each.set.name == "wan_ips")
+    assert (elements.wanted, elements.present) == (("192.0.2.1", "192.0.2.2"), ("192.0.2.7",))
+    text = sets_text(contents)
+    assert "192.0.2.1  wanted, missing\n" in text and "192.0.2.7  no longer wanted\n" in text
+    assert status_text(everything(bench.model, QUIET, DRY_RUN)).startswith("netmgr 0.1.0: degraded, a dry run, up 12 s")
+    bench.make("wan_ips", ours="192.0.2.1 192.0.2.2")
+    bench.look()
+    assert status(bench, manner=DRY_RUN)["sets"][0]["error"] is None, "there is nothing that it would do"
+
+
+def test_another_netmgr_in_the_same_sets_degrades() -> None:
+    value = status(Bench(), QUIET._replace(rival="another netmgr and this one undo each other's work in inet filter wan_ips"))
+    assert value["state"] == "degraded" and "inet filter wan_ips" in value["sources"]["nftables"]["warning"]
 
 
 def test_what_is_wrong_makes_it_degraded() -> None:
@@ -196,7 +255,7 @@ def test_every_set_with_its_elements() -> None:
     bench.make("wan_ifs")
     bench.happen(seen("192.0.2.1/24"), seen("192.0.2.7/24"))
     bench.settle()
-    answer = set_contents(bench.model)
+    answer = set_contents(bench.model, MANNER)
     assert read_sets(sets_json(answer)) == answer
     value = json.loads(sets_json(answer))
     contents = {row["name"]: (row["wanted"], row["present"], row["foreign_elements"], row["foreign"]) for row in value["sets"]}

@@ -262,6 +262,10 @@ class ManagedSet:
         """At the next plan() look at all of it.  Of a set that was never there nothing can be compared."""
         self.whole = self.seen.form is not None
 
+    def leave_as_it_is(self) -> None:
+        """Nothing more is to be done about what is known of it now."""
+        self._settled()
+
     def leave_missing(self) -> None:
         """It is gone, and nothing can be compared; when it appears, it will be read."""
         self.whole = False

@@ -104,6 +104,8 @@ class Model:
         names = self.sets.keys() & other.sets.keys()
         for name in names:
             self.sets[name].inherit(other.sets[name])
+            if name in other.overview.since:
+                self.overview.since[name] = other.overview.since[name]
         self._rebind(names)
 
     def hold_only(self, zones: FrozenSet[str]) -> None:
@@ -210,17 +212,22 @@ class Model:
         self.repaired.clear()
         return repaired
 
-    def committed(self, changes: Sequence[Change], really: bool = True) -> None:
-        """The transaction took effect; not really: from here on suppose that it did."""
+    def told(self, changes: Sequence[Change]) -> None:
+        """Somebody was told of the transaction, and that is all that becomes of it."""
+        for name in sets.names_of(changes):
+            self.sets[name].leave_as_it_is()
+            self._note(self.sets[name])
+
+    def committed(self, changes: Sequence[Change]) -> None:
+        """The transaction took effect."""
         for change in changes:
             if isinstance(change, CreateSet):
-                if really:
-                    self.doubt([change.set])
+                self.doubt([change.set])
             elif isinstance(change, DeleteSet):
                 self.observe({change.set: (None, None)})
             elif isinstance(change, ChangeElements):
                 managed = self.sets[change.set]
-                if managed.apply(change) and really:
+                if managed.apply(change):
                     self.repaired.add(change.set)
                 self._note(managed)
         self._forget_retired()
@@ -268,7 +275,10 @@ class Model:
         name = managed.name
         promised = managed.seen.info is None and self.promised(managed)
         marks = marks_of(managed, name in self.unsurveyed, promised, self.ledger.wanted(name), self._now)
-        if self.overview.note(name, marks).present != marks.present:
+        before = self.overview.note(name, marks)
+        if (before.state is not marks.state or name not in self.overview.since) and (managed.seen.looked or marks.error):
+            self.overview.note_state(name, marks.state.word, self._now)
+        if before.present != marks.present:
             self._note_promised(managed.role.feeds)
 
     def _note_promised(self, feeds: Iterable[Feed]) -> None:

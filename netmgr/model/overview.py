@@ -14,7 +14,7 @@ Names = Dict[SetName, None]     # who came first stands first
 
 
 class Marks(NamedTuple):
-    """One set's.  For each mark before `own` the names that have it are kept; retiring sets have no place among the last four.
+    """One set's.  For each mark before `own` the names that have it are kept; retiring sets are neither synced nor missing nor unwritten.
 
     `look`, `compare`: it must be looked at, or compared as a whole, and may be.  `waiting`: it is set aside, until then.  `retired`:
     there is nothing more to withdraw from it.  `missing`: it should exist.
@@ -58,14 +58,14 @@ def marks_of(managed: ManagedSet, unread: bool, promised: bool, claimed: Abstrac
         retired=retiring and not own and not unread and not managed.to_delete,
         synced=state.word == SYNCED and not retiring,
         missing=state.word == MISSING and not retiring and promised,
-        error=state.word == ERROR and not retiring, unwritten=managed.unwritten is not None and not retiring,
+        error=state.word == ERROR, unwritten=managed.unwritten is not None and not retiring,
         own=0 if retiring else own, state=state)
 
 
 class Overview:
     """The marks of all sets.  `own` is how many elements netmgr has in them; `news` are sets whose state has changed.
 
-    `pauses` has the ends of all pauses, also of those that have been cut short.
+    `since`: how each set is, in a word, and since when.  `pauses` has the ends of all pauses, also of those that have been cut short.
     """
 
     def __init__(self) -> None:
@@ -74,6 +74,7 @@ class Overview:
          self.synced, self.missing, self.error, self.unwritten) = self._kept
         self.own = 0
         self.news: Set[SetName] = set()
+        self.since: Dict[SetName, Tuple[str, float]] = {}
         self._marks: Dict[SetName, Marks] = {}
         self.pauses: List[Tuple[float, SetName]] = []
 
@@ -93,9 +94,15 @@ class Overview:
         self._marks[name] = marks
         return before
 
+    def note_state(self, name: SetName, word: str, now: float) -> None:
+        """How it is now, in a word."""
+        if self.since.get(name, ("", now))[0] != word:
+            self.since[name] = word, now
+
     def forget(self, name: SetName) -> None:
         """There is no such set any more."""
         self.note(name, UNMARKED)
+        self.since.pop(name, None)
         self._marks.pop(name, None)
         self.news.discard(name)
 

@@ -52,7 +52,10 @@ class Container(NamedTuple):
 
 
 class SetStatus(NamedTuple):
-    """A set; `elements` counts netmgr's own, `foreign` the others.  `warning`: it is right, and yet something should be done."""
+    """A set; `elements` counts netmgr's own, `foreign` the others.  `warning`: it is right, and yet something should be done.
+
+    `since` (UTC) it is in this state; None while nobody has looked.
+    """
 
     family: str = UNKNOWN
     table: str = UNKNOWN
@@ -65,6 +68,7 @@ class SetStatus(NamedTuple):
     foreign: int = 0
     error: Optional[str] = None
     warning: Optional[str] = None
+    since: Optional[str] = None
 
 
 class Elements(NamedTuple):
@@ -189,3 +193,4 @@ class Status(NamedTuple):
     containers: Tuple[Container, ...] = ()
     sets: Tuple[SetStatus, ...] = ()
     sources: Mapping[str, Source] = {}
+    dry_run: bool = False

@@ -1,11 +1,11 @@
 """The state of everything as one value, and every set with its elements."""
 
-from typing import AbstractSet, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import AbstractSet, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from netmgr import __version__
 from netmgr.config.schema import InterfaceRule
 from netmgr.model import inventory
-from netmgr.model.managed_set import MISSING, ManagedSet
+from netmgr.model.managed_set import ERROR, MISSING, ManagedSet
 from netmgr.model.model import Model
 from netmgr.model.selection import is_one_name, matches
 from netmgr.show.answers import (
@@ -26,6 +26,7 @@ from netmgr.values import addresses, sets
 from netmgr.values.addresses import local, prefixlen
 from netmgr.values.choice import ALL, Choice, counts
 from netmgr.values.holds import ADDRESSES, WORDS
+from netmgr.values.sets import Contents
 from netmgr.values.text import number
 from netmgr.wire import nft_text
 
@@ -36,6 +37,8 @@ FLAG_NAMES = (
     (addresses.IFA_F_NOPREFIXROUTE, "noprefixroute"), (addresses.IFA_F_MCAUTOJOIN, "autojoin"),
     (addresses.IFA_F_STABLE_PRIVACY, "stable-privacy"),
 )
+WITHDRAWN = "netmgr's elements cannot be taken out: %s"
+UNDONE = "a dry run: %s would be added, %d removed"
 HEALTH = {None: None, True: "healthy", False: "unhealthy"}
 
 
@@ -54,28 +57,42 @@ class SourcesStatus(NamedTuple):
     sources: Sequence[SourceStatus]
     repairs: int
     last_repair: Optional[Repair]
+    rival: Optional[str] = None
 
 
-def everything(model: Model, sources: SourcesStatus, pid: int, uptime: float, config_path: str) -> Status:
+class Manner(NamedTuple):
+    """How this netmgr runs; `utc` says a time of its clock in UTC."""
+
+    pid: int
+    uptime: float
+    config_path: str
+    utc: Callable[[float], str]
+    dry_run: bool = False
+
+
+def everything(model: Model, sources: SourcesStatus, manner: Manner) -> Status:
     """All of it."""
+    rows = tuple(_row(model, managed, manner) for managed in shown(model))
     return Status(
-        __version__, state(model, sources), pid, round(uptime, 1), config_path,
+        __version__, state(rows, model, sources), manner.pid, round(manner.uptime, 1), manner.config_path,
         interfaces=tuple(_interface(model, *each) for each in known_interfaces(model)),
         containers=tuple(_containers(model)),
-        sets=tuple(map(set_status, shown(model))),
-        sources=_sources(sources))
+        sets=rows,
+        sources=_sources(sources),
+        dry_run=manner.dry_run)
 
 
-def state(model: Model, sources: SourcesStatus) -> str:
-    """ready when every set that exists is synced, every file is written and every enabled source is ok, else degraded."""
-    healthy = all(source.state in ("ok", "disabled") for source in sources.sources)
-    return "ready" if healthy and not model.overview.error and not model.overview.unwritten else "degraded"
+def state(rows: Sequence[SetStatus], model: Model, sources: SourcesStatus) -> str:
+    """ready when every set that exists is synced, every file is written, every enabled source is ok and no other netmgr interferes."""
+    healthy = all(source.state in ("ok", "disabled") for source in sources.sources) and sources.rival is None
+    return "ready" if healthy and all(row.state != ERROR for row in rows) and not model.overview.unwritten else "degraded"
 
 
 def shown(model: Model) -> Iterator[ManagedSet]:
-    """The sets that concern the user: those that exist, and the missing ones that the configuration promises."""
+    """The sets that concern the user: those that exist, the missing ones that the configuration promises, old ones that are in error."""
     for managed in model.sets.values():
-        if not managed.role.retiring and (managed.state.word != MISSING or model.promised(managed)):
+        word = managed.state.word
+        if word == ERROR or (not managed.role.retiring and (word != MISSING or model.promised(managed))):
             yield managed
 
 
@@ -88,9 +105,9 @@ def summary(model: Model) -> str:
     return ", ".join(parts)
 
 
-def set_contents(model: Model) -> Sequence[SetContents]:
+def set_contents(model: Model, manner: Manner) -> Sequence[SetContents]:
     """Every set with its elements."""
-    return [SetContents(set_status(managed), _elements(model, managed)) for managed in shown(model)]
+    return [SetContents(_row(model, managed, manner), _elements(model, managed)) for managed in shown(model)]
 
 
 def broken_expectations(rule: InterfaceRule, held: Dict[bytes, int]) -> Iterator[str]:
@@ -178,7 +195,26 @@ def set_status(managed: ManagedSet) -> SetStatus:
         zone=", ".join(dict.fromkeys(feed.zone for feed in feeds)),
         holds=", ".join(dict.fromkeys(feed.holds for feed in feeds)),
         state=managed.state.word, elements=len(managed.held.ours), foreign=len(managed.held.foreign),
-        error=managed.error, warning=managed.warning)
+        error=WITHDRAWN % managed.error if managed.role.retiring else managed.error, warning=managed.warning)
+
+
+def _row(model: Model, managed: ManagedSet, manner: Manner) -> SetStatus:
+    """The same with what the model and the way of running add to it."""
+    row, since = set_status(managed), model.overview.since.get(managed.name)
+    if since is not None:
+        row = row._replace(since=manner.utc(since[1]))
+    undone = _left_undone(model, managed) if manner.dry_run and row.error is None else None
+    return row if undone is None else row._replace(state=ERROR, error=undone)
+
+
+def _left_undone(model: Model, managed: ManagedSet) -> Optional[str]:
+    """What a dry run would do to a set that is there."""
+    if managed.seen.info is None:
+        return None
+    found = sets.difference(model.wanted(managed), Contents(*managed.held), managed.role.exclusive)
+    if not (found.delete or found.add or found.renew):
+        return None
+    return UNDONE % (number(len(found.add) + len(found.renew), "element"), len(found.delete) + len(found.renew))
 
 
 def _elements(model: Model, managed: ManagedSet) -> Elements:
@@ -198,7 +234,9 @@ def _sources(told: SourcesStatus) -> Dict[str, Source]:
     last = None if repair is None else LastRepair(pid, process, repair.time, tuple(map(str, repair.sets)))
     rows: Dict[str, Source] = {}
     for name, state, error, facts in told.sources:
-        repairs = {"repairs": told.repairs, "last_repair": last} if name == "nftables" else {}
+        repairs: Dict[str, Fact] = {"repairs": told.repairs, "last_repair": last} if name == "nftables" else {}
+        if repairs and told.rival is not None:
+            repairs["warning"] = told.rival
         trouble = {"error": error} if error is not None or not (facts or repairs) else {}
         rows[name] = Source(state, {**facts, **repairs, **trouble})
     return rows

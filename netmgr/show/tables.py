@@ -29,7 +29,8 @@ SHOWN_DETAILS = 2
 
 def status_text(status: Status) -> str:
     """`status` for people."""
-    head = (status.version, status.state, _duration(status.uptime_seconds), UNKNOWN if status.pid is None else status.pid, status.config)
+    how = status.state + ", a dry run" if status.dry_run else status.state
+    head = (status.version, how, _duration(status.uptime_seconds), UNKNOWN if status.pid is None else status.pid, status.config)
     lines = [printable("netmgr %s: %s, up %s, pid %s, %s" % head)]
     lines += _section(("INTERFACE", "STATE", "ZONES", "ADDRESS", "FLAGS"), map(_interface_rows, status.interfaces))
     lines += _section(("INTERFACE", "NOT AS EXPECTED"), map(_expectation_rows, status.interfaces))

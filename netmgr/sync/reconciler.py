@@ -19,7 +19,7 @@ from netmgr.model.model import Model
 from netmgr.sync.survey import Sets, Survey
 from netmgr.values import sets
 from netmgr.values.errors import ProtocolError
-from netmgr.values.outcomes import COMMITTED, OVERTAKEN, Fault, Outcome
+from netmgr.values.outcomes import OVERTAKEN, Fault, Outcome
 from netmgr.values.sets import Change, CreateTable, SetName
 from netmgr.values.text import Log, reason
 from netmgr.wire import nft_text
@@ -57,7 +57,7 @@ class Reconciler:
         self._told: Dict[SetName, Tuple[Optional[str], Optional[float]]] = {}     # the last error, and since when it is gone
 
     def reconcile(self, now: float, enough: Callable[[], bool] = never) -> List[Change]:
-        """Make every set true that can be; returns what was committed (in a dry run: what would have been).
+        """Make every set true that can be; returns what was committed (in a dry run: what would be).
 
         Sets that must be looked at first are looked at until it is enough; the others are not kept waiting, except that the very
         first transaction is one for all.
@@ -74,6 +74,9 @@ class Reconciler:
             changes = self.model.plan(now)
             if not changes:
                 break
+            if self.dry_run:
+                done.extend(self._tell(changes))
+                break
             done.extend(self._commit(changes, now, suspects))
         if self.model.overview.news:
             self._tell_errors(now)
@@ -84,7 +87,7 @@ class Reconciler:
         outcome = self._outcome(changes, names)
         if outcome.committed:
             self.survey.committed(changes)
-            self._committed(changes)
+            self.model.committed(changes)
             return changes
         if outcome.overtaken:
             self.model.refused(changes, (), now, False)
@@ -102,8 +105,6 @@ class Reconciler:
         return []
 
     def _outcome(self, changes: Sequence[Change], names: Set[SetName]) -> Outcome:
-        if self.dry_run:
-            return COMMITTED
         try:
             for _attempt in range(CAREFUL_ATTEMPTS):
                 if not names <= self.survey.seen and not self.survey.confirm(names):
@@ -122,11 +123,12 @@ class Reconciler:
         suspects.add(fault.set)
         self.model.refused(changes, [fault], now, again)
 
-    def _committed(self, changes: Sequence[Change]) -> None:
-        self.model.committed(changes, not self.dry_run)
-        if self.dry_run:
-            for line in nft_text.text(changes):
-                self._log("info", "would send: " + line)
+    def _tell(self, changes: List[Change]) -> List[Change]:
+        """A dry run says what it would send.  Nothing follows from that, least of all that the sets were so."""
+        self.model.told(changes)
+        for line in nft_text.text(changes):
+            self._log("info", "would send: " + line)
+        return changes
 
     def _tell_errors(self, now: float) -> None:
         """What is wrong and was not, or had not been for long; sets that were never in error take no place in _told."""

@@ -150,6 +150,10 @@ def test_a_dry_run_sends_nothing(cards: Lab) -> None:
     eventually(lambda: 'would send: add element inet filter wan_ips { 192.0.2.1 comment "netmgr" }' in netmgr.log())
     cards.run("ip addr add 192.0.2.2/24 dev eth0")
     eventually(lambda: 'would send: add element inet filter wan_ips { 192.0.2.2 comment "netmgr" }' in netmgr.log())
+    status, (row, *_others) = netmgr.status(), netmgr.status()["sets"]
+    assert (status["dry_run"], status["state"], row["name"], row["elements"]) == (True, "degraded", "wan_ips", 0)
+    assert row["error"] == "a dry run: 2 elements would be added, 0 removed"
+    assert "elements would be added" in netmgr.ask("resync")
     assert netmgr.stop() == 0
     assert cards.generation() == before
     assert not netmgr.includes.exists()
