@@ -6,17 +6,20 @@
  *
  *	NFTA_SET_ELEM_LIST_ELEMENTS {
  *		NFTA_LIST_ELEM {
- *			NFTA_SET_ELEM_KEY { NFTA_DATA_VALUE }
+ *			NFTA_SET_ELEM_KEY, _KEY_END { NFTA_DATA_VALUE }
+ *			NFTA_SET_ELEM_DATA { NFTA_DATA_VALUE, or NFTA_DATA_VERDICT { NFTA_VERDICT_CODE, _CHAIN } }
  *			NFTA_SET_ELEM_FLAGS, _TIMEOUT, _EXPIRATION, _USERDATA, ...
  *		} ...
  *	}
  *
- * A range is an element with its first key and one with the key after the last and NFT_SET_ELEM_INTERVAL_END.  A range up to the
- * highest key has no end; nft marks such a start in its userdata, and so do we.  Only the start may carry anything but the key.
+ * A range of single keys is an element with its first key and one with the key after the last and NFT_SET_ELEM_INTERVAL_END.  A range up
+ * to the highest key has no end; nft marks such a start in its userdata, and so do we.  Only the start may carry anything but the key.
+ * A box of concatenated keys is one element; without NFTA_SET_ELEM_KEY_END it holds just its key.
  *
  * Userdata are a string of { u8 type; u8 length; u8 data[length]; }.  The kernel does not look into them: whatever does not read
  * as our comment is somebody else's.
  */
+#define _GNU_SOURCE			/* qsort_r */
 #include "nftcodec.h"
 
 #include <endian.h>
@@ -34,9 +37,10 @@
 #define UDATA_ELEM_FLAGS 1		/* NFTNL_UDATA_SET_ELEM_FLAGS */
 #define UDATA_ELEM_FLAG_OPEN 1u		/* nft's SET_ELEM_F_INTERVAL_OPEN */
 #define UDATA_SET_KEYBYTEORDER 0	/* of a set: NFTNL_UDATA_SET_KEYBYTEORDER */
+#define UDATA_SET_DATABYTEORDER 1	/* NFTNL_UDATA_SET_DATABYTEORDER */
 #define UDATA_SET_MAKER NFTCODEC_SET_MAKER	/* our own: nft passes over what it does not know */
 #define UDATA_MAX 64
-#define ELEMENT_ROOM 160		/* more than a range of the longest keys takes, with all that may stand beside it */
+#define ELEMENT_ROOM 160			/* more than an element takes beside its keys and its value, and a range for both */
 
 static bool aligned(const void *pointer)
 {
@@ -48,6 +52,15 @@ static bool good_name(const char *name)
 	size_t length = strnlen(name, NFTCODEC_NAME_MAX + 1);
 
 	return length > 0 && length <= NFTCODEC_NAME_MAX;
+}
+
+static bool good_set(const struct nftcodec_set *set)
+{
+	uint32_t longest = set->like & NFTCODEC_VERDICTS ? NFTCODEC_VERDICT_MAX : NFTCODEC_KEY_MAX;
+
+	return set->width > 0 && set->width <= NFTCODEC_KEY_MAX && set->value <= longest &&
+	       (!(set->like & NFTCODEC_VERDICTS) || set->value >= sizeof(uint32_t)) &&
+	       (set->like & (NFTCODEC_RANGES | NFTCODEC_BOXES)) != (NFTCODEC_RANGES | NFTCODEC_BOXES);
 }
 
 int nftcodec_new_table(void *buffer, size_t size, uint32_t seq, uint16_t family, const char *table)
@@ -72,36 +85,41 @@ static size_t put_tlv(uint8_t *userdata, size_t used, uint8_t type, const void *
 	return used + 2 + length;
 }
 
-static bool describe_set(struct nftnl_set *set, const char *table, const char *name, uint32_t set_id, uint32_t key_type,
-			 uint32_t key_length, uint32_t byteorder, const char *maker)
+static bool describe_set(struct nftnl_set *set, const struct nftcodec_set *named, const struct nftcodec_plan *plan)
 {
 	uint8_t userdata[UDATA_MAX];
-	size_t used = put_tlv(userdata, 0, UDATA_SET_KEYBYTEORDER, &byteorder, sizeof(byteorder));
+	size_t used = put_tlv(userdata, 0, UDATA_SET_KEYBYTEORDER, &plan->key_byteorder, sizeof(plan->key_byteorder));
 
-	used = put_tlv(userdata, used, UDATA_SET_MAKER, maker, strlen(maker) + 1);
-	nftnl_set_set_u32(set, NFTNL_SET_FLAGS, 0);
-	nftnl_set_set_u32(set, NFTNL_SET_KEY_TYPE, key_type);
-	nftnl_set_set_u32(set, NFTNL_SET_KEY_LEN, key_length);
-	nftnl_set_set_u32(set, NFTNL_SET_ID, set_id);
-	return nftnl_set_set_str(set, NFTNL_SET_TABLE, table) == 0 && nftnl_set_set_str(set, NFTNL_SET_NAME, name) == 0 &&
+	if (plan->flags & NFT_SET_MAP) {
+		used = put_tlv(userdata, used, UDATA_SET_DATABYTEORDER, &plan->value_byteorder, sizeof(plan->value_byteorder));
+		nftnl_set_set_u32(set, NFTNL_SET_DATA_TYPE, plan->value_type);
+		nftnl_set_set_u32(set, NFTNL_SET_DATA_LEN, plan->value_length);
+	}
+	used = put_tlv(userdata, used, UDATA_SET_MAKER, plan->maker, strlen(plan->maker) + 1);
+	nftnl_set_set_u32(set, NFTNL_SET_FLAGS, plan->flags);
+	nftnl_set_set_u32(set, NFTNL_SET_KEY_TYPE, plan->key_type);
+	nftnl_set_set_u32(set, NFTNL_SET_KEY_LEN, named->width);
+	nftnl_set_set_u32(set, NFTNL_SET_ID, plan->id);
+	return (plan->fields == 0 || nftnl_set_set_data(set, NFTNL_SET_DESC_CONCAT, plan->field, plan->fields) == 0) &&
+	       nftnl_set_set_str(set, NFTNL_SET_TABLE, named->table) == 0 && nftnl_set_set_str(set, NFTNL_SET_NAME, named->name) == 0 &&
 	       nftnl_set_set_data(set, NFTNL_SET_USERDATA, userdata, used) == 0;
 }
 
-int nftcodec_new_set(void *buffer, size_t size, uint32_t seq, uint16_t family, const char *table, const char *name,
-		     uint32_t set_id, uint32_t key_type, uint32_t key_length, uint32_t byteorder, const char *maker)
+int nftcodec_new_set(void *buffer, size_t size, uint32_t seq, const struct nftcodec_set *named, const struct nftcodec_plan *plan)
 {
 	struct nftnl_set *set;
 	struct nlmsghdr *message;
 	int length = NFTCODEC_REFUSED;
 
-	if (!aligned(buffer) || size < NFTCODEC_MESSAGE_MAX || !good_name(table) || !good_name(name) || strnlen(maker, 32) == 32)
+	if (!aligned(buffer) || size < NFTCODEC_MESSAGE_MAX || !good_name(named->table) || !good_name(named->name) ||
+	    !good_set(named) || plan->fields > NFTCODEC_FIELDS_MAX || strnlen(plan->maker, 32) == 32)
 		return NFTCODEC_REFUSED;
 	set = nftnl_set_alloc();
 	if (set == NULL)
 		return NFTCODEC_REFUSED;
 	memset(buffer, 0, size);
-	if (describe_set(set, table, name, set_id, key_type, key_length, byteorder, maker)) {
-		message = nftnl_nlmsg_build_hdr(buffer, NFT_MSG_NEWSET, family, NLM_F_CREATE, seq);
+	if (describe_set(set, named, plan)) {
+		message = nftnl_nlmsg_build_hdr(buffer, NFT_MSG_NEWSET, named->family, NLM_F_CREATE, seq);
 		nftnl_set_nlmsg_build_payload(message, set);
 		length = message->nlmsg_len;
 	}
@@ -122,21 +140,57 @@ static size_t put_userdata(uint8_t *userdata, const char *comment, bool open)
 	return used;
 }
 
-static bool put_element(struct nlmsghdr *message, size_t size, const uint8_t *key, size_t width, uint32_t flags, bool forever,
-			const uint8_t *userdata, size_t userdata_length)
+static bool put_data(struct nlmsghdr *message, size_t size, uint16_t type, const uint8_t *data, size_t length)
 {
-	struct nlattr *element, *nested;
+	struct nlattr *nested = mnl_attr_nest_start_check(message, size, type);
 
-	element = mnl_attr_nest_start_check(message, size, NFTA_LIST_ELEM);
-	if (element == NULL)
-		return false;
-	nested = mnl_attr_nest_start_check(message, size, NFTA_SET_ELEM_KEY);
-	if (nested == NULL || !mnl_attr_put_check(message, size, NFTA_DATA_VALUE, width, key))
+	if (nested == NULL || !mnl_attr_put_check(message, size, NFTA_DATA_VALUE, length, data))
 		return false;
 	mnl_attr_nest_end(message, nested);
-	if (flags != 0 && !mnl_attr_put_u32_check(message, size, NFTA_SET_ELEM_FLAGS, htobe32(flags)))
+	return true;
+}
+
+static bool put_verdict(struct nlmsghdr *message, size_t size, const uint8_t *value, size_t length)
+{
+	struct nlattr *data = mnl_attr_nest_start_check(message, size, NFTA_SET_ELEM_DATA), *verdict;
+	const char *chain = (const char *)value + sizeof(uint32_t);
+	size_t named = strnlen(chain, length - sizeof(uint32_t));
+	char name[NFTCODEC_VERDICT_MAX] = { 0 };
+
+	if (data == NULL)
 		return false;
-	if (forever && !mnl_attr_put_u64_check(message, size, NFTA_SET_ELEM_TIMEOUT, 0))
+	memcpy(name, chain, named);
+	verdict = mnl_attr_nest_start_check(message, size, NFTA_DATA_VERDICT);
+	if (verdict == NULL || !mnl_attr_put_check(message, size, NFTA_VERDICT_CODE, sizeof(uint32_t), value) ||
+	    (named > 0 && !mnl_attr_put_strz_check(message, size, NFTA_VERDICT_CHAIN, name)))
+		return false;
+	mnl_attr_nest_end(message, verdict);
+	mnl_attr_nest_end(message, data);
+	return true;
+}
+
+static bool put_value(struct nlmsghdr *message, size_t size, const struct nftcodec_set *set, const uint8_t *value)
+{
+	if (set->like & NFTCODEC_VERDICTS)
+		return put_verdict(message, size, value, set->value);
+	return put_data(message, size, NFTA_SET_ELEM_DATA, value, set->value);
+}
+
+/* An element; without a manner the end of a range, which is nothing but its key.  `last` and `value` may be NULL. */
+static bool put_element(struct nlmsghdr *message, size_t size, const struct nftcodec_set *set, const struct nftcodec_manner *manner,
+			const uint8_t *key, const uint8_t *last, const uint8_t *value, const uint8_t *userdata, size_t userdata_length)
+{
+	struct nlattr *element = mnl_attr_nest_start_check(message, size, NFTA_LIST_ELEM);
+
+	if (element == NULL || !put_data(message, size, NFTA_SET_ELEM_KEY, key, set->width))
+		return false;
+	if (last != NULL && !put_data(message, size, NFTA_SET_ELEM_KEY_END, last, set->width))
+		return false;
+	if (value != NULL && !put_value(message, size, set, value))
+		return false;
+	if (manner == NULL && !mnl_attr_put_u32_check(message, size, NFTA_SET_ELEM_FLAGS, htobe32(NFT_SET_ELEM_INTERVAL_END)))
+		return false;
+	if (manner != NULL && manner->forever && !mnl_attr_put_u64_check(message, size, NFTA_SET_ELEM_TIMEOUT, 0))
 		return false;
 	if (userdata_length > 0 && !mnl_attr_put_check(message, size, NFTA_SET_ELEM_USERDATA, userdata_length, userdata))
 		return false;
@@ -166,43 +220,50 @@ static void predecessor(uint8_t *previous, const uint8_t *key, size_t width)
 			return;
 }
 
-static bool put_range(struct nlmsghdr *message, size_t size, const uint8_t *range, size_t width, bool adds, bool forever,
-		      const char *comment)
+static bool put_range(struct nlmsghdr *message, size_t size, const struct nftcodec_set *set, const struct nftcodec_manner *manner,
+		      const uint8_t *range, const uint8_t *value)
 {
 	uint8_t end[NFTCODEC_KEY_MAX], userdata[UDATA_MAX];
-	bool open = !successor(end, range + width, width);
-	size_t length = put_userdata(userdata, comment, adds && open);
+	bool open = !successor(end, range + set->width, set->width);
+	size_t length = put_userdata(userdata, manner->comment, manner->adds && open);
 
-	return put_element(message, size, range, width, 0, forever, userdata, length) &&
-	       (open || put_element(message, size, end, width, NFT_SET_ELEM_INTERVAL_END, false, NULL, 0));
+	return put_element(message, size, set, manner, range, NULL, value, userdata, length) &&
+	       (open || put_element(message, size, set, NULL, end, NULL, NULL, NULL, 0));
 }
 
-static bool ranges_ascend(const uint8_t *ranges, size_t count, size_t width)
+static size_t keys_of(const struct nftcodec_set *set)
 {
-	size_t i;
+	return set->like & (NFTCODEC_RANGES | NFTCODEC_BOXES) ? 2 * (size_t)set->width : set->width;
+}
 
-	for (i = 0; i < count; i++, ranges += 2 * width)
-		if (memcmp(ranges, ranges + width, width) > 0)
+static bool ranges_ascend(const struct nftcodec_set *set, const uint8_t *ranges, size_t count)
+{
+	size_t i, stride = keys_of(set) + set->value;
+
+	for (i = 0; i < count; i++, ranges += stride)
+		if (memcmp(ranges, ranges + set->width, set->width) > 0)
 			return false;
 	return true;
 }
 
-static int put_elements(struct nlmsghdr *message, size_t room, const uint8_t *elements, size_t count, size_t width, bool adds,
-			uint32_t how, const char *comment)
+static int put_elements(struct nlmsghdr *message, size_t room, const struct nftcodec_set *set, const struct nftcodec_manner *manner,
+			const uint8_t *elements, size_t count)
 {
-	bool ranges = how & NFTCODEC_RANGES, forever = how & NFTCODEC_FOREVER, fitted;
-	size_t stride = ranges ? 2 * width : width, length, taken;
+	bool ranges = set->like & NFTCODEC_RANGES, valued = manner->adds && set->value > 0, fitted;
+	size_t keys = keys_of(set), stride = keys + set->value, length, taken;
 	struct nlattr *list = mnl_attr_nest_start_check(message, room, NFTA_SET_ELEM_LIST_ELEMENTS);
 	uint8_t userdata[UDATA_MAX];
 
 	if (list == NULL)
 		return NFTCODEC_REFUSED;
-	length = put_userdata(userdata, comment, false);
+	length = put_userdata(userdata, manner->comment, false);
 	for (taken = 0; taken < count; taken++, elements += stride) {
+		const uint8_t *last = set->like & NFTCODEC_BOXES ? elements + set->width : NULL;
+		const uint8_t *value = valued ? elements + keys : NULL;
 		uint32_t before = message->nlmsg_len;
 
-		fitted = ranges ? put_range(message, room, elements, width, adds, forever, comment)
-				: put_element(message, room, elements, width, 0, forever, userdata, length);
+		fitted = ranges ? put_range(message, room, set, manner, elements, value)
+				: put_element(message, room, set, manner, elements, last, value, userdata, length);
 		if (!fitted) {
 			message->nlmsg_len = before;
 			break;
@@ -213,30 +274,29 @@ static int put_elements(struct nlmsghdr *message, size_t room, const uint8_t *el
 }
 
 /* libmnl before 1.0.5 leaves the padding behind an attribute as it is. */
-static void clear(void *buffer, size_t size, size_t count)
+static void clear(void *buffer, size_t size, const struct nftcodec_set *set, size_t count)
 {
-	size_t used = 3 * (NFTCODEC_NAME_MAX + 1) + count * ELEMENT_ROOM;
+	size_t used = 3 * (NFTCODEC_NAME_MAX + 1) + count * (ELEMENT_ROOM + 2 * (size_t)set->width + set->value);
 
 	memset(buffer, 0, count < NFTCODEC_ELEMENTS_MAX && used < size ? used : size);
 }
 
-int nftcodec_elements(void *buffer, size_t size, uint32_t seq, uint16_t family, uint16_t type, uint16_t flags, const char *table,
-		      const char *set, const uint8_t *elements, size_t count, size_t width, uint32_t how, const char *comment)
+int nftcodec_elements(void *buffer, size_t size, uint32_t seq, const struct nftcodec_set *set, const struct nftcodec_manner *manner,
+		      const uint8_t *elements, size_t count)
 {
 	struct nlmsghdr *message;
 	size_t room;
 
-	if (!aligned(buffer) || size < NFTCODEC_MESSAGE_MAX || !good_name(table) || !good_name(set) ||
-	    (count > 0 && (width == 0 || width > NFTCODEC_KEY_MAX)) || (comment != NULL && strnlen(comment, 32) == 32) ||
-	    (how & NFTCODEC_RANGES && !ranges_ascend(elements, count, width)))
+	if (!aligned(buffer) || size < NFTCODEC_MESSAGE_MAX || !good_name(set->table) || !good_name(set->name) ||
+	    (count > 0 && !good_set(set)) || (manner->comment != NULL && strnlen(manner->comment, 32) == 32) ||
+	    (set->like & NFTCODEC_RANGES && !ranges_ascend(set, elements, count)))
 		return NFTCODEC_REFUSED;
-	clear(buffer, size, count);
-	message = nftnl_nlmsg_build_hdr(buffer, type, family, flags, seq);
-	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, table);
-	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set);
+	clear(buffer, size, set, count);
+	message = nftnl_nlmsg_build_hdr(buffer, manner->message, set->family, manner->flags, seq);
+	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, set->table);
+	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set->name);
 	room = MNL_ALIGN(message->nlmsg_len) + UINT16_MAX;
-	return count == 0 ? 0 : put_elements(message, room < size ? room : size, elements, count, width, type == NFT_MSG_NEWSETELEM, how,
-					     comment);
+	return count == 0 ? 0 : put_elements(message, room < size ? room : size, set, manner, elements, count);
 }
 
 static bool has_comment(const uint8_t *userdata, size_t length, const char *comment)
@@ -277,37 +337,103 @@ static const uint8_t *end_of(const struct nlattr *attribute)
 	return begin_of(attribute) + mnl_attr_get_payload_len(attribute);
 }
 
-static bool get_key(const struct nlattr *key, size_t width, struct nftcodec_element *element)
+/* The one value in it that NFTA_DATA_VALUE has, of just this length. */
+static bool get_data(const struct nlattr *data, uint8_t *to, size_t length)
 {
-	const uint8_t *at = begin_of(key);
+	const uint8_t *at = begin_of(data);
 	const struct nlattr *value;
 	bool bad = false, found = false;
 
-	while ((value = next_attribute(&at, end_of(key), &bad)) != NULL) {
+	while ((value = next_attribute(&at, end_of(data), &bad)) != NULL) {
 		if (mnl_attr_get_type(value) != NFTA_DATA_VALUE)
 			continue;
-		if (found || mnl_attr_get_payload_len(value) != width)
+		if (found || mnl_attr_get_payload_len(value) != length)
 			return false;
-		memcpy(element->key, begin_of(value), width);
+		memcpy(to, begin_of(value), length);
 		found = true;
 	}
 	return found && !bad;
 }
 
+static bool get_code_and_chain(const struct nlattr *verdict, uint8_t *to, size_t room)
+{
+	const uint8_t *at = begin_of(verdict);
+	const struct nlattr *part;
+	bool bad = false, found = false;
+
+	while ((part = next_attribute(&at, end_of(verdict), &bad)) != NULL) {
+		size_t length = mnl_attr_get_payload_len(part);
+
+		if (mnl_attr_get_type(part) == NFTA_VERDICT_CODE) {
+			if (length != sizeof(uint32_t))
+				return false;
+			memcpy(to, begin_of(part), length);
+			found = true;
+		} else if (mnl_attr_get_type(part) == NFTA_VERDICT_CHAIN) {
+			length = strnlen((const char *)begin_of(part), length);
+			if (length > room - sizeof(uint32_t))
+				return false;
+			memcpy(to + sizeof(uint32_t), begin_of(part), length);
+		}
+	}
+	return found && !bad;
+}
+
+static bool get_verdict(const struct nlattr *data, uint8_t *to, size_t room)
+{
+	const uint8_t *at = begin_of(data);
+	const struct nlattr *verdict;
+	bool bad = false, found = false;
+
+	while ((verdict = next_attribute(&at, end_of(data), &bad)) != NULL) {
+		if (mnl_attr_get_type(verdict) != NFTA_DATA_VERDICT)
+			continue;
+		if (found || !get_code_and_chain(verdict, to, room))
+			return false;
+		found = true;
+	}
+	return found && !bad;
+}
+
+static bool get_value(const struct nlattr *data, const struct nftcodec_set *set, uint8_t *to)
+{
+	return set->like & NFTCODEC_VERDICTS ? get_verdict(data, to, set->value) : get_data(data, to, set->value);
+}
+
+/* Where in a record the value begins. */
+static size_t value_at(const struct nftcodec_set *set)
+{
+	return set->like & NFTCODEC_BOXES ? 2 * (size_t)set->width : set->width;
+}
+
+size_t nftcodec_record(const struct nftcodec_set *set)
+{
+	return good_set(set) ? value_at(set) + set->value + 1 : 0;
+}
+
 /* 1: an element was read; 0: the catch-all element, which has no key; negative: refused. */
-static int get_element(const struct nlattr *list_element, size_t width, const char *comment, struct nftcodec_element *element)
+static int get_element(const struct nlattr *list_element, const struct nftcodec_set *set, const char *comment, uint8_t *record)
 {
 	const uint8_t *at = begin_of(list_element);
 	const struct nlattr *attribute;
-	bool bad = false, keyed = false;
+	bool bad = false, keyed = false, boxed = false, valued = false;
+	uint8_t *about = record + value_at(set) + set->value;
 	uint32_t flags = 0;
 
-	memset(element, 0, sizeof(*element));
+	memset(record, 0, value_at(set) + set->value + 1);
 	while ((attribute = next_attribute(&at, end_of(list_element), &bad)) != NULL) {
 		switch (mnl_attr_get_type(attribute)) {
 		case NFTA_SET_ELEM_KEY:
-			keyed = get_key(attribute, width, element);
+			keyed = get_data(attribute, record, set->width);
 			bad |= !keyed;
+			break;
+		case NFTA_SET_ELEM_KEY_END:
+			boxed = set->like & NFTCODEC_BOXES && get_data(attribute, record + set->width, set->width);
+			bad |= !boxed;
+			break;
+		case NFTA_SET_ELEM_DATA:
+			valued = set->value > 0 && get_value(attribute, set, record + value_at(set));
+			bad |= !valued;
 			break;
 		case NFTA_SET_ELEM_FLAGS:
 			if (mnl_attr_get_payload_len(attribute) != sizeof(flags))
@@ -315,35 +441,35 @@ static int get_element(const struct nlattr *list_element, size_t width, const ch
 			flags = be32toh(mnl_attr_get_u32(attribute));
 			break;
 		case NFTA_SET_ELEM_EXPIRATION:
-			element->flags |= NFTCODEC_EXPIRES;
+			*about |= NFTCODEC_EXPIRES;
 			break;
 		case NFTA_SET_ELEM_USERDATA:
 			if (has_comment(begin_of(attribute), mnl_attr_get_payload_len(attribute), comment))
-				element->flags |= NFTCODEC_OURS;
+				*about |= NFTCODEC_OURS;
 			break;
-		case NFTA_SET_ELEM_KEY_END:
-			return NFTCODEC_REFUSED;
 		}
 	}
 	if (!(flags & NFT_SET_ELEM_INTERVAL_END))
-		element->flags |= NFTCODEC_START;
-	if (bad || (!keyed && !(flags & NFT_SET_ELEM_CATCHALL)))
+		*about |= NFTCODEC_START;
+	if (bad || (!keyed && !(flags & NFT_SET_ELEM_CATCHALL)) || (set->value > 0 && *about & NFTCODEC_START && !valued))
 		return NFTCODEC_REFUSED;
+	if (set->like & NFTCODEC_BOXES && !boxed)
+		memcpy(record + set->width, record, set->width);
 	return keyed;
 }
 
-static int get_list(const struct nlattr *list, size_t width, const char *comment, struct nftcodec_element *elements, size_t room)
+static int get_list(const struct nlattr *list, const struct nftcodec_set *set, const char *comment, uint8_t *records, size_t room)
 {
 	const uint8_t *at = begin_of(list);
 	const struct nlattr *attribute;
+	size_t count = 0, size = nftcodec_record(set);
 	bool bad = false;
-	size_t count = 0;
 	int read;
 
 	while ((attribute = next_attribute(&at, end_of(list), &bad)) != NULL) {
 		if (mnl_attr_get_type(attribute) != NFTA_LIST_ELEM || count == room)
 			return NFTCODEC_REFUSED;
-		read = get_element(attribute, width, comment, &elements[count]);
+		read = get_element(attribute, set, comment, records + count * size);
 		if (read < 0)
 			return NFTCODEC_REFUSED;
 		count += read;
@@ -351,20 +477,20 @@ static int get_list(const struct nlattr *list, size_t width, const char *comment
 	return bad ? NFTCODEC_REFUSED : (int)count;
 }
 
-int nftcodec_get_elements(const void *attributes, size_t length, size_t width, const char *comment,
-			  struct nftcodec_element *elements, size_t room)
+int nftcodec_get_elements(const void *attributes, size_t length, const struct nftcodec_set *set, const char *comment, uint8_t *records,
+			  size_t room)
 {
 	const uint8_t *at = attributes, *end = at + length;
 	const struct nlattr *attribute;
 	bool bad = false;
 	int count = 0, read;
 
-	if (!aligned(attributes) || length > INT32_MAX || width == 0 || width > NFTCODEC_KEY_MAX)
+	if (!aligned(attributes) || length > INT32_MAX || !good_set(set))
 		return NFTCODEC_REFUSED;
 	while ((attribute = next_attribute(&at, end, &bad)) != NULL) {
 		if (mnl_attr_get_type(attribute) != NFTA_SET_ELEM_LIST_ELEMENTS)
 			continue;
-		read = get_list(attribute, width, comment, elements + count, room - count);
+		read = get_list(attribute, set, comment, records + count * nftcodec_record(set), room - count);
 		if (read < 0)
 			return NFTCODEC_REFUSED;
 		count += read;
@@ -372,54 +498,66 @@ int nftcodec_get_elements(const void *attributes, size_t length, size_t width, c
 	return bad ? NFTCODEC_REFUSED : count;
 }
 
-static int by_key(const void *left, const void *right)
+static int by_all(const void *left, const void *right, void *size)
 {
-	return memcmp(left, right, sizeof(struct nftcodec_element));
+	return memcmp(left, right, *(const size_t *)size);
 }
 
-static bool same(const struct nftcodec_element *left, const struct nftcodec_element *right)
+static bool same(const uint8_t *left, const uint8_t *right, size_t keys, size_t size)
 {
-	return memcmp(left->key, right->key, sizeof(left->key)) == 0 && ((left->flags ^ right->flags) & NFTCODEC_START) == 0;
+	return memcmp(left, right, keys) == 0 && ((left[size - 1] ^ right[size - 1]) & NFTCODEC_START) == 0;
 }
 
-size_t nftcodec_sort(struct nftcodec_element *elements, size_t count)
+size_t nftcodec_sort(const struct nftcodec_set *set, uint8_t *records, size_t count)
 {
-	size_t i, kept = 0;
+	size_t size = nftcodec_record(set), keys = value_at(set), i, kept = 0;
 
-	qsort(elements, count, sizeof(*elements), by_key);
-	for (i = 0; i < count; i++)
-		if (kept == 0 || !same(&elements[kept - 1], &elements[i]))
-			elements[kept++] = elements[i];
+	if (size == 0)
+		return 0;
+	qsort_r(records, count, size, by_all, &size);
+	for (i = 0; i < count; i++) {
+		uint8_t *next = records + kept * size, *here = records + i * size;
+
+		if (kept > 0 && same(next - size, here, keys, size))
+			continue;
+		memmove(next, here, size);
+		kept++;
+	}
 	return kept;
 }
 
-static uint8_t range_flags(const struct nftcodec_element *start, const struct nftcodec_element *next)
+/* A range's flags, by its start and what comes after it. */
+static uint8_t range_flags(uint8_t start, const uint8_t *next)
 {
-	bool ended = next != NULL && !(next->flags & NFTCODEC_START);
+	bool ended = next != NULL && !(*next & NFTCODEC_START);
 
-	return start->flags | (ended ? next->flags & NFTCODEC_EXPIRES : 0);
+	return start | (ended ? *next & NFTCODEC_EXPIRES : 0);
 }
 
-int64_t nftcodec_pick(const struct nftcodec_element *elements, size_t count, size_t width, int ranges, uint8_t mask, uint8_t value,
-		      uint8_t *packed, size_t size)
+int64_t nftcodec_pick(const struct nftcodec_set *set, const uint8_t *records, size_t count, uint8_t mask, uint8_t value, uint8_t *packed,
+		      size_t size)
 {
-	size_t stride = ranges ? 2 * width : width, used = 0, i;
+	size_t record = nftcodec_record(set), keys = value_at(set), stride = keys_of(set) + set->value, used = 0, i;
+	bool ranges = set->like & NFTCODEC_RANGES;
 
-	if (width == 0 || width > NFTCODEC_KEY_MAX)
+	if (record == 0)
 		return NFTCODEC_REFUSED;
 	for (i = 0; i < count; i++) {
-		const struct nftcodec_element *next = i + 1 < count ? &elements[i + 1] : NULL;
-		uint8_t flags = ranges ? range_flags(&elements[i], next) : elements[i].flags;
+		const uint8_t *here = records + i * record, *next = i + 1 < count ? here + record : NULL;
+		uint8_t flags = here[record - 1];
 
+		if (ranges)
+			flags = range_flags(flags, next == NULL ? NULL : next + record - 1);
 		if ((flags & mask) != value)
 			continue;
 		if (size - used < stride)
 			return NFTCODEC_REFUSED;
-		memcpy(packed + used, elements[i].key, width);
+		memcpy(packed + used, here, keys);
 		if (ranges && next != NULL)
-			predecessor(packed + used + width, next->key, width);
+			predecessor(packed + used + keys, next, set->width);
 		else if (ranges)
-			memset(packed + used + width, 0xff, width);
+			memset(packed + used + keys, 0xff, set->width);
+		memcpy(packed + used + stride - set->value, here + keys, set->value);
 		used += stride;
 	}
 	return used;

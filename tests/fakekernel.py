@@ -117,12 +117,13 @@ class FakeKernel:
     # -- what others do
 
     def make(self, name: SetName, kind: str, flags: int = 0, size: int = 0, ours: Iterable[bytes] = (), foreign: Iterable[bytes] = (),
-             expiring: Iterable[bytes] = (), merges: bool = False) -> FakeSet:
+             expiring: Iterable[bytes] = (), merges: bool = False, value: str = "") -> FakeSet:
         """Another set under this name, replacing any, in its table, which is made if need be."""
         self.tables.setdefault((name.family, name.table), self._handle())
         table = self.tables[name.family, name.table]
-        made = self.sets[name] = FakeSet(SetInfo(name, kind, sets.WIDTHS.get(kind, 4), flags, size, 0, (table, self._handle()), None,
-                                                 merges))
+        flags |= sets.NFT_SET_MAP if value else 0
+        made = self.sets[name] = FakeSet(SetInfo(name, kind, sets.width_of(kind) or 4, flags, size, 0, (table, self._handle()), None,
+                                                 merges, value=value, value_length=sets.width_of(value)))
         made.elements.update(dict.fromkeys(foreign, False))
         made.elements.update(dict.fromkeys([*ours, *expiring], True))
         made.expiring.update(expiring)
@@ -186,9 +187,10 @@ class FakeKernel:
         elif (change.set.family, change.set.table) not in self.tables:
             yield Fault(change.set, errno.ENOENT, "the table is missing", "create", None, True)
         elif found is None:
-            made = self.make(change.set, change.type)
+            made = self.make(change.set, change.form.type, flags_of(change.form), value=change.form.value)
             made.info = made.info._replace(made=True)
-        elif self.compares_sets and (found.info.type, found.info.flags) != (change.type, 0):
+        elif self.compares_sets and (found.info.type, found.info.flags, found.info.value) != (
+                change.form.type, flags_of(change.form), change.form.value):
             yield Fault(change.set, errno.EEXIST, "a set of this name and of another type exists", "create", None, False)
 
     def _refusal(self, change: ChangeElements) -> Optional[Refusal]:
@@ -218,6 +220,11 @@ class FakeKernel:
                 return Refusal(errno.ENFILE, "the set is full", position)
             found.elements[element] = mine
         return None
+
+
+def flags_of(form: sets.Form) -> int:
+    """The flags of a set that is made in this form."""
+    return (sets.NFT_SET_INTERVAL if form.interval else 0) | (sets.NFT_SET_MAP if form.value else 0)
 
 
 def overlap(one: bytes, other: bytes) -> bool:

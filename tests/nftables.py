@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Dict, Iterator, Optional, Tuple
 
-from netmgr.values.sets import IPV4_ADDR, NFT_SET_INTERVAL, NFT_SET_TIMEOUT, Form, SetInfo, SetName
+from netmgr.values.sets import IPV4_ADDR, NFT_SET_INTERVAL, NFT_SET_MAP, NFT_SET_TIMEOUT, Form, SetInfo, SetName, width_of
 from netmgr.wire import nft, nft_read
 from netmgr.wire.netlink import messages
 
@@ -44,8 +44,8 @@ def interface(name: str) -> bytes:
 
 def info(form: Form, flags: int = 0, count: Optional[int] = None) -> SetInfo:
     """A set of this form."""
-    flags |= (NFT_SET_INTERVAL if form.interval else 0) | (NFT_SET_TIMEOUT if form.timeout else 0)
-    return SetInfo(NAME, form.type, form.width, flags, 0, 0, (1, 1), count)
+    flags |= (NFT_SET_INTERVAL if form.interval else 0) | (NFT_SET_TIMEOUT if form.timeout else 0) | (NFT_SET_MAP if form.value else 0)
+    return SetInfo(NAME, form.type, form.width, flags, 0, 0, (1, 1), count, value=form.value, value_length=width_of(form.value))
 
 
 def dumped(data: bytes, form: Form) -> nft_read.Elements:

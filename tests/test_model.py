@@ -345,8 +345,8 @@ def test_missing_table_and_sets_are_created_and_filled_in_one_transaction() -> N
     bench.happen(seen("192.0.2.1/24"), seen("2001:db8::1/64"))
     changes = bench.settle()
     assert [change for change in changes if isinstance(change, (CreateTable, CreateSet))] == [
-        CreateTable("inet", "filter"), CreateSet(named("wan_ips"), IPV4_ADDR),
-        CreateTable("inet", "filter"), CreateSet(named("wan_ips6"), IPV6_ADDR)]
+        CreateTable("inet", "filter"), CreateSet(named("wan_ips"), Form(IPV4_ADDR)),
+        CreateTable("inet", "filter"), CreateSet(named("wan_ips6"), Form(IPV6_ADDR))]
     assert (bench.ours("wan_ips"), bench.ours("wan_ips6"), len(bench.kernel.commits)) == ("192.0.2.1", "2001:db8::1", 1)
     assert sorted(name.name for name in bench.kernel.sets) == ["wan_ips", "wan_ips6"]
     assert bench.settle() == []

@@ -91,7 +91,7 @@ def test_creations_then_deletes_then_adds_of_all_sets() -> None:
     other = NAME._replace(name="o")
     parts = parts_of(
         ChangeElements(NAME, PLAIN, [ip(1)], [ip(2)]), CreateTable("inet", "t"), ChangeElements(other, PLAIN, [ip(3)], [ip(4)]),
-        CreateSet(NAME, IPV4_ADDR))
+        CreateSet(NAME, Form(IPV4_ADDR)))
     assert [(part.operation, part.set) for part in parts] == [
         ("create", None), ("create", NAME), ("delete", NAME), ("delete", other), ("add", NAME), ("add", other)]
     assert [header(part)[3] for part in parts] == list(range(101, 107))
@@ -103,7 +103,7 @@ def test_a_change_without_elements_says_nothing() -> None:
 
 @pytest.mark.parametrize(("kind", "type_number", "width", "byteorder"), [(IPV4_ADDR, 7, 4, 2), (IPV6_ADDR, 8, 16, 2), (IFNAME, 41, 16, 1)])
 def test_a_created_set_is_described_as_nft_does(kind: str, type_number: int, width: int, byteorder: int) -> None:
-    table, created = parts_of(CreateTable("ip6", "t"), CreateSet(NAME, kind))
+    table, created = parts_of(CreateTable("ip6", "t"), CreateSet(NAME, Form(kind)))
     assert attributes(table.data[20:]) == {1: b"t\0"} and table.data[16] == 10
     found = {key: bytes(value) for key, value in attributes(created.data[20:]).items()}
     assert found.pop(10) != bytes(4)        # NFTA_SET_ID
@@ -175,7 +175,7 @@ def test_elements_that_are_not_of_the_form_are_refused(form: Form, element: byte
 @pytest.mark.parametrize("name", ["", "x" * 256, "a\0b", "ä" * 128])
 def test_names_that_cannot_be_are_refused(name: str) -> None:
     bad_set, bad_table = SetName("inet", "t", name), SetName("inet", name, "s")
-    changes: List[Change] = [CreateTable("inet", name), CreateSet(bad_set, IPV4_ADDR), CreateSet(bad_table, IPV4_ADDR)]
+    changes: List[Change] = [CreateTable("inet", name), CreateSet(bad_set, Form(IPV4_ADDR)), CreateSet(bad_table, Form(IPV4_ADDR))]
     for change in [*changes, ChangeElements(bad_set, PLAIN, (), [ip(1)])]:
         with pytest.raises(ValueError, match="not a name"):
             parts_of(change)
@@ -184,7 +184,7 @@ def test_names_that_cannot_be_are_refused(name: str) -> None:
 def test_the_longest_names_and_many_elements_fit() -> None:
     name = SetName("inet", "t" * 255, "s" * 255)
     elements = [ip(number) for number in range(9000)]
-    parts = parts_of(CreateTable("inet", "t" * 255), CreateSet(name, IPV4_ADDR), ChangeElements(name, PLAIN, (), elements))
+    parts = parts_of(CreateTable("inet", "t" * 255), CreateSet(name, Form(IPV4_ADDR)), ChangeElements(name, PLAIN, (), elements))
     assert added(parts, PLAIN).ours == frozenset(elements)
     assert attributes(parts[-1].data[20:])[2] == b"s" * 255 + b"\0"
 
@@ -236,7 +236,7 @@ def test_what_is_gone_is_told_from_an_element_that_is_not_there() -> None:
     assert faults(change, (101, Ack(errno.ENOENT, "", 28)))[0].gone
     assert faults(change, (101, Ack(errno.ENOENT, "", 40)))[0][2:] == ("an element to be removed is not there", "delete", 0, False)
     assert faults(change, (101, Ack(errno.ENOENT, "", 0)))[0][4:] == (None, False)
-    assert faults(CreateSet(NAME, IPV4_ADDR), (101, Ack(errno.ENOENT, "", 20)))[0].gone
+    assert faults(CreateSet(NAME, Form(IPV4_ADDR)), (101, Ack(errno.ENOENT, "", 20)))[0].gone
 
 
 def test_trouble_with_the_whole_transaction_is_no_sets() -> None:

@@ -16,6 +16,7 @@ from netmgr.values.sets import (
     NFT_SET_INTERVAL,
     NFT_SET_MAP,
     NFT_SET_TIMEOUT,
+    VERDICT,
     Contents,
     Form,
     SetName,
@@ -71,12 +72,13 @@ def test_an_element_that_came_twice_is_noticed_and_counts_once() -> None:
 
 def test_descriptions_of_sets() -> None:
     def read(name: str) -> Tuple[Any, ...]:
-        return tuple(nft_read.set_info(payload_of("getset-" + name), NAME, 9))[1:-3]
+        return tuple(nft_read.set_info(payload_of("getset-" + name), NAME, 9))[1:-6]
     assert read("plain") == (IPV4_ADDR, 4, 0, 99, 0, (9, 1), 3)
     assert read("six") == (IPV6_ADDR, 16, NFT_SET_INTERVAL, 0, 0, (9, 3), 2)
     assert read("names") == (IFNAME, 16, NFT_SET_INTERVAL, 0, 0, (9, 4), 2)
     assert read("timeouts") == (IPV4_ADDR, 4, NFT_SET_TIMEOUT, 0, 86400000, (9, 5), 3)
     assert read("verdicts")[:3] == (IPV4_ADDR, 4, NFT_SET_MAP)
+    assert nft_read.set_info(payload_of("getset-verdicts"), NAME, 9)[-3:] == (VERDICT, 0, ())
     assert read("pairs")[:2] == ("ipv4_addr . inet_service", 8)
 
 
@@ -220,7 +222,7 @@ def test_lists_that_make_no_sense_are_refused() -> None:
         with pytest.raises(ProtocolError):
             collected.feed(memoryview(payload))
     with pytest.raises(ProtocolError):
-        nft_read.Elements(info(PLAIN)._replace(key_length=20)).feed(listed(key(bytes(20))))
+        nft_read.Elements(info(PLAIN)._replace(key_length=68)).feed(listed(key(bytes(68))))
 
 
 def test_a_view_that_is_not_aligned_is_refused_or_read_but_never_more() -> None:

@@ -12,7 +12,6 @@ from netmgr.values.sets import (
     IPV4_ADDR,
     IPV6_ADDR,
     NFT_SET_ANONYMOUS,
-    NFT_SET_CONCAT,
     NFT_SET_CONSTANT,
     NFT_SET_EVAL,
     NFT_SET_EXPR,
@@ -66,7 +65,16 @@ def name(text: str) -> bytes:
     (info(IPV4_ADDR, NFT_SET_ANONYMOUS | NFT_SET_EVAL), None),
     (info(IPV4_ADDR, NFT_SET_MAP), None),
     (info(IPV4_ADDR, NFT_SET_OBJECT), None),
-    (info(IPV4_ADDR, NFT_SET_CONCAT), None),
+    (info("ifname . ipv4_addr", NFT_SET_INTERVAL, 20)._replace(merges=True), Form("ifname . ipv4_addr", True)),
+    (info("ether_addr . inet_service", 0, 12), Form("ether_addr . inet_service")),
+    (info("ifname . ipv4_addr", 0, 24), None),
+    (info("ifname . realm", 0, 20), None),
+    (info(" . ".join([IFNAME] * 5), 0, 80), None),
+    (info(IFNAME, NFT_SET_MAP)._replace(value="verdict"), Form(IFNAME, value="verdict")),
+    (info(IFNAME, NFT_SET_MAP)._replace(value="mark", value_length=4), Form(IFNAME, value="mark")),
+    (info(IFNAME, NFT_SET_MAP)._replace(value="ipv4_addr . inet_service", value_length=8), Form(IFNAME, value="ipv4_addr . inet_service")),
+    (info(IFNAME, NFT_SET_MAP)._replace(value="mark", value_length=8), None),
+    (info(IFNAME, NFT_SET_MAP)._replace(value="realm", value_length=4), None),
     (info("13"), None),
     (info(IPV4_ADDR, key_length=16), None),
     (info(IFNAME, key_length=5), None),
@@ -90,7 +98,6 @@ def test_form_of(described: SetInfo, form: Optional[Form]) -> None:
     (info(IPV4_ADDR, NFT_SET_ANONYMOUS | NFT_SET_EVAL), "addresses",
      "it is a meter, which only its rule fills; expected a set of ipv4_addr or ipv6_addr"),
     (info(IPV4_ADDR)._replace(owned=True), "addresses", "its table belongs to another program, and only that may change it"),
-    (info(IPV4_ADDR, NFT_SET_CONCAT), "addresses", "its type is not one that netmgr fills; expected ipv4_addr or ipv6_addr"),
 ])
 def test_misfit(described: SetInfo, holds: str, reason: Optional[str]) -> None:
     assert misfit(described, holds) == reason
@@ -156,7 +163,7 @@ def test_a_transaction_as_text() -> None:
     """In the order in which it takes effect: creations, deletes, adds."""
     changes: List[Change] = [
         ChangeElements(NAME, Form(IPV4_ADDR), [key("192.0.2.1")], [key("192.0.2.3"), key("192.0.2.2")]),
-        CreateTable("ip6", "other"), CreateSet(OTHER, IPV6_ADDR),
+        CreateTable("ip6", "other"), CreateSet(OTHER, Form(IPV6_ADDR)),
         ChangeElements(OTHER, Form(IPV6_ADDR), [key("2001:db8::1")], []),
     ]
     assert list(text(changes)) == [

@@ -139,6 +139,12 @@ class ManagedSet:
         return self._deletes and self.role.retiring and info is not None and info.made and not self.held.foreign and not self.displaced
 
     @property
+    def is_map(self) -> bool:
+        """Whether its elements have values."""
+        form = self.seen.form
+        return form is not None and form.value != ""
+
+    @property
     def warning(self) -> Optional[str]:
         """What may become wrong although the set is right."""
         form, held = self.seen.form, self.held

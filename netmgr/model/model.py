@@ -298,7 +298,7 @@ class Model:
             managed.compare_all()       # when it has waited, and was looked at
             return []
         if managed.to_delete:
-            return [DeleteSet(managed.name)]
+            return [DeleteSet(managed.name, managed.is_map)]
         creations = () if managed.seen.info is not None else self._creations(managed)
         if managed.seen.form is None or creations is None:
             managed.leave_missing()
@@ -315,7 +315,7 @@ class Model:
         created = self._created_form(managed)
         if created is None or managed.seen.form != created:
             return None
-        return CreateTable(managed.name.family, managed.name.table), CreateSet(managed.name, created.type)
+        return CreateTable(managed.name.family, managed.name.table), CreateSet(managed.name, created)
 
     def _blame(self, managed: ManagedSet, fault: Fault, change: Optional[ChangeElements], again: bool) -> None:
         if fault.operation == "remove":

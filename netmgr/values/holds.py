@@ -33,7 +33,7 @@ class Word(NamedTuple):
 
     def fits(self, form: Form) -> bool:
         """Whether a set of this form can hold it."""
-        return form.type in self.types and (form.interval or not self.ranges)
+        return form.type in self.types and (form.interval or not self.ranges) and not form.value
 
 
 WORDS: Dict[str, Word] = {word.name: word for word in (

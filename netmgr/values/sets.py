@@ -1,8 +1,10 @@
 """Sets and transactions as values.
 
-An element is the kernel's own key: 4 or 16 bytes of address, 16 bytes of zero-padded interface name.  In an interval set it is
-first key + last key, both inclusive, in one bytes object.  A transaction is a sequence of changes; within it, all deletes come
-before all adds, so that ranges may move and a full set may exchange members.
+An element is the kernel's own key: 4 or 16 bytes of address, 16 bytes of zero-padded interface name, and so on; the parts of a
+concatenation each filled up to a multiple of four.  In an interval set it is first key + last key, both inclusive, in one bytes object.
+In a map the value follows: of a verdict its code, in network order, and the name of its chain.  So an element of a map that gets another
+value is another element.  A transaction is a sequence of changes; within it, all deletes come before all adds, so that ranges may move,
+a full set may exchange members and a key of a map have another value.
 """
 
 from typing import AbstractSet, Iterable, NamedTuple, Optional, Sequence, Set, Tuple, Union
@@ -17,12 +19,15 @@ NFT_SET_OBJECT = 0x40
 NFT_SET_CONCAT = 0x80
 NFT_SET_EXPR = 0x100
 
-IPV4_ADDR, IPV6_ADDR, IFNAME = "ipv4_addr", "ipv6_addr", "ifname"
-WIDTHS = {IPV4_ADDR: 4, IPV6_ADDR: 16, IFNAME: 16}
+IPV4_ADDR, IPV6_ADDR, IFNAME, ETHER_ADDR, IFACE_INDEX = "ipv4_addr", "ipv6_addr", "ifname", "ether_addr", "iface_index"
+INET_PROTO, INET_SERVICE, MARK, VERDICT = "inet_proto", "inet_service", "mark", "verdict"
+WIDTHS = {IPV4_ADDR: 4, IPV6_ADDR: 16, IFNAME: 16, ETHER_ADDR: 6, IFACE_INDEX: 4, INET_PROTO: 1, INET_SERVICE: 2, MARK: 4}
+WIDEST = 64             # the longest key, and the longest value
+AND = " . "             # between the parts of a concatenation
 
 COMMENT = "netmgr"
 
-_FILLED_BY_NOBODY = NFT_SET_ANONYMOUS | NFT_SET_CONSTANT | NFT_SET_MAP | NFT_SET_OBJECT | NFT_SET_CONCAT
+_FILLED_BY_NOBODY = NFT_SET_ANONYMOUS | NFT_SET_CONSTANT | NFT_SET_OBJECT
 
 
 class SetName(NamedTuple):
@@ -37,17 +42,49 @@ class SetName(NamedTuple):
 
 
 class Form(NamedTuple):
-    """How a set wants its elements: the type's name, whether as ranges, whether elements could expire, whether touching ranges as one."""
+    """How a set wants its elements: the type's name, whether as ranges, whether elements could expire, whether touching ranges as one.
+
+    `value`: the type of a map's values; without one it is no map.
+    """
 
     type: str
     interval: bool = False
     timeout: bool = False
     merge: bool = False
+    value: str = ""
 
     @property
     def width(self) -> int:
         """Bytes in one key."""
-        return WIDTHS[self.type]
+        return WIDTHS.get(self.type) or width_of(self.type)
+
+    @property
+    def parts(self) -> Tuple[str, ...]:
+        """The types of a key's parts; mostly there is one."""
+        return tuple(self.type.split(AND))
+
+    @property
+    def keys(self) -> int:
+        """Bytes before an element's value: one key, or the first and the last."""
+        return self.width * 2 if self.interval else self.width
+
+
+def is_concatenation(kind: str) -> bool:
+    """Whether keys of this type have several parts."""
+    return AND in kind
+
+
+def padded(width: int) -> int:
+    """What a part takes in a concatenation."""
+    return width + 3 & ~3
+
+
+def width_of(kind: str) -> int:
+    """Bytes in one key of a type, or a value; 0 when it is not one of which netmgr makes elements."""
+    parts = kind.split(AND)
+    if not all(part in WIDTHS for part in parts):
+        return 0
+    return WIDTHS[kind] if len(parts) == 1 else sum(padded(WIDTHS[part]) for part in parts)
 
 
 class SetInfo(NamedTuple):
@@ -55,7 +92,9 @@ class SetInfo(NamedTuple):
 
     `identity` is (table handle, set handle): another pair under the same name is another set.  `size` 0 is unlimited; `timeout`
     is the default in milliseconds, 0 none; `elements` is their number where the kernel tells it (6.18), else None.  `merges`: it is an
-    auto-merge set, which concerns nobody but nft; `made`: by netmgr; `owned`: its table belongs to another program.
+    auto-merge set, which concerns nobody but nft; `made`: by netmgr; `owned`: its table belongs to another program.  Of a map, `value`
+    is the type of its values and `value_length` their length, but for verdicts.  `lacking`: those of the chains asked about which its
+    table does not have.
     """
 
     name: SetName
@@ -69,11 +108,19 @@ class SetInfo(NamedTuple):
     merges: bool = False
     made: bool = False
     owned: bool = False
+    value: str = ""
+    value_length: int = 0
+    lacking: Tuple[str, ...] = ()
+
+    @property
+    def paired(self) -> bool:
+        """Whether the kernel has two elements for one: the start and the end of a range."""
+        return bool(self.flags & NFT_SET_INTERVAL) and not is_concatenation(self.type)
 
     @property
     def capacity(self) -> Optional[int]:
         """How many elements it takes; None is any number, or one that cannot be told: before 6.18 a range may count as two."""
-        told = self.elements is not None or not self.flags & NFT_SET_INTERVAL
+        told = self.elements is not None or not self.paired
         return self.size if self.size and told else None
 
     @property
@@ -98,16 +145,17 @@ class CreateTable(NamedTuple):
 
 
 class CreateSet(NamedTuple):
-    """add set FAMILY TABLE NAME { type TYPE; }"""
+    """add set FAMILY TABLE NAME { type TYPE; }, or a map, perhaps with flags interval."""
 
     set: SetName
-    type: str
+    form: Form
 
 
 class DeleteSet(NamedTuple):
-    """delete set FAMILY TABLE NAME"""
+    """delete set FAMILY TABLE NAME, or a map"""
 
     set: SetName
+    map: bool = False
 
 
 class ChangeElements(NamedTuple):
@@ -142,10 +190,14 @@ def names_of(changes: Iterable[Change]) -> Set[SetName]:
 
 def form_of(info: SetInfo) -> Optional[Form]:
     """The form of the elements that a set takes; None when netmgr can fill no set of this kind."""
-    if info.type not in WIDTHS or info.key_length != WIDTHS[info.type] or info.owned or info.flags & _FILLED_BY_NOBODY:
+    width = WIDTHS.get(info.type) or width_of(info.type)
+    if not width or info.key_length != width or width > WIDEST or info.owned or info.flags & _FILLED_BY_NOBODY:
+        return None
+    if info.flags & NFT_SET_MAP and info.value != VERDICT and not info.value_length == width_of(info.value) > 0:
         return None
     interval = bool(info.flags & NFT_SET_INTERVAL)
-    return Form(info.type, interval, bool(info.flags & NFT_SET_TIMEOUT), interval and info.merges)
+    merge = interval and info.merges and not is_concatenation(info.type)      # nft merges no concatenations
+    return Form(info.type, interval, bool(info.flags & NFT_SET_TIMEOUT), merge, info.value if info.flags & NFT_SET_MAP else "")
 
 
 def difference(wanted: AbstractSet[bytes], held: Contents, exclusive: bool) -> Difference:

@@ -17,29 +17,33 @@ from typing import Dict, FrozenSet, List, Optional, Set, Tuple
 from netmgr._nftcodec import ffi, lib
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import RulesetChanged
-from netmgr.values.sets import COMMENT, NFT_SET_ANONYMOUS, NFT_SET_EVAL, NFT_SET_INTERVAL, NFT_SET_TIMEOUT, Contents, SetInfo, SetName
+from netmgr.values.sets import (
+    AND,
+    COMMENT,
+    NFT_SET_ANONYMOUS,
+    NFT_SET_EVAL,
+    NFT_SET_INTERVAL,
+    NFT_SET_MAP,
+    NFT_SET_TIMEOUT,
+    VERDICT,
+    Contents,
+    SetInfo,
+    SetName,
+)
 from netmgr.wire.netlink import Buffer, Message, attributes, messages
-from netmgr.wire.nft import FAMILIES, NFNL_SUBSYS_NFTABLES, NFT_MSG_NEWGEN
+from netmgr.wire.nft import FAMILIES, NFNL_SUBSYS_NFTABLES, NFT_MSG_NEWGEN, TYPE_BITS, TYPES, VERDICTS
 
 NFTA_GEN_ID, NFTA_GEN_PROC_PID, NFTA_GEN_PROC_NAME = 1, 2, 3
 NFTA_TABLE_NAME, NFTA_TABLE_HANDLE, NFTA_TABLE_OWNER = 1, 4, 7
 NFTA_SET_TABLE, NFTA_SET_NAME, NFTA_SET_FLAGS, NFTA_SET_KEY_TYPE, NFTA_SET_KEY_LEN = 1, 2, 3, 4, 5
+NFTA_SET_DATA_TYPE, NFTA_SET_DATA_LEN = 6, 7
 NFTA_SET_DESC, NFTA_SET_TIMEOUT, NFTA_SET_USERDATA, NFTA_SET_HANDLE, NFTA_SET_COUNT = 9, 11, 13, 16, 20
 NFTA_SET_DESC_SIZE = 1
 
 _NFGENMSG = struct.Struct(">BBH")
-_TYPES = {
-    7: "ipv4_addr", 8: "ipv6_addr", 9: "ether_addr", 10: "ether_type", 11: "arp_op", 12: "inet_proto", 13: "inet_service", 14:
-    "icmp_type", 15: "tcp_flag", 16: "dccp_pkttype", 17: "mh_type", 18: "time", 19: "mark", 20: "iface_index", 21: "iface_type", 22:
-    "realm", 23: "classid", 24: "uid", 25: "gid", 26: "ct_state", 27: "ct_dir", 28: "ct_status", 29: "icmpv6_type", 30: "ct_label", 31:
-    "pkt_type", 32: "icmp_code", 33: "icmpv6_code", 34: "icmpx_code", 35: "devgroup", 36: "dscp", 37: "ecn", 38: "fib_addrtype", 39:
-    "boolean", 40: "ct_event", 41: "ifname", 42: "igmp_type", 43: "date", 44: "hour", 45: "day", 46: "cgroupsv2",
-}
 _UDATA_SET_MERGE = 2    # NFTNL_UDATA_SET_MERGE_ELEMENTS
 _FAMILIES = {number: name for name, number in FAMILIES.items()}
-_BITS = 6               # that a type takes in the number of a concatenation
 _COMMENT = COMMENT.encode()
-_RECORD = ffi.sizeof("struct nftcodec_element")
 
 
 class Elements:
@@ -52,24 +56,27 @@ class Elements:
     def __init__(self, info: SetInfo) -> None:
         self.generations: Set[int] = set()
         self.dumped = self.different = 0
-        self._info = info
+        self._set = ffi.new("struct nftcodec_set *", _layout(info))
+        self._verdicts = bool(self._set.like & lib.NFTCODEC_VERDICTS)
+        self._name = info.name
+        self._record = lib.nftcodec_record(self._set)
         self._records = bytearray()
-        self._scratch = ffi.new("struct nftcodec_element[]", lib.NFTCODEC_ELEMENTS_MAX)
+        self._scratch = ffi.new("uint8_t[]", lib.NFTCODEC_ELEMENTS_MAX * self._record)
 
     def feed(self, payload: memoryview) -> None:
         """Take in what one NFT_MSG_NEWSETELEM says."""
         self.generations.add(resource(payload))
         body = ffi.from_buffer("uint8_t[]", payload[_NFGENMSG.size:])
-        found = lib.nftcodec_get_elements(body, len(body), self._info.key_length, _COMMENT, self._scratch, len(self._scratch))
+        found = lib.nftcodec_get_elements(body, len(body), self._set, _COMMENT, self._scratch, lib.NFTCODEC_ELEMENTS_MAX)
         if found < 0:
-            raise ProtocolError("nf_tables: elements of %s make no sense" % (self._info.name,))
-        self._records += ffi.buffer(self._scratch, found * _RECORD)
+            raise ProtocolError("nf_tables: elements of %s make no sense" % (self._name,))
+        self._records += ffi.buffer(self._scratch, found * self._record)
         self.dumped += found
 
     def contents(self) -> Contents:
         """What was fed, once; nothing can be fed after it."""
-        records = ffi.from_buffer("struct nftcodec_element[]", self._records, require_writable=True)
-        self.different = lib.nftcodec_sort(records, self.dumped)
+        records = ffi.from_buffer("uint8_t[]", self._records, require_writable=True)
+        self.different = lib.nftcodec_sort(self._set, records, self.dumped)
         start, ours, expires = lib.NFTCODEC_START, lib.NFTCODEC_OURS, lib.NFTCODEC_EXPIRES
         return Contents(
             ours=self._pick(records, start | ours, start | ours),
@@ -77,11 +84,25 @@ class Elements:
             foreign=self._pick(records, start | ours, start))
 
     def _pick(self, records: "ffi.CData", mask: int, value: int) -> FrozenSet[bytes]:
-        width, ranges = self._info.key_length, bool(self._info.flags & NFT_SET_INTERVAL)
-        stride = 2 * width if ranges else width
+        like = self._set.like
+        keys = self._set.width * (2 if like & (lib.NFTCODEC_RANGES | lib.NFTCODEC_BOXES) else 1)
+        stride = keys + self._set.value
         packed = bytearray(stride * self.different)
-        used = lib.nftcodec_pick(records, self.different, width, ranges, mask, value, ffi.from_buffer(packed), len(packed))
-        return frozenset(chain.from_iterable(struct.iter_unpack("%ds" % stride, memoryview(packed)[:used])))
+        used = lib.nftcodec_pick(self._set, records, self.different, mask, value, ffi.from_buffer(packed), len(packed))
+        found = chain.from_iterable(struct.iter_unpack("%ds" % stride, memoryview(packed)[:used]))
+        if self._verdicts:
+            return frozenset(each[:keys + 4] + each[keys + 4:].rstrip(b"\0") for each in found)
+        return frozenset(found)
+
+
+def _layout(info: SetInfo) -> Dict[str, int]:
+    """What the codec must know of a set that is read."""
+    like = (lib.NFTCODEC_RANGES if info.paired else lib.NFTCODEC_BOXES) if info.flags & NFT_SET_INTERVAL else 0
+    if not info.flags & NFT_SET_MAP:
+        return {"like": like, "width": info.key_length}
+    if info.value == VERDICT:
+        return {"like": like | lib.NFTCODEC_VERDICTS, "width": info.key_length, "value": lib.NFTCODEC_VERDICT_MAX}
+    return {"like": like, "width": info.key_length, "value": info.value_length}
 
 
 def union(one: Contents, other: Contents) -> Contents:
@@ -97,7 +118,7 @@ def counted(info: SetInfo) -> bool:
 
 def plausible(info: SetInfo, dumped: int) -> bool:
     """Whether a dump is as long as the kernel says, which counts ranges by two elements."""
-    return not counted(info) or info.elements == (dumped // 2 if info.flags & NFT_SET_INTERVAL else dumped)
+    return not counted(info) or info.elements == (dumped // 2 if info.paired else dumped)
 
 
 def resource(payload: memoryview) -> int:
@@ -139,9 +160,9 @@ def owned(payload: memoryview) -> bool:
 
 def type_name(number: int) -> str:
     """What nft calls a type or a concatenation of types; of a rare one the number."""
-    rest, last = number >> _BITS, number & (1 << _BITS) - 1
-    name = _TYPES.get(last, str(last))
-    return "%s . %s" % (type_name(rest), name) if rest else name
+    rest, last = number >> TYPE_BITS, number & (1 << TYPE_BITS) - 1
+    name = TYPES.get(last, str(last))
+    return type_name(rest) + AND + name if rest else name
 
 
 def set_info(payload: memoryview, name: SetName, table: int, owned: bool = False) -> SetInfo:
@@ -150,6 +171,7 @@ def set_info(payload: memoryview, name: SetName, table: int, owned: bool = False
     number = _integer(found, NFTA_SET_KEY_TYPE, 4)
     described = attributes(found.get(NFTA_SET_DESC, memoryview(b"")))
     noted = _noted(bytes(found.get(NFTA_SET_USERDATA, b"")))
+    value = _integer(found, NFTA_SET_DATA_TYPE, 4) if NFTA_SET_DATA_TYPE in found else None
     return SetInfo(
         name=name,
         type=type_name(number),
@@ -161,7 +183,9 @@ def set_info(payload: memoryview, name: SetName, table: int, owned: bool = False
         elements=_integer(found, NFTA_SET_COUNT, 4) if NFTA_SET_COUNT in found else None,
         merges=any(noted.get(_UDATA_SET_MERGE, b"")),
         made=noted.get(lib.NFTCODEC_SET_MAKER) == _COMMENT + b"\0",
-        owned=owned)
+        owned=owned,
+        value="" if value is None else VERDICT if value == VERDICTS else type_name(value),
+        value_length=0 if value in (None, VERDICTS) else _integer(found, NFTA_SET_DATA_LEN, 4))
 
 
 def listed_set(payload: memoryview) -> Optional[SetInfo]:

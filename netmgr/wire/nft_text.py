@@ -1,10 +1,31 @@
 """Transactions and elements in nft's own notation."""
 
-from typing import Iterable, Iterator, List, Sequence, Set
+from typing import Callable, Dict, Iterable, Iterator, List, Sequence, Set
 
 from netmgr._nftcodec import ffi, lib
-from netmgr.values import addresses
-from netmgr.values.sets import COMMENT, IFNAME, WIDTHS, Change, ChangeElements, CreateSet, CreateTable, DeleteSet, Form
+from netmgr.values import addresses, verdicts
+from netmgr.values.sets import (
+    AND,
+    COMMENT,
+    ETHER_ADDR,
+    IFACE_INDEX,
+    IFNAME,
+    INET_PROTO,
+    INET_SERVICE,
+    IPV4_ADDR,
+    IPV6_ADDR,
+    MARK,
+    VERDICT,
+    WIDTHS,
+    Change,
+    ChangeElements,
+    CreateSet,
+    CreateTable,
+    DeleteSet,
+    Form,
+    padded,
+)
+from netmgr.wire.netlink import BYTEORDER
 
 FOREVER = "3650d"       # 0s is the set's default, and `never` is refused by nft before 1.1; netmgr makes it never when it sees it
 NAME_LONGEST = 15       # bytes between quotation marks
@@ -16,9 +37,9 @@ def text(changes: Sequence[Change]) -> Iterator[str]:
         if isinstance(change, CreateTable):
             yield "add table %s %s" % change
         elif isinstance(change, CreateSet):
-            yield "add set %s { type %s; }" % (change.set, change.type)
+            yield "add %s %s { type %s; }" % ("map" if change.form.value else "set", change.set, _described(change.form))
         elif isinstance(change, DeleteSet):
-            yield "delete set %s" % (change.set,)
+            yield "delete %s %s" % ("map" if change.map else "set", change.set)
     elements = [change for change in changes if isinstance(change, ChangeElements)]
     for change in elements:
         yield from _command("delete", change, change.delete, "")
@@ -28,8 +49,13 @@ def text(changes: Sequence[Change]) -> Iterator[str]:
         yield from _command("add", change, change.add, _suffix(change.form))
 
 
+def _described(form: Form) -> str:
+    kind = "%s : %s" % (form.type, form.value) if form.value else form.type
+    return kind + "; flags interval" if form.interval else kind
+
+
 def _command(verb: str, change: ChangeElements, elements: Sequence[bytes], suffix: str) -> Iterator[str]:
-    for each in () if change.form.type != IFNAME else sorted(elements):
+    for each in sorted(elements) if IFNAME in change.form.parts else ():
         if not _has_notation(change.form, each):
             yield "# %s element %s { %s }: nft has no notation for this name" % (verb, change.set, element_text(change.form, each))
     listed = _listed(change.form, elements, suffix)
@@ -76,10 +102,10 @@ def _suffix(form: Form) -> str:
 
 
 def _listed(form: Form, elements: Iterable[bytes], suffix: str) -> str:
-    if form.type == IFNAME:
+    if IFNAME in form.parts:
         elements = [each for each in elements if _has_notation(form, each)]
-    if form.interval or form.type == IFNAME:
-        return ", ".join(each + suffix for each in element_texts(form, elements))
+    if form.interval or form.value or form.type not in (IPV4_ADDR, IPV6_ADDR):
+        return ", ".join(element_text(form, each, suffix) for each in sorted(elements))
     return _address_list(sorted(elements), form.width, suffix.encode())
 
 
@@ -95,25 +121,75 @@ def element_texts(form: Form, elements: Iterable[bytes]) -> List[str]:
     return [element_text(form, element) for element in sorted(elements)]
 
 
-def element_text(form: Form, element: bytes) -> str:
-    """One element: 192.0.2.1, 192.0.2.0/24, 192.0.2.1-192.0.2.5, "eth0", "ppp*"; "x\\*" is the interface with that very name."""
-    width = form.width
-    first, last = element[:width], element[width:]
-    if form.type == IFNAME:
-        name = first.rstrip(b"\0").decode("utf-8", "replace")
-        if last and first != last:
-            return '"%s*"' % name
-        return '"%s\\*"' % name[:-1] if name.endswith("*") else '"%s"' % name
-    if not last or first == last:
+def element_text(form: Form, element: bytes, suffix: str = "") -> str:
+    """One element: 192.0.2.1, 192.0.2.0/24, 192.0.2.1-192.0.2.5, "eth0", "ppp*"; "x\\*" is the interface with that very name.
+
+    Of a concatenation "eth0" . 192.0.2.1, of a map "eth0" : jump wan, with the suffix in between.
+    """
+    key = AND.join(_part_text(*part) for part in _split(form, element)) + suffix
+    return "%s : %s" % (key, value_text(form.value, element[form.keys:])) if form.value else key
+
+
+def value_text(kind: str, value: bytes) -> str:
+    """A map's value of this type."""
+    return verdicts.text(value) if kind == VERDICT else element_text(Form(kind), value)
+
+
+def _split(form: Form, element: bytes) -> Iterator["tuple[str, bytes, bytes]"]:
+    """Each part of a key: its type, the first and the last of its range, which are the same where there is none."""
+    width, at, parts = form.width, 0, form.parts
+    last = width if form.interval else 0
+    for kind in parts:
+        size = WIDTHS[kind]
+        yield kind, element[at:at + size], element[last + at:last + at + size]
+        at += padded(size) if len(parts) > 1 else size
+
+
+def _part_text(kind: str, first: bytes, last: bytes) -> str:
+    if kind == IFNAME:
+        return _name_text(first, last)
+    if kind in (IPV4_ADDR, IPV6_ADDR):
+        return _addresses_text(first, last)
+    write = _NUMBERS[kind]
+    return write(first) if first == last else "%s-%s" % (write(first), write(last))
+
+
+def _name_text(first: bytes, last: bytes) -> str:
+    name = first.rstrip(b"\0").decode("utf-8", "replace")
+    if first != last:
+        return '"%s*"' % name
+    return '"%s\\*"' % name[:-1] if name.endswith("*") else '"%s"' % name
+
+
+def _addresses_text(first: bytes, last: bytes) -> str:
+    if first == last:
         return addresses.text(first)
     size = int.from_bytes(last, "big") - int.from_bytes(first, "big") + 1
     if size & (size - 1) == 0 and int.from_bytes(first, "big") % size == 0:
-        return "%s/%d" % (addresses.text(first), width * 8 + 1 - size.bit_length())
+        return "%s/%d" % (addresses.text(first), len(first) * 8 + 1 - size.bit_length())
     return "%s-%s" % (addresses.text(first), addresses.text(last))
 
 
+def _host_order(key: bytes) -> int:
+    return int.from_bytes(key, BYTEORDER)
+
+
+_PROTOCOLS = {6: "tcp", 17: "udp", 132: "sctp"}
+_NUMBERS: Dict[str, Callable[[bytes], str]] = {
+    ETHER_ADDR: lambda key: ":".join("%02x" % byte for byte in key),
+    IFACE_INDEX: lambda key: str(_host_order(key)),
+    MARK: lambda key: "0x%08x" % _host_order(key),
+    INET_SERVICE: lambda key: str(int.from_bytes(key, "big")),
+    INET_PROTO: lambda key: _PROTOCOLS.get(key[0], str(key[0])),
+}
+
+
 def _has_notation(form: Form, element: bytes) -> bool:
-    """Whether nft can be told this name: it knows no escape for a quotation mark, drops a backslash, and reads UTF-8."""
-    name = element[:form.width].rstrip(b"\0")
+    """Whether nft can be told the names in it: it knows no escape for a quotation mark, drops a backslash, and reads UTF-8."""
+    return all(_name_has_notation(first) for kind, first, _last in _split(form, element) if kind == IFNAME)
+
+
+def _name_has_notation(key: bytes) -> bool:
+    name = key.rstrip(b"\0")
     starred = name.endswith(b"*")
     return not (b'"' in name or b"\\" in name or len(name) + starred > NAME_LONGEST) and name.decode("utf-8", "replace").encode() == name

@@ -14,14 +14,27 @@ longer there as such would take away the start of one that begins alike.  Limit:
 together; a range that someone has split since it was read loses its first start and its last end.
 """
 
-from typing import Dict, Iterator, List, Sequence, Tuple
+from functools import cache
+from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 from netmgr._nftcodec import ffi, lib
-from netmgr.values.sets import COMMENT, IFNAME, WIDTHS, Change, ChangeElements, CreateSet, CreateTable, DeleteSet, SetName
+from netmgr.values.sets import (
+    COMMENT,
+    IPV4_ADDR,
+    VERDICT,
+    Change,
+    ChangeElements,
+    CreateSet,
+    CreateTable,
+    DeleteSet,
+    Form,
+    SetName,
+    is_concatenation,
+    width_of,
+)
 from netmgr.wire.netlink import BYTEORDER, HEADER, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, attribute
 from netmgr.wire.nft import (
     FAMILIES,
-    KEY_TYPES,
     NFNL_BATCH_GENID,
     NFNL_MSG_BATCH_BEGIN,
     NFNL_MSG_BATCH_END,
@@ -34,19 +47,28 @@ from netmgr.wire.nft import (
 from netmgr.wire.nft_answers import Part
 
 ELEMENTS_MAX, MESSAGE_MAX = lib.NFTCODEC_ELEMENTS_MAX, lib.NFTCODEC_MESSAGE_MAX
+CODE = 4                # bytes of a verdict before the name of its chain
 REMEMBERED = 4096       # sets whose names are not encoded anew each time; names may come and go without end
 
-_BYTEORDER_HOST, _BYTEORDER_BIG = 1, 2
-_COMMENT = COMMENT.encode()
 _NO_SET = SetName("inet", "netmgr-probe", "netmgr-probe")
-_MANNERS = {        # what is to be done, whether with ranges: the message, its flags, those of the codec, the comment
-    ("add", False): (NFT_MSG_NEWSETELEM, NLM_F_CREATE, 0, _COMMENT),
-    ("add", True): (NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL, lib.NFTCODEC_RANGES, _COMMENT),
-    ("restore", False): (NFT_MSG_NEWSETELEM, NLM_F_CREATE, 0, ffi.NULL),
-    ("restore", True): (NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL, lib.NFTCODEC_RANGES, ffi.NULL),
-    ("delete", False): (NFT_MSG_DESTROYSETELEM, 0, 0, ffi.NULL),
-    ("delete", True): (NFT_MSG_DELSETELEM, 0, lib.NFTCODEC_RANGES, ffi.NULL),
-}
+_ANY = Form(IPV4_ADDR)
+_COMMENT = ffi.new("char[]", COMMENT.encode())
+
+
+def _manner(message: int, flags: int = 0, **more: object) -> "ffi.CData":
+    return ffi.new("struct nftcodec_manner *", {"message": message, "flags": flags, **more})
+
+
+@cache
+def _of_elements(interval: bool, timeout: bool, destroy: bool) -> Dict[str, "ffi.CData"]:
+    """How elements of such sets are deleted, restored and added."""
+    flags = NLM_F_CREATE | NLM_F_EXCL if interval else NLM_F_CREATE
+    return {
+        "delete": _manner(NFT_MSG_DESTROYSETELEM if destroy and not interval else NFT_MSG_DELSETELEM),
+        "restore": _manner(NFT_MSG_NEWSETELEM, flags, adds=1),
+        "add": _manner(NFT_MSG_NEWSETELEM, flags, adds=1, forever=int(timeout), comment=_COMMENT),
+    }
+
 
 # A BEGIN and an END, less the sequence number and what follows it: nlmsg_pid, nfgenmsg (its res_id names the subsystem), the generation.
 _NFGENMSG = bytes((0, 0, 0, NFNL_SUBSYS_NFTABLES))
@@ -57,20 +79,29 @@ _AFTER_BEGIN, _AFTER_END = bytes(4) + _NFGENMSG + _GENERATION, bytes(4) + _NFGEN
 BOUNDS = 2 * HEADER.size + 16       # bytes that both take
 
 
+class _Known(NamedTuple):
+    """A set as the codec knows it; `names` are the bytes that it points to, `stride` is what an element takes, less a verdict."""
+
+    form: Form
+    destroy: bool
+    set: "ffi.CData"
+    names: Tuple["ffi.CData", "ffi.CData"]
+    stride: int
+    manners: Dict[str, "ffi.CData"]
+
+
 class Writer:
-    """Writes messages.  It owns the room for one, and remembers how sets are called in bytes."""
+    """Writes messages.  It owns the room for one, and remembers how sets are put for the codec."""
 
     def __init__(self) -> None:
         self._room = ffi.new_allocator(should_clear_after_alloc=False)("uint8_t[]", MESSAGE_MAX)
         self._view = ffi.buffer(self._room)
-        self._names: Dict[SetName, Tuple[int, bytes, bytes]] = {}
+        self._known: Dict[SetName, _Known] = {}
 
     def about_set(self, seq: int, name: SetName, message: int, flags: int) -> bytes:
         """A message that names a table and a set, such as the request to dump its elements (NFT_MSG_GETSETELEM)."""
-        written = lib.nftcodec_elements(
-            self._room, MESSAGE_MAX, seq, FAMILIES[name.family], message, flags, name_bytes(name.table), name_bytes(name.name),
-            ffi.NULL, 0, 0, 0, ffi.NULL)
-        return self._message(written, name)
+        known = self._know(name, _ANY, False)
+        return self._message(lib.nftcodec_elements(self._room, MESSAGE_MAX, seq, known.set, _manner(message, flags), ffi.NULL, 0), name)
 
     def probe(self, seq: int) -> bytes:
         """A batch without an end, which no kernel commits: is NFT_MSG_DESTROYSETELEM known?"""
@@ -100,22 +131,21 @@ class Writer:
 
     def _append(self, parts: List[Part], seq: int, change: ChangeElements, operation: str, elements: Sequence[bytes],
                 destroy: bool) -> None:
-        form, width, first = change.form, WIDTHS[change.form.type], 0
-        stride = width * 2 if form.interval else width
+        known, first = self._known.get(change.set), 0
+        if known is None or (known.form is not change.form and known.form != change.form) or known.destroy != destroy:
+            known = self._known[change.set] = self._know(change.set, change.form, destroy)
+        stride = known.stride
+        if change.form.value == VERDICT:
+            elements = _filled_up(elements, stride)
+            stride = max(stride, len(elements[0]))
+            known.set.value = stride - known.stride + CODE
         for element in elements:
             if len(element) != stride:
                 raise ValueError("elements of %s must have %d bytes" % (change.set, stride))
-        message, flags, how, comment = _MANNERS[operation, form.interval]
-        if message == NFT_MSG_DESTROYSETELEM and not destroy:
-            message = NFT_MSG_DELSETELEM
-        if form.timeout and operation == "add":
-            how |= lib.NFTCODEC_FOREVER
-        family, table, own = self._names.get(change.set) or self._name(change.set)
-        keys = b"".join(elements)
+        keys, manner = b"".join(elements), known.manners[operation]
         while first < len(elements):
             some = keys[first * stride:(first + ELEMENTS_MAX) * stride]
-            taken = lib.nftcodec_elements(
-                self._room, MESSAGE_MAX, seq, family, message, flags, table, own, some, len(some) // stride, width, how, comment)
+            taken = lib.nftcodec_elements(self._room, MESSAGE_MAX, seq, known.set, manner, some, len(some) // stride)
             parts.append(Part(self._message(taken, change.set), change.set, operation, first))
             first, seq = first + taken, seq + 1
 
@@ -126,23 +156,36 @@ class Writer:
         message: bytes = self._view[:int.from_bytes(self._view[:4], BYTEORDER)]
         return message
 
-    def _name(self, name: SetName) -> Tuple[int, bytes, bytes]:
-        if len(self._names) >= REMEMBERED:
-            self._names.clear()
-        found = self._names[name] = FAMILIES[name.family], name_bytes(name.table), name_bytes(name.name)
-        return found
+    def _know(self, name: SetName, form: Form, destroy: bool) -> _Known:
+        if len(self._known) >= REMEMBERED:
+            self._known.clear()
+        names = ffi.new("char[]", name_bytes(name.table)), ffi.new("char[]", name_bytes(name.name))
+        value = CODE if form.value == VERDICT else width_of(form.value) if form.value else 0
+        described = ffi.new("struct nftcodec_set *", {
+            "table": names[0], "name": names[1], "family": FAMILIES[name.family], "like": _like(form), "width": form.width, "value": value})
+        return _Known(form, destroy, described, names, form.keys + value, _of_elements(form.interval, form.timeout, destroy))
 
     def _create(self, seq: int, change: Change) -> Part:
         if isinstance(change, CreateTable):
             written = lib.nftcodec_new_table(self._room, MESSAGE_MAX, seq, FAMILIES[change.family], name_bytes(change.table))
             return Part(self._message(written, change.table), None, "create", 0)
         assert isinstance(change, CreateSet)
-        family, table, own = self._name(change.set)
-        byteorder = _BYTEORDER_HOST if change.type == IFNAME else _BYTEORDER_BIG
-        written = lib.nftcodec_new_set(
-            self._room, MESSAGE_MAX, seq, family, table, own, seq, KEY_TYPES[change.type], WIDTHS[change.type], byteorder,
-            _COMMENT)
+        from netmgr.wire.nft_plan import plan
+        known = self._know(change.set, change.form, False)
+        written = lib.nftcodec_new_set(self._room, MESSAGE_MAX, seq, known.set, plan(seq, change.form, _COMMENT))
         return Part(self._message(written, change.set), change.set, "create", 0)
+
+
+def _like(form: Form) -> int:
+    boxes = form.interval and is_concatenation(form.type)
+    like: int = lib.NFTCODEC_BOXES if boxes else lib.NFTCODEC_RANGES if form.interval else 0
+    return like | lib.NFTCODEC_VERDICTS if form.value == VERDICT else like
+
+
+def _filled_up(elements: Sequence[bytes], shortest: int) -> Sequence[bytes]:
+    """Elements with verdicts, all as long as the longest."""
+    longest = max(len(each) for each in elements)
+    return [each.ljust(longest, b"\0") if len(each) >= shortest else each for each in elements]
 
 
 def transaction(seq: int, parts: Sequence[Part], following: int, generation: int = 0) -> bytes:

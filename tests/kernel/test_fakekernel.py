@@ -32,7 +32,7 @@ def both(lab: Lab, nft: Nft) -> FakeKernel:
     found = nft.inspect(named("plain"))
     fake.counts_elements = found is not None and found.elements is not None
     fake.destroys = nft.commit([delete("plain", ip(0))]).committed
-    fake.compares_sets = not nft.commit([CreateSet(named("plain"), IPV6_ADDR)]).committed
+    fake.compares_sets = not nft.commit([CreateSet(named("plain"), Form(IPV6_ADDR))]).committed
     return fake
 
 
@@ -88,13 +88,13 @@ def test_creations(lab: Lab, nft: Nft) -> None:
     mismatch = [errno.EEXIST] if fake.compares_sets else []
     new, table, six = SetName("inet", "u", "wan_ips"), CreateTable("inet", "u"), SetName("inet", "u", "six")
     transactions: List[Tuple[Sequence[Change], List[int]]] = [
-        ([CreateSet(new, IPV4_ADDR)], [errno.ENOENT]),
-        ([table, CreateSet(new, IPV4_ADDR), ChangeElements(new, PLAIN, [], [ip(1)])], []),
-        ([table, table, CreateSet(new, IPV4_ADDR)], []),
-        ([table, CreateSet(new, IPV6_ADDR)], mismatch),
-        ([CreateSet(named("ranges"), IPV4_ADDR)], mismatch),
-        ([CreateSet(named("small"), IPV4_ADDR)], []),
-        ([table, CreateSet(six, IPV6_ADDR), ChangeElements(named("absent"), PLAIN, [], [ip(1)])], [errno.ENOENT]),
+        ([CreateSet(new, Form(IPV4_ADDR))], [errno.ENOENT]),
+        ([table, CreateSet(new, Form(IPV4_ADDR)), ChangeElements(new, PLAIN, [], [ip(1)])], []),
+        ([table, table, CreateSet(new, Form(IPV4_ADDR))], []),
+        ([table, CreateSet(new, Form(IPV6_ADDR))], mismatch),
+        ([CreateSet(named("ranges"), Form(IPV4_ADDR))], mismatch),
+        ([CreateSet(named("small"), Form(IPV4_ADDR))], []),
+        ([table, CreateSet(six, Form(IPV6_ADDR)), ChangeElements(named("absent"), PLAIN, [], [ip(1)])], [errno.ENOENT]),
         ([ChangeElements(new, Form(IFNAME), [], [b"eth0".ljust(16, b"\0")])], [errno.EINVAL]),
     ]
     for changes, numbers in transactions:

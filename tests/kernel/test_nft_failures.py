@@ -13,7 +13,7 @@ import pytest
 from netmgr.io.nft import Nft
 from netmgr.io.nft_socket import Netfilter
 from netmgr.values.outcomes import Outcome
-from netmgr.values.sets import IPV4_ADDR, ChangeElements, CreateSet, SetName
+from netmgr.values.sets import IPV4_ADDR, ChangeElements, CreateSet, Form, SetName
 from netmgr.wire.netlink import attribute, request
 from netmgr.wire.nft import NFT_MSG_NEWSET, NFT_MSG_NEWTABLE
 from netmgr.wire.nft_answers import Part, accepts
@@ -48,7 +48,7 @@ def test_missing_tables_and_sets_are_gone(lab: Lab, nft: Nft) -> None:
         assert nft.inspect(name) is None
         (fault,) = nft.commit([ChangeElements(name, PLAIN, (), [ip(1)])]).faults
         assert fault.set == name and fault.gone
-    (fault,) = nft.commit([CreateSet(SetName("inet", "none", "a"), IPV4_ADDR)]).faults
+    (fault,) = nft.commit([CreateSet(SetName("inet", "none", "a"), Form(IPV4_ADDR))]).faults
     assert fault.gone and fault.reason == "the table is missing"
 
 
@@ -76,7 +76,7 @@ def test_the_table_of_another_program(lab: Lab, nft: Nft) -> None:
         owner.send(transaction(4, parts, 6))
         known = nft.inspect(named("a")) is not None     # kernels before 5.12 know no such tables, and made none
         refusal, reason = (errno.EPERM, "not permitted: the table belongs to another program") if known else (errno.ENOENT, "missing")
-        for change in (add("a", ip(1)), CreateSet(named("b"), IPV4_ADDR)):
+        for change in (add("a", ip(1)), CreateSet(named("b"), Form(IPV4_ADDR))):
             (fault,) = nft.commit([change]).faults
             assert fault.errno == refusal and reason in fault.reason and fault.set is not None
 
@@ -101,7 +101,7 @@ from netmgr.io.nft import Nft
 from netmgr.values.sets import *
 nft, name, form = Nft(), SetName("inet", "t", "a"), Form(IPV4_ADDR)
 elements = [number.to_bytes(4, "big") for number in range(%d)]
-assert nft.commit([CreateTable("inet", "t"), CreateSet(name, IPV4_ADDR)]).committed
+assert nft.commit([CreateTable("inet", "t"), CreateSet(name, Form(IPV4_ADDR))]).committed
 before = nft.generation()
 assert nft.commit([ChangeElements(name, form, (), elements)]).committed
 assert nft.read(nft.inspect(name)).contents.ours == set(elements)

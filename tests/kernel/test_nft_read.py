@@ -8,7 +8,18 @@ import pytest
 
 from netmgr.io.nft import Nft, at_once
 from netmgr.values.outcomes import NOTHING
-from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, Change, ChangeElements, CreateSet, CreateTable, SetName
+from netmgr.values.sets import (
+    IFNAME,
+    IPV4_ADDR,
+    IPV6_ADDR,
+    NFT_SET_INTERVAL,
+    Change,
+    ChangeElements,
+    CreateSet,
+    CreateTable,
+    Form,
+    SetName,
+)
 from tests.kernel.lab import Lab
 from tests.kernel.nftables import DONE, NAMES, add, make, named, ours, read
 from tests.nftables import interface, ip
@@ -17,12 +28,12 @@ from tests.waiting import eventually
 
 def test_sets_that_netmgr_creates_are_what_nft_creates(lab: Lab, nft: Nft) -> None:
     six, names = SetName("ip6", "t", "six"), SetName("ip6", "t", "names")
-    creations: List[Change] = [CreateTable("ip6", "t"), CreateSet(six, IPV6_ADDR), CreateSet(names, IFNAME)]
+    creations: List[Change] = [CreateTable("ip6", "t"), CreateSet(six, Form(IPV6_ADDR)), CreateSet(names, Form(IFNAME))]
     assert nft.commit([ChangeElements(names, NAMES, (), [interface("lo")]), *creations]) == DONE
     assert " ".join(lab.ruleset().split()) == (
         'table ip6 t { set six { type ipv6_addr } set names { type ifname elements = { "lo" comment "netmgr" } } }')
     assert nft.commit(creations) == DONE
-    refused = nft.commit([CreateSet(six, IPV4_ADDR)]).faults        # 5.10 takes it for the set that is there
+    refused = nft.commit([CreateSet(six, Form(IPV4_ADDR))]).faults        # 5.10 takes it for the set that is there
     assert [fault.reason for fault in refused] in ([], ["a set of this name and of another type exists"])
     info = nft.inspect(six)
     assert info is not None and info.type == IPV6_ADDR

@@ -36,7 +36,7 @@ def test_what_is_added_and_removed(lab: Lab, nft: Nft) -> None:
 def test_what_is_created(lab: Lab, nft: Nft) -> None:
     name = SetName("ip6", "filter", "wan_ips6")
     elements = ChangeElements(name, Form(IPV6_ADDR), [], [V6])
-    lab.nft("\n".join(nft_text.text([CreateTable("ip6", "filter"), CreateSet(name, IPV6_ADDR), elements])))
+    lab.nft("\n".join(nft_text.text([CreateTable("ip6", "filter"), CreateSet(name, Form(IPV6_ADDR)), elements])))
     info = nft.inspect(name)
     assert info is not None
     assert nft.read(info) == ours(V6)
