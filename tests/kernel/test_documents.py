@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import List
+from typing import Dict, List, Set
 
 import pytest
 
@@ -94,13 +94,26 @@ def test_rulesets_load(lab: Lab, block: Block, tmp_path: Path) -> None:
 def test_the_recording_is_what_the_demo_prints(network_namespaces: None) -> None:
     done = subprocess.run([sys.executable, "-m", "netmgr", "demo"], cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           timeout=120, check=False)
-    printed = _comparable(done.stdout)
-    for line in _comparable(noted("recording of netmgr demo")):
-        assert any(each.startswith(line) for each in printed), "%s\nnot in\n%s" % (line, done.stdout)
-        printed = printed[next(number for number, each in enumerate(printed) if each.startswith(line)) + 1:]
+    printed = _steps(done.stdout)
+    for title, recorded in _steps(noted("recording of netmgr demo")).items():
+        assert recorded - printed[title] == set(), "of step %s\n%s" % (title, done.stdout)
 
 
-def _comparable(text: str) -> List[str]:
-    """Lines without what differs from run to run."""
-    lines = [re.sub(r"\b\d+(?= of \d+ dropped| dropped| ms)|(?<=pid )\d+", "N", line.strip()) for line in text.splitlines()]
-    return [line.replace("| info    ", "| ").replace("| warning ", "| ") for line in lines if line]
+def _steps(text: str) -> Dict[str, Set[str]]:
+    """What is said below each title, without what differs from run to run: numbers, and how much the daemon took together."""
+    _before, *parts = re.split(r"^(\d+\. .*)\n", text, flags=re.MULTILINE)
+    return {title: {fact for line in said.splitlines() for fact in _facts(line.strip())} for title, said in zip(parts[::2], parts[1::2])}
+
+
+def _facts(line: str) -> List[str]:
+    """A line; of the daemon's log, what became of each element or set.
+
+    One that was slow says "removed A; added B" in one line, and of a repair that it may be the work of this nft or of that one before.
+    """
+    logged = re.fullmatch(r"\| (?:info|warning) +(?:repaired \d+ elements? in (?P<repaired>.*?)|(?P<name>.*?): (?P<changes>.*?)) \(.*\)",
+                          line)
+    if not logged:
+        return [re.sub(r"\b\d+(?= of \d+ dropped| dropped| ms)", "N", line)]
+    if logged["repaired"]:
+        return ["repaired " + name for name in logged["repaired"].split(", ")]
+    return ["%s: %s" % (logged["name"], change) for change in logged["changes"].split("; ")]

@@ -103,7 +103,19 @@ def test_removed_and_purged_it_keeps_the_elements(fresh: Machine, build: Build, 
     assert host.elements("wan_ips") == {"192.0.2.1"}
     assert fresh.run("ls -d /etc/netmgr /run/netmgr /run/netmgr.sock 2>/dev/null || echo none") == "none"
     assert "netmgr" not in fresh.run("systemctl list-unit-files --no-legend")
-    eventually(lambda: fresh.run("systemctl list-units --all --no-legend 'netmgr*'") == "", 120, "systemd forgets the units")
+    for unit in ("netmgr.service", "netmgr.socket"):
+        said = fresh.run("systemctl show --property LoadState,ActiveState %s" % unit)
+        assert said.split() == ["LoadState=not-found", "ActiveState=inactive"]
+
+
+def test_purged_after_a_failure_nothing_is_failed(fresh: Machine, build: Build, tmp_path: Path) -> None:
+    _install(fresh, build)
+    host = _configured(fresh, tmp_path, CONFIG)
+    host.drop_in("[Service]\nRestart=no\n")
+    host.run("kill -KILL %d" % host.pid())
+    eventually(lambda: host.state() == "failed")
+    fresh.run("dpkg --purge netmgr")
+    assert fresh.run("systemctl --failed --quiet") == ""
 
 
 def test_removed_it_takes_the_elements_along(fresh: Machine, build: Build, tmp_path: Path) -> None:
