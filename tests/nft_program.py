@@ -5,6 +5,7 @@ It needs no chroot: the root's dynamic loader runs the root's program, and paths
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Tuple
 
@@ -26,7 +27,7 @@ class Program(NamedTuple):
 
 def installed() -> Program:
     """The system's."""
-    return Program("system", (shutil.which("nft") or "nft",), (shutil.which("python3", path="/usr/bin:/bin") or "python3",))
+    return Program("system", (shutil.which("nft") or "nft",), (sys.executable,))
 
 
 def of_root(root: Path) -> Program:

@@ -1,10 +1,11 @@
 """What should be in every set, and what does it: one situation a test; tests/test_model_random.py holds the whole against recomputation."""
 
 import tracemalloc
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 import pytest
 
+from netmgr.model.managed_set import AWAITED
 from netmgr.model.model import PATIENCE, Model
 from netmgr.sync.reconciler import Reconciler
 from netmgr.values.addresses import parse
@@ -202,9 +203,9 @@ def test_a_full_set_takes_as_many_as_fit_and_stale_ones_leave() -> None:
 
 
 def test_what_is_renewed_in_a_full_set_does_not_make_room_for_others() -> None:
-    for exclusive, held in (("false", {"expiring": "192.0.2.8 192.0.2.9"}), ("true", {"foreign": "192.0.2.8 192.0.2.9"})):
+    for exclusive, expiring, foreign in (("false", "192.0.2.8 192.0.2.9", ""), ("true", "", "192.0.2.8 192.0.2.9")):
         bench = Bench(WAN + "zones: {wan: {exclusive: %s}}" % exclusive)
-        bench.make("wan_ips", flags=NFT_SET_TIMEOUT, size=3, **held)
+        bench.make("wan_ips", flags=NFT_SET_TIMEOUT, size=3, expiring=expiring, foreign=foreign)
         bench.happen(*(seen("192.0.2.%d/24" % last) for last in (1, 2, 8, 9)))
         bench.settle()
         assert bench.ours("wan_ips") == "192.0.2.1 192.0.2.8 192.0.2.9"
@@ -678,3 +679,71 @@ def test_what_is_not_known_yet_keeps_nothing_in_sets_that_are_given_up() -> None
     bench.model.retire([named("old_ips")])
     bench.settle()
     assert bench.ours("old_ips") == ""
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_what_others_had_in_a_set_that_was_made_anew_is_awaited_for_a_moment(comes: bool) -> None:
+    bench = Bench()
+    bench.make("wan_nets", foreign="192.0.0.0/16", flags=NFT_SET_INTERVAL)
+    bench.make("wan_ips", foreign="192.0.2.1", size=2)
+    bench.happen(seen("192.0.2.1/24"), seen("198.51.100.1/24"), seen("198.51.100.2/24"))
+    bench.settle()
+    for name in ("wan_nets", "wan_ips"):
+        bench.make(name, size=2 if name == "wan_ips" else 0)
+    bench.look(10.0)
+    bench.settle(10.0)
+    assert (bench.ours("wan_nets"), bench.ours("wan_ips")) == ("198.51.100.0/24", "198.51.100.1")
+    assert bench.model.relies_on_fleeting()
+    if comes:
+        bench.kernel.sets[named("wan_nets")].elements[key("192.0.0.0/16")] = False
+        bench.kernel.sets[named("wan_ips")].elements[key("192.0.2.1")] = False
+        bench.look(10.5)
+        bench.settle(10.5)
+    bench.look(10.0 + AWAITED)
+    bench.settle(10.0 + AWAITED)
+    assert (bench.ours("wan_nets"), bench.ours("wan_ips")) == (
+        ("198.51.100.0/24", "198.51.100.1") if comes else ("192.0.2.0/24 198.51.100.0/24", "192.0.2.1 198.51.100.1"))
+
+
+def merging(ours: str = "", foreign: str = "", anew: bool = False) -> Bench:
+    """An auto-merge set with netmgr's 192.0.2.10 and another's 192.0.2.11, which then comes to hold this."""
+    bench = Bench("interfaces: [{name: eth0, nftables_zone: wan}]\ndocker: {enabled: false}\n")
+    bench.make("wan_ips", flags=NFT_SET_INTERVAL, foreign="192.0.2.11-192.0.2.11", merges=True)
+    bench.happen(seen("192.0.2.10/24"))
+    bench.settle()
+    assert (bench.ours("wan_ips"), bench.foreign("wan_ips")) == ("192.0.2.10", "192.0.2.11")
+    assert "next to another's" in str(bench.managed("wan_ips").warning)
+    if anew:
+        bench.make("wan_ips", flags=NFT_SET_INTERVAL, merges=True)
+    bench.kernel.sets[named("wan_ips")].elements = {**dict.fromkeys(keys(ours), True), **dict.fromkeys(keys(foreign), False)}
+    bench.look(10.0)
+    bench.settle(10.0)
+    return bench
+
+
+@pytest.mark.parametrize(("ours", "foreign", "after"), [
+    ("192.0.2.10-192.0.2.11", "", ("192.0.2.10", "192.0.2.11")),
+    ("", "192.0.2.10-192.0.2.11", ("192.0.2.10", "192.0.2.11")),
+    ("", "192.0.2.11-192.0.2.11 192.0.2.40-192.0.2.49", ("192.0.2.10", "192.0.2.11 192.0.2.40-192.0.2.49")),
+    ("", "192.0.2.8-192.0.2.15", ("", "192.0.2.8/29")),
+    ("192.0.2.10-192.0.2.10", "", ("192.0.2.10", "")),
+    ("192.0.2.10-192.0.2.10", "192.0.2.40-192.0.2.49", ("192.0.2.10", "192.0.2.40-192.0.2.49")),
+])
+def test_what_nft_makes_of_neighbours_is_put_right(ours: str, foreign: str, after: Tuple[str, str]) -> None:
+    bench = merging(ours, foreign)
+    assert (bench.ours("wan_ips"), bench.foreign("wan_ips")) == after
+    assert bench.settle(20.0) == []
+
+
+def test_what_nft_has_dropped_right_below_netmgrs_comes_back_and_what_was_deleted_does_not() -> None:
+    for new, back in (("192.0.2.40-192.0.2.49", "192.0.2.9 192.0.2.40-192.0.2.49"), ("", "")):
+        bench = merging("192.0.2.10-192.0.2.10", "192.0.2.9-192.0.2.9")
+        bench.kernel.sets[named("wan_ips")].elements = {key("192.0.2.10-192.0.2.10"): True, **dict.fromkeys(keys(new), False)}
+        bench.look(20.0)
+        bench.settle(20.0)
+        assert (bench.ours("wan_ips"), bench.foreign("wan_ips")) == ("192.0.2.10", back)
+
+
+def test_a_range_of_anothers_in_a_set_that_was_made_anew_is_anothers() -> None:
+    bench = merging("", "192.0.2.10-192.0.2.11", anew=True)
+    assert (bench.ours("wan_ips"), bench.foreign("wan_ips")) == ("", "192.0.2.10/31")

@@ -86,12 +86,12 @@ class Bench:
         self.model.apply(replaced(self.inventory, containers))
 
     def make(self, name: str, kind: str = "", flags: int = 0, size: int = 0,
-             ours: str = "", foreign: str = "", expiring: str = "") -> FakeSet:
+             ours: str = "", foreign: str = "", expiring: str = "", merges: bool = False) -> FakeSet:
         """A set in the kernel; names, and types by default, as of the convention."""
         suffix = name.rpartition("_")[2]
         flags |= NFT_SET_INTERVAL if suffix == "nets" else 0
         return self.kernel.make(named(name), kind or (IFNAME if suffix == "ifs" else IPV4_ADDR), flags, size,
-                                keys(ours), keys(foreign), keys(expiring))
+                                keys(ours), keys(foreign), keys(expiring), merges)
 
     def look(self, now: float = 0.0) -> None:
         self.reconciler.survey.look(sorted(self.model.sets), True, now, never)

@@ -7,7 +7,9 @@ the elements whose claims began or ended are looked at, and in a set with ranges
 costs the same in a set of ten and of 100,000.  (Full sets are always compared as a whole.)
 
 `spared` are elements that an earlier netmgr left, that nothing claims and that must not go yet: see Model.hold.  `displaced` are
-another's ranges that nft has merged into netmgr's or dropped beside them, and which go back: see remembered.py.
+another's ranges that nft has merged with netmgr's or dropped beside them, and which go back, `muddled` what became of them when they bear
+another's name: see remembered.py.  `awaited` are elements that others had in a set which has been made anew: who loads a ruleset in
+several commands must find room for them, so for a second netmgr puts nothing in their place.
 """
 
 from typing import AbstractSet, Callable, List, NamedTuple, Optional, Sequence, Set, Tuple
@@ -24,6 +26,7 @@ from netmgr.values.text import number
 
 BESIDE = ("%s of netmgr's next to another's in an auto-merge set: nft joins such neighbours, drops one, or refuses further elements; "
           "put ranges of your own into a set of their own")
+AWAITED = 1.0           # seconds
 RETRY_FIRST, RETRY_LONGEST = 1.0, 60.0
 SYNCED, MISSING, ERROR = "synced", "missing", "error"
 
@@ -120,11 +123,14 @@ class ManagedSet:
         self.pause = NO_PAUSE
         self.spared: AbstractSet[bytes] = _NOTHING
         self.displaced: AbstractSet[bytes] = _NOTHING
+        self.muddled: AbstractSet[bytes] = _NOTHING
+        self.awaited: AbstractSet[bytes] = _NOTHING
         self.remembered = Remembered()
         self.unwritten: Optional[str] = None
         self.whole = False
         self._deletes = False
         self._before = Before()
+        self._awaited_until = 0.0
         self._ranges: Optional[RangeSet] = None
 
     @property
@@ -197,14 +203,14 @@ class ManagedSet:
         self.compare_all()
         self._fit()
 
-    def reflect(self, claimed: AbstractSet[bytes], recalled: Callable[[], AbstractSet[bytes]]) -> bool:
+    def reflect(self, claimed: AbstractSet[bytes], now: float, recalled: Callable[[], AbstractSet[bytes]]) -> bool:
         """After a look, with what is claimed in the form of now: what the doings of others come to.  Whether the include file is unsafe.
 
         `recalled` tells what ranges the include file of an earlier run has, which matters at the first look at an auto-merge set.
         """
         form, info, known, foreign = self.seen.form, self.seen.info, self.remembered, self.held.foreign
         before, self._before = self._before, Before()
-        self.displaced = _NOTHING
+        self.displaced = self.muddled = _NOTHING
         if info is None:
             written = known.written | before.ours if form is not None and form.merge else _NOTHING
             self.remembered = known._replace(others=known.others | before.foreign, written=written)
@@ -212,12 +218,19 @@ class ManagedSet:
         if form is None:
             self.remembered = Remembered(True)
             return True
-        others = known.others | before.foreign
+        others, awaited = known.others | before.foreign, self.awaited
         if form.merge and not self.role.exclusive:
             written = known.written | before.ours | (_NOTHING if known.seen else recalled())
-            self.displaced = self._displaced(before, written, claimed, others, form.width)
-        gone = others - foreign - before.fleeting if before.same else _NOTHING
-        self.remembered = Remembered(True, remembered.in_the_way(gone, claimed, info.room, form) if gone else _NOTHING, info.room)
+            self._find_displaced(before, written, claimed, others, form.width)
+        gone = others - foreign - before.fleeting if others else _NOTHING
+        if not before.same:
+            gone, awaited, self._awaited_until = _NOTHING, _NOTHING if self.role.exclusive else gone, now + AWAITED
+        elif awaited:
+            gone, awaited = gone - awaited, awaited - foreign if now < self._awaited_until else _NOTHING
+        if gone:
+            gone = remembered.in_the_way(gone, claimed, info.room, form)
+        self._await(remembered.in_the_way(awaited, claimed, info.room, form) if awaited else _NOTHING, form)
+        self.remembered = Remembered(True, gone | self.awaited, info.room)
         return not before.same or not foreign <= others or bool(self.displaced)
 
     def inherit(self, other: "ManagedSet") -> None:
@@ -282,7 +295,12 @@ class ManagedSet:
         self.seen = self.seen._replace(capacity=max(0, self._size() - len(change.delete) + room))
 
     def relies_on_fleeting(self, claimed: AbstractSet[bytes]) -> bool:
-        """Whether it is as it is only until others' elements expire, which no event tells: by one that is wanted, or for lack of room."""
+        """Whether it is as it is only until others' elements expire, which no event tells: by one that is wanted, or for lack of room.
+
+        Or until elements come that are awaited.
+        """
+        if self.awaited:
+            return True
         form, held = self.seen.form, self.held
         if self.wrong.full and form is not None and form.timeout:
             return True
@@ -300,7 +318,7 @@ class ManagedSet:
         self.held.ours.update(change.add)
         if change.restore:
             self.held.foreign.update(change.restore)
-            self.displaced = _NOTHING
+            self.displaced = self.muddled = _NOTHING
         self._settled()
         return repaired
 
@@ -312,7 +330,7 @@ class ManagedSet:
         if form is None or self.role.retiring:
             return _NOTHING
         if not form.interval:
-            return claimed
+            return claimed - self.awaited if self.awaited else claimed
         wanted = ranges.minimal(claimed, self._there(), form.width, form.merge)
         if form.merge and self.spared:
             return ranges.merged([*wanted, *ranges.less(self.spared, self.displaced, form.width)], form.width)
@@ -328,7 +346,8 @@ class ManagedSet:
             wanted = ranges.minimal(claimed, _NOTHING, form.width, form.merge) if form.interval else claimed
             own = wanted if self.seen.info is None or wanted == own else own       # the same, in an order that is quicker to sort
         others = held.foreign | known.others | self.displaced
-        own = remembered.offered(own, others, known.room, form)
+        full = form.interval and known.room is not None and self._size() >= known.room
+        own = _NOTHING if full else remembered.offered(own, others, known.room, form)
         if form.merge:
             self.remembered = known._replace(written=own | known.written if self.seen.info is None else own)
         return own
@@ -350,7 +369,7 @@ class ManagedSet:
         assert form is not None
         if role.retiring:
             claimed = _NOTHING
-        if self.whole or self.wrong.full or (role.exclusive and held.foreign) or (form.merge and self.spared):
+        if self.whole or self.wrong.full or (role.exclusive and held.foreign) or self.awaited or (form.merge and self.spared):
             found = sets.difference(self._all_wanted(claimed), Contents(*held), role.exclusive and not role.retiring)
         elif self._ranges is not None:
             found = self._ranges.update(touched, claimed)
@@ -361,10 +380,12 @@ class ManagedSet:
             found.delete.difference_update(self.spared)
         delete, add = sorted(found.delete | found.renew), sorted(found.renew) + sorted(found.add)
         restore = sorted(self.displaced) if self.displaced else ()
+        if self.muddled:
+            delete = sorted({*delete, *self.muddled})
         if self.wrong.full:
             self.wrong = self.wrong._replace(full=None)
         if self.seen.capacity is not None:
-            add = self._fitting(add, self.seen.capacity, len(delete) - len(restore))
+            add = self._fitting(add, self.seen.capacity, len(delete) - len(restore) - len(self.awaited))
         self.whole = False
         if delete or add or restore:
             return ChangeElements(self.name, form, delete, add, restore)
@@ -375,29 +396,38 @@ class ManagedSet:
     def _all_wanted(self, claimed: AbstractSet[bytes]) -> AbstractSet[bytes]:
         """What wanted() says; ranges are kept, so that from now on differences will do."""
         form = self.seen.form
-        if form is None or not form.interval:
+        if form is None or not form.interval or (form.merge and self.spared):
             self._ranges = None
-            return claimed
-        if form.merge and self.spared:
-            self._ranges = None
-            return self.wanted(claimed)
+            return _NOTHING if self.role.retiring else self.wanted(claimed)
         self._ranges = RangeSet(claimed, self._there(), form.width, form.merge)
         return self._ranges.wanted() | self.spared
 
     def _there(self) -> AbstractSet[bytes]:
         """The ranges that netmgr's new ones must not overlap."""
         spared = _NOTHING if self.seen.form is not None and self.seen.form.merge else self.spared
-        return spared if self.role.exclusive else self.held.foreign | spared | self.displaced
+        if self.role.exclusive:
+            return spared
+        there = self.held.foreign | spared | self.displaced | self.awaited
+        return there - self.muddled if self.muddled else there
 
-    def _displaced(self, before: Before, written: AbstractSet[bytes], claimed: AbstractSet[bytes], others: AbstractSet[bytes],
-                   width: int) -> Set[bytes]:
-        """What of another's nft has merged into netmgr's ranges, or dropped beside them while it added something."""
-        held, new = self.held, self.held.ours - before.ours - written
+    def _find_displaced(self, before: Before, written: AbstractSet[bytes], claimed: AbstractSet[bytes], others: AbstractSet[bytes],
+                        width: int) -> None:
+        """What of another's nft has merged with netmgr's ranges, or dropped beside them while it added something."""
+        held, new, theirs = self.held, self.held.ours - before.ours - written, self.held.foreign - before.foreign
         found = remembered.foreign_parts(new, written, claimed, others, width) if new else set()
-        if before.same and held.foreign - before.foreign:
+        if theirs and before.same:
+            self.muddled = remembered.merged_away(theirs, before.ours - held.ours, others - held.foreign, width)
+            found |= ranges.less(self.muddled, before.ours, width)
+        if theirs and before.same:
             gone = before.foreign - held.foreign - before.fleeting
             found |= remembered.dropped(gone, held.ours & before.ours, held.ours | held.foreign, width)
-        return found
+        self.displaced = found
+
+    def _await(self, elements: AbstractSet[bytes], form: Form) -> None:
+        """Put nothing in the place of these, except what is there already."""
+        if form.interval:
+            elements = {each for each in elements if ranges.less([each], self.held.ours, form.width) == {each}}
+        self.awaited = elements - self.held.ours
 
     def _fitting(self, add: List[bytes], capacity: int, deleted: int) -> List[bytes]:
         """As many of the new elements as there is room for, the first ones; the rest makes it an error."""

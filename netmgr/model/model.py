@@ -331,7 +331,7 @@ class Model:
 
     def _reflect(self, managed: ManagedSet) -> None:
         claimed, first = self.ledger.wanted(managed.name), not managed.remembered.seen
-        if managed.reflect(claimed, lambda: self._recall(managed.name) or frozenset()):
+        if managed.reflect(claimed, self._now, lambda: self._recall(managed.name) or frozenset()):
             self.unwritten.add(managed.name)
             self.urgent.add(managed.name)
         elif first and managed.seen.info is None and self._recall(managed.name) is not None:

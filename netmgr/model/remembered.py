@@ -8,8 +8,8 @@ comments; and in auto-merge sets it joins what touches, under one of the comment
 What others have put there stays known while the set is missing, until it is there again.  Also while it is there: what another has
 taken out at run time may still stand in that one's ruleset; it stays known as far as it stands in netmgr's way.
 
-In auto-merge sets a range with netmgr's comment may hold what is another's: nft has merged the two (foreign_parts()).  And of two ranges
-that touch, one netmgr's, nft drops the lower one when it adds something else there (dropped()).
+In auto-merge sets a range with netmgr's comment may hold what is another's, for nft has merged the two (foreign_parts()), or the other way
+round (merged_away()).  And of two ranges that touch, one netmgr's, nft drops the lower one when it adds something else there (dropped()).
 """
 
 from typing import AbstractSet, NamedTuple, Optional, Set
@@ -33,14 +33,18 @@ class Remembered(NamedTuple):
 
 
 def offered(own: AbstractSet[bytes], others: AbstractSet[bytes], room: Optional[int], form: Form) -> AbstractSet[bytes]:
-    """What of netmgr's elements a ruleset can load together with the others'."""
+    """What of netmgr's elements a ruleset can load together with the others', into an empty set and again into a full one.
+
+    The kernel refuses a range that is there already when it has no room for another.
+    """
     if others and form.merge:
         own = ranges.apart(ranges.less(own, others, form.width), others, form.width)
     elif others:
         own = ranges.less(own, others, form.width) if form.interval else own - others
-    if room is not None and len(own) + len(others) > room:
-        own = set(sorted(own)[:max(0, room - len(others))])
-    return own
+    if room is None:
+        return own
+    left = max(0, room - len(others) - form.interval)
+    return own if len(own) <= left else set(sorted(own)[:left])
 
 
 def in_the_way(gone: AbstractSet[bytes], claimed: AbstractSet[bytes], room: Optional[int], form: Form) -> AbstractSet[bytes]:
@@ -60,6 +64,12 @@ def foreign_parts(new: AbstractSet[bytes], written: AbstractSet[bytes], claimed:
         return set()
     own = ranges.less(ranges.merged([*written, *ranges.minimal(claimed, _NOTHING, width)], width), others, width)
     return ranges.less(merged, own, width)
+
+
+def merged_away(new: AbstractSet[bytes], own: AbstractSet[bytes], others: AbstractSet[bytes], width: int) -> AbstractSet[bytes]:
+    """Those of another's new ranges that are nothing but what netmgr had there and what others had, merged by nft."""
+    partly = new - ranges.apart(new, own, width) if own and others else _NOTHING
+    return {each for each in partly if not ranges.less([each], [*own, *others], width) and ranges.less([each], own, width)}
 
 
 def dropped(gone: AbstractSet[bytes], own: AbstractSet[bytes], held: AbstractSet[bytes], width: int) -> Set[bytes]:
