@@ -17,7 +17,7 @@ import pytest
 
 from netmgr.model import ranges
 from netmgr.model.inventory import Inventory
-from netmgr.model.managed_set import ManagedSet
+from netmgr.model.managed_set import AWAITED, ManagedSet
 from netmgr.model.zones import tally
 from netmgr.values.events import LinkSeen
 from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, NFT_SET_MAP, NFT_SET_TIMEOUT, ChangeElements, SetName
@@ -59,12 +59,21 @@ class Life:
     def __init__(self, seed: int) -> None:
         self.source = random.Random(seed)
         self.kernel, self.inventory = FakeKernel(), Inventory()
+        self.now = 0.0
         self.start()
         self.names = sorted({*self.bench.model.sets, *map(named, ("web_ips", "apps_ips", "unrelated"))})
 
     def start(self) -> None:
         """netmgr as it begins, with what the kernel held before."""
         self.bench = Bench(self.source.choice(CONFIGURATIONS), self.kernel, self.inventory)
+
+    def look(self) -> None:
+        self.bench.look(self.now)
+
+    def wait(self) -> None:
+        """Until nothing is expected of others any more."""
+        self.now += AWAITED
+        self.look()
 
     # -- what may happen
 
@@ -89,11 +98,11 @@ class Life:
         for mine in (False, True):
             self.put(made, mine)
         made.expiring = {each for each in made.ours if made.info.flags & NFT_SET_TIMEOUT and self.source.random() < 0.5}
-        self.bench.look()
+        self.look()
 
     def sets_dropped(self) -> None:
         self.kernel.drop_table(*self.source.choice((("inet", "filter"), ("ip", "other"))))
-        self.bench.look()
+        self.look()
 
     def foreign_hand(self) -> None:
         """Others add, remove and flush."""
@@ -103,7 +112,7 @@ class Life:
                 found.elements.pop(element)
                 found.expiring.discard(element)
             self.put(found, False)
-        self.bench.look()
+        self.look()
 
     def killed(self) -> None:
         self.start()
@@ -176,8 +185,8 @@ def check(life: Life, foreign: Mapping[SetName, AbstractSet[bytes]], commits: in
     for change in (change for changes in kernel.commits[commits:] for change in changes):
         if isinstance(change, ChangeElements) and not change.form.interval:
             assert set(change.delete) & counted.get(change.set, {}).keys() <= set(change.add), "nothing leaves that is still there"
-    assert model.plan(0.0) == []
-    plainly.check(model)
+    assert model.plan(life.now) == []
+    plainly.check(model, life.now)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -187,10 +196,11 @@ def test_whatever_happens_the_sets_become_true(seed: int) -> None:
     for _ in range(250):
         for kind in life.source.choices(kinds, [weight for _, weight in HAPPENINGS], k=life.source.choice((1, 1, 2, 6))):
             kind(life)
-        plainly.check(life.bench.model, planned=False)
+        plainly.check(life.bench.model, life.now, planned=False)
+        life.wait()
         foreign = {name: found.foreign for name, found in life.kernel.sets.items()}
         commits = len(life.kernel.commits)
-        life.bench.settle()
+        life.bench.settle(life.now)
         check(life, foreign, commits)
     assert len(life.kernel.commits) > 50
 
@@ -202,16 +212,16 @@ def test_a_start_that_does_not_know_the_containers_yet_takes_nothing_away(seed: 
     for _ in range(60):
         for kind in (Life.events, Life.containers, Life.set_made, Life.events):
             kind(life)
-        life.bench.settle()
+        life.bench.settle(life.now)
         before = {name: set(found.elements) for name, found in life.kernel.sets.items()}
         running, life.inventory = life.inventory, Inventory()
         life.inventory.replace_interfaces([LinkSeen(index, *link) for index, link in running.links.items()], running.addresses)
         life.inventory.replace_defaults(running.defaults)
         life.start()
         life.bench.model.hold = True
-        life.bench.settle()
-        life.bench.look()
-        life.bench.settle()
+        life.bench.settle(life.now)
+        life.look()
+        life.bench.settle(life.now)
         for name, managed in life.bench.model.sets.items():
             if name in before and not managed.role.exclusive:
                 now, form = set(life.kernel.sets[name].elements), managed.seen.form
@@ -219,7 +229,8 @@ def test_a_start_that_does_not_know_the_containers_yet_takes_nothing_away(seed: 
                 assert not gone, name
         life.bench.containers(*running.containers.values())
         life.bench.model.release_held()
+        life.wait()
         commits = len(life.kernel.commits)
         foreign = {name: found.foreign for name, found in life.kernel.sets.items()}
-        life.bench.settle()
+        life.bench.settle(life.now)
         check(life, foreign, commits)

@@ -198,7 +198,11 @@ class ManagedSet:
             self.damage = Damage(taken, self._intruders(held, old, certain) if same else _NOTHING)
         elif same:
             foreign |= old.foreign - held.ours      # what was overlooked must not become ours
-        self._before = Before(_recast(old.ours, form, now), old.expiring, old.foreign, same and form == now)
+        self._before = Before(_recast(old.ours, form, now), old.expiring, _recast(old.foreign, form, now), same and form == now)
+        if now != form:
+            known = self.remembered
+            self.remembered = known._replace(others=_recast(known.others, form, now), written=_recast(known.written, form, now))
+            self.awaited = _recast(self.awaited, form, now)
         self.held = Held(set(held.ours), set(held.expiring), foreign)
         self.compare_all()
         self._fit()
