@@ -17,13 +17,13 @@ from netmgr.config.schema import Config
 from netmgr.io.include_files import IncludeFiles
 from netmgr.io.loop import Loop
 from netmgr.io.nft import Nft
-from netmgr.io.rtnetlink import Snapshot
 from netmgr.io.ruleset import Ruleset
 from netmgr.io.systemd import Manager
 from netmgr.keeper import Keeper
 from netmgr.values.addresses import identity
 from netmgr.values.events import Event, LinkSeen
 from netmgr.values.sets import SetName
+from netmgr.values.snapshots import Snapshot
 from tests.kernel.lab import Lab
 from tests.nft_program import Program
 from tests.workbench import configuration, seen
