@@ -271,6 +271,7 @@ COMMANDS = {command.name: command for command in (
     Command("graph", _CLIENT, "what feeds what, for Graphviz or Mermaid", _graph, "[json] [dot|mermaid]"),
     Command("log", _CLIENT, "the last happenings", _log, "[json] [N] [NAME ...]"),
     Command("watch", (*_CLIENT, "--exec", "--settle"), "what happens, as it happens", _watch, "[json] [NAME ...]"),
+    Command("metrics", _CLIENT, "what is counted, in the text format of Prometheus", _asking("metrics"), "[json]"),
     Command("reload", _CLIENT, "let the daemon read its configuration again", _asking("reload", starts=True), "[json]"),
     Command("resync", _CLIENT, "let the daemon read links, addresses, sets and containers again", _asking("resync", starts=True), "[json]"),
     Command("ping", _CLIENT, "whether a daemon answers", _asking("ping"), "[json]"),

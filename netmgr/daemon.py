@@ -8,7 +8,7 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequenc
 from netmgr import __version__
 from netmgr.config.schema import Config
 from netmgr.io import systemd
-from netmgr.io.clock import Calendar, utc
+from netmgr.io.clock import Calendar, now, utc
 from netmgr.io.configuration import load
 from netmgr.io.control import ControlServer, adopt, listen
 from netmgr.io.include_files import IncludeFiles
@@ -21,7 +21,7 @@ from netmgr.keeper import Keeper
 from netmgr.settling import Settled, Settling
 from netmgr.show import commands
 from netmgr.show.answers import Explanation, GraphEdge, GraphNode, SetContents, Status
-from netmgr.show.status import Manner, SourcesStatus, SourceStatus, everything, set_contents, summary
+from netmgr.show.status import Manner, SourcesStatus, SourceStatus, everything, set_contents, set_rows, state, summary
 from netmgr.sources import Recipe, Running, Sources, recipes
 from netmgr.sync.reconciler import Kernel
 from netmgr.values.errors import ConfigError
@@ -58,6 +58,7 @@ class Daemon:
         self._loop, self._options, self._log, self._edge = loop, options, log, edge
         self._begun, self._started, self._calendar = loop.now(), Happening("started", utc()), Calendar()
         self._bound, self._is_ready = _socket_of(config), False
+        self._loaded, self._reloads = now(), {"success": 0, "failure": 0}
         self._set_level(config)
         self._manager = systemd.Manager(loop.now, self._summary, loop.call_later)
         self._control = self._listen(config)
@@ -90,10 +91,7 @@ class Daemon:
 
     def status(self) -> Status:
         """The state of everything."""
-        told = [SourceStatus(name, each.source.state, each.source.error, each.source.facts)
-                for name, each in self._sources.running.items()]
-        repairs = self._keeper.repairs
-        return everything(self._keeper.model, SourcesStatus(told, repairs.made, repairs.last_repair, repairs.rival), self._manner())
+        return everything(self._keeper.model, self._sources_status(), self._manner())
 
     def sets(self) -> Sequence[SetContents]:
         """Every set with its elements."""
@@ -113,6 +111,19 @@ class Daemon:
         """The last so many happenings that concern these names."""
         return self._keeper.reporter.chronicle.last(number, names)
 
+    def metrics(self) -> Iterator[str]:
+        """All that is counted, in the text format of Prometheus, in pieces."""
+        from netmgr.io import process
+        from netmgr.show import metrics
+        keeper = self._keeper
+        enabled = {name: (each.source.state == "ok", each.source.told) for name, each in self._sources.running.items()
+                   if each.source.state != "disabled"}
+        sets = set_rows(keeper.model, self._manner())
+        is_ready = state(sets, keeper.model, self._sources_status()) == "ready"
+        return metrics.text(keeper.model, metrics.Measured(
+            __version__, is_ready, sets, keeper.repairs.made, len(self._control.clients), self._loaded,
+            keeper.counters, self._reloads, keeper.counted(), enabled, process.measures()))
+
     def follow(self, listener: Callable[[Happening], None]) -> Callable[[], None]:
         """Tell the listener that netmgr has started, and what happens from now on, until the result is called."""
         listener(self._started)
@@ -122,6 +133,7 @@ class Daemon:
         """Swap in the configuration file as it is now; on any error nothing changes."""
         self._manager.news("RELOADING=1", "MONOTONIC_USEC=%d" % systemd.monotonic_usec())
         problem = self._reload()
+        self._reloads["success" if problem is None else "failure"] += 1
         if problem is None:
             done = "reloaded %s" % self._options.config_path
             Settling(self._loop, self._sources, self._keeper, lambda settled: self._reloaded(_said(done, settled), reply))
@@ -152,6 +164,12 @@ class Daemon:
     def _manner(self) -> Manner:
         return Manner(os.getpid(), self._loop.now() - self._begun, self._options.config_path, self._calendar, self._options.dry_run)
 
+    def _sources_status(self) -> SourcesStatus:
+        told = [SourceStatus(name, each.source.state, each.source.error, each.source.facts)
+                for name, each in self._sources.running.items()]
+        repairs = self._keeper.repairs
+        return SourcesStatus(told, repairs.made, repairs.last_repair, repairs.rival)
+
     def _reload(self) -> Optional[Exception]:
         """What is wrong; None when the new configuration counts.  In this order, for:
 
@@ -174,6 +192,7 @@ class Daemon:
             if directory is not None and directory is not present:
                 directory.release()
             return problem
+        self._loaded = now()
         self._set_level(config)
         self._keeper.switch(config, directory)
         self._swap(following)

@@ -13,6 +13,7 @@ from netmgr.model.fleet import Table, key_of
 from netmgr.model.following import Following
 from netmgr.model.publication import Publication
 from netmgr.show.answers import ConsumedZone, Fact, PublishedZone
+from netmgr.values.counters import Told
 from netmgr.values.text import Log
 
 
@@ -24,7 +25,7 @@ class FleetMember:
         self._loop, self._keeper, self._farewell = loop, keeper, farewell
         self._following = Following(settings.prefix, settings.consume, name, settings.linger, lambda line: log("warning", "fleet: " + line))
         self._publication = Publication(settings.prefix, name, _instance(), zones, settings.ttl)
-        self._told = False
+        self._begun = False
         probe = key_of(settings.prefix, settings.consume[0].source) if settings.consume else key_of(settings.prefix, zones[0], name)
         self._source = FleetSource(loop, settings, probe, self._following, self._publication, self._changed, log)
 
@@ -37,6 +38,11 @@ class FleetMember:
     def error(self) -> Optional[str]:
         """What is wrong, in words."""
         return self._source.error
+
+    @property
+    def told(self) -> Told:
+        """What others have told, counted."""
+        return self._source.told
 
     @property
     def pending(self) -> bool:
@@ -81,10 +87,10 @@ class FleetMember:
     def _changed(self) -> None:
         """Before the first list what an earlier configuration has heard goes on to count."""
         changes = self._following.changes()
-        if self._told:
+        if self._begun:
             self._keeper.hosts(changes)
         elif self._following.listed:
-            self._told = True
+            self._begun = True
             self._keeper.all_hosts(seen for table in self._following.tables for seen in table.counting())
 
 

@@ -9,6 +9,7 @@ from typing import (
     TYPE_CHECKING,
     AbstractSet,
     Callable,
+    Dict,
     FrozenSet,
     Iterable,
     Iterator,
@@ -33,6 +34,7 @@ from netmgr.reporter import Reporter
 from netmgr.sync.include_files import IncludeWriter
 from netmgr.sync.reconciler import Kernel, Reconciler
 from netmgr.sync.repairs import Repairs
+from netmgr.values.counters import Counters
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import ContainerSeen, Event, HostGone, HostSeen
 from netmgr.values.sets import Change, SetName
@@ -42,6 +44,7 @@ from netmgr.values.text import Log, reason
 MOMENT = 0.005      # seconds that looking for leftovers may take at a time
 
 if TYPE_CHECKING:
+    from netmgr.model.address_counts import AddressCounts
     from netmgr.model.holdings import Holdings
 
 
@@ -81,6 +84,8 @@ class Keeper:
         self._following: List[Changed] = []
         self._share: Optional[Callable[[str, Tuple[bytes, ...]], None]] = None
         self._refusals = Refusals()
+        self.counters = Counters()
+        self._counted: Optional[AddressCounts] = None
         self._inventory = Inventory()
         self._wake: Optional[Deadline] = None
         self._audit_due: Optional[Deadline] = None
@@ -103,6 +108,8 @@ class Keeper:
         self.model.recount()
         if self._holdings is not None:
             self._holdings.recount(self._inventory.things())
+        if self._counted is not None:
+            self._counted.clear()
 
     def defaults(self, carriers: AbstractSet[int]) -> None:
         """The interfaces over which there is a default route."""
@@ -140,6 +147,8 @@ class Keeper:
         if self._leftovers is not None and not self.model.hold:
             self._withdraw_leftovers(self._leftovers)
         changes = self.repairs.settle()
+        if changes and not self.dry_run:
+            self.counters.committed_after(self._loop.now() - self._loop.woken)
         self.reporter.settled(self.model, () if self.dry_run else changes, self.repairs.mended, self.repairs.reconciler.quiet)
         self._finish()
         self._tell_others()
@@ -158,6 +167,13 @@ class Keeper:
         """Tell it no longer."""
         if changed in self._following:
             self._following.remove(changed)
+
+    def counted(self) -> Dict[str, int]:
+        """How many addresses of each interface count.  Who asks makes that they are counted from then on."""
+        if self._counted is None:
+            from netmgr.model.address_counts import AddressCounts
+            self._counted = AddressCounts(self.model.policy)
+        return self._counted.of(self._inventory.interfaces())
 
     def unreadable(self) -> List[str]:
         """The sets that could not be read, each with the reason."""
@@ -216,6 +232,7 @@ class Keeper:
         self._inventory.keep_hosts({each.zone for each in config.fleet.consume} if config.fleet is not None else set())
         self._files = IncludeWriter(directory, self._loop.now, self._log)
         self.model = Model(config, self._inventory, self._files.recall)
+        self._counted = None
         self._holdings = _holdings(self.model, config)
         if self._holdings is not None:
             self._holdings.recount(self._inventory.things())
@@ -233,6 +250,8 @@ class Keeper:
         self.reporter.things(changes)
         if self._holdings is not None:
             self._holdings.apply(changes)
+        if self._counted is not None:
+            self._counted.apply(changes)
 
     def _tell_refusals(self, seen: Iterable[ContainerSeen]) -> None:
         for line in self._refusals.news(self.model.policy, seen):
@@ -266,7 +285,7 @@ class Keeper:
         self._leftovers = None
 
     def _reconciler(self) -> Reconciler:
-        return Reconciler(self._kernel, self.model, self._log, self.dry_run)
+        return Reconciler(self._kernel, self.model, self._log, self.dry_run, self.counters)
 
     def _plan_audit(self) -> None:
         if self._audit_due is not None:

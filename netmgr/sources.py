@@ -13,6 +13,7 @@ from netmgr.io.loop import Loop
 from netmgr.io.ruleset import Ruleset, watcher
 from netmgr.keeper import Keeper, Waiting
 from netmgr.show.answers import Fact
+from netmgr.values.counters import Told
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import ContainerSeen
 from netmgr.values.text import Log, reason
@@ -39,6 +40,10 @@ class Source(Protocol):
     @property
     def behind(self) -> bool:
         """What refresh() asked for was not told yet."""
+
+    @property
+    def told(self) -> Told:
+        """What it has told, counted."""
 
     @property
     def facts(self) -> Mapping[str, Fact]:
@@ -141,6 +146,7 @@ class Nobody:
         self.error: Optional[str] = None
         self.pending = self.behind = False
         self.facts: Dict[str, Fact] = {}
+        self.told = Told()
         self._tell = tell
 
     def start(self) -> None:

@@ -69,6 +69,9 @@ class Bench:
     def log(self, number: int, names: Sequence[str]) -> List[Happening]:
         return self.happenings[-number:]
 
+    def metrics(self) -> Iterator[str]:
+        return iter(["netmgr_ready 1\n"])
+
     def follow(self, listener: Callable[[Happening], None]) -> Callable[[], None]:
         self.listeners.append(listener)
         return lambda: self.listeners.remove(listener)

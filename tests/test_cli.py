@@ -23,7 +23,7 @@ from tests.test_commands import STATUS, STATUS_TEXT
 from tests.waiting import eventually
 
 NETMGR = [sys.executable, "-m", "netmgr"]
-CLIENTS = ["status", "sets", "explain", "graph", "log", "reload", "resync", "ping", "shutdown"]
+CLIENTS = ["status", "sets", "explain", "graph", "log", "metrics", "reload", "resync", "ping", "shutdown"]
 
 
 @pytest.fixture

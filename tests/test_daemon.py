@@ -15,6 +15,7 @@ from netmgr.io.log import Log
 from netmgr.io.loop import Loop
 from netmgr.keeper import Keeper
 from netmgr.sources import Recipe
+from netmgr.values.counters import Told
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import Event, LinkSeen
 from netmgr.values.outcomes import Outcome
@@ -47,6 +48,7 @@ class Source:
     def __init__(self, name: str, diary: List[str], begin: Callable[[], None] = lambda: None, pending: bool = False) -> None:
         self.state, self.error, self.pending, self.behind = "ok", None, pending, False
         self.facts: Dict[str, int] = {}
+        self.told = Told()
         self._name, self._diary, self._begin = name, diary, begin
         diary.append("make " + name)
 

@@ -5,6 +5,8 @@ from typing import Optional
 
 SET_BY_HAND = 1.0       # seconds by which the time of day differs from what was expected
 
+now = time.time
+
 
 class Calendar:
     """Times of the monotonic clock as UTC: each always the same, unless somebody has set the time of day."""

@@ -26,6 +26,7 @@ from netmgr.config.schema import Docker
 from netmgr.io.docker_events import EventStream, Hopes, named
 from netmgr.io.http_exchange import Exchange, Failure
 from netmgr.io.loop import Deadline, Loop
+from netmgr.values.counters import Told
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import ContainerSeen
 from netmgr.values.text import Log, printable, reason
@@ -75,6 +76,7 @@ class DockerSource:
         self.error: Optional[str] = None
         self.warning: Optional[str] = None
         self.pending = self.behind = False
+        self.told = Told()
         self._loop, self._settings, self._audit_interval, self._timing = loop, settings, audit_interval, timing
         self._changed, self._log = changed, log
         self._name = "docker:%s" % settings.name if settings.name else "docker"
@@ -159,6 +161,7 @@ class DockerSource:
         self._advance()
 
     def _take_in(self, notices: List[docker.Notice]) -> None:
+        self.told.events += len(notices)
         if self._questions is not None and notices:
             self._noticed = self._loop.now()
             self._questions.notice(notices)
@@ -217,6 +220,7 @@ class DockerSource:
 
     def _listed(self, questions: Questions) -> None:
         now = self._loop.now()
+        self.told.snapshot("containers")
         self._took = now - self._asked
         self._not_before = now + max(self._timing.pause, min(self._took, 1.0))
         if questions.surprises > self._surprises and self._events is not None:

@@ -13,6 +13,7 @@ from netmgr.io.etcd import Failure, Stream
 from netmgr.io.fleet_roles import Follower
 from netmgr.io.fleet_session import SMALL, RefusedError, Session
 from netmgr.io.loop import Loop
+from netmgr.values.counters import Told
 from netmgr.values.errors import ProtocolError
 from netmgr.values.records import Seen
 from netmgr.values.text import Log
@@ -32,6 +33,7 @@ class Consuming:
     def __init__(self, loop: Loop, settings: Fleet, session: Session, follower: Follower, changed: Callable[[], None],
                  ask: Callable[[], None], say: Log) -> None:
         self.pending = self.is_followed = False
+        self.told = Told()
         self.unreadable: Optional[str] = None    # what is consumed may not be read; known until a watch begins
         self._loop, self._session, self._follower = loop, session, follower
         self._changed, self._ask, self._say = changed, ask, say
@@ -108,6 +110,7 @@ class Consuming:
         self._deadlines.later("list", 0, self._next_page)       # others come in between
 
     def _listed(self) -> None:
+        self.told.snapshot("fleet")
         self.pending = False
         self._tables_changed()
         self._watch()
@@ -131,6 +134,7 @@ class Consuming:
         self._tables_changed()
 
     def _on_seen(self, seen: Seen) -> None:
+        self.told.events += 1
         if not self._follower.take(seen, self._loop.now()):
             self._say("info", "etcd has compacted what was missed; everything is listed again")
             self.list_again()

@@ -35,6 +35,7 @@ class FleetSource:
         self._session = Session(loop, settings, self._probe, self._ended, self._say)
         self._publishing = Publishing(loop, settings, self._session, publisher, log)
         self._consuming = Consuming(loop, settings, self._session, follower, changed, self._probe, self._say)
+        self.told = self._consuming.told
         self._deadlines = Deadlines(loop)
         self._began = self._heard = 0.0
         self._said = ""

@@ -12,6 +12,7 @@ from typing import Callable, Iterable, List, Optional
 
 from netmgr.io.loop import Deadline, Loop
 from netmgr.io.rtnetlink import Drained, EventSocket, RequestSocket
+from netmgr.values.counters import Told
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import Event
 from netmgr.values.pace import Pace
@@ -36,6 +37,7 @@ class LinkSource:
         self.error: Optional[str] = None
         self.pending = True
         self.facts = {"overruns": 0, "resyncs": 0}
+        self.told = Told()
         self._loop = loop
         self._seen = seen
         self._replaced = replaced
@@ -49,7 +51,8 @@ class LinkSource:
         self._audit_interval = audit_interval
         self._audit_due: Optional[Deadline] = None
         self._pace = Pace(REST, RETRY, longest=10 * RETRY)
-        self._told = ""
+        self._said = ""
+        self._why = "start"      # a snapshot is due
 
     @property
     def behind(self) -> bool:
@@ -59,12 +62,13 @@ class LinkSource:
     def start(self) -> None:
         """Read what there is, and what happens from now on."""
         self._loop.watch(self._events.fileno(), self._readable)
-        self.refresh()
+        self._snapshot_due = True
+        self._readable(0)
         self._plan_audit()
 
     def refresh(self) -> None:
         """Read all that is queued, and then everything."""
-        self._snapshot_due = True
+        self._snapshot_due, self._why = True, "asked"
         self._readable(0)
 
     def stop(self) -> None:
@@ -82,10 +86,11 @@ class LinkSource:
         except OSError as problem:
             self._deaf(problem)
             return
+        self.told.events += len(drained.events)
         if drained.lost or drained.more or self._queued or self._lost:
             self._take_in(drained)
         elif self._seen(drained.events):
-            self._snapshot_due = True
+            self._snapshot_due, self._why = True, "unsure"
         if self._snapshot_due or self.pending:
             self._advance()
 
@@ -94,13 +99,16 @@ class LinkSource:
         self._more = drained.more
         if drained.lost:
             self.facts["overruns"] += 1
+            self.told.overruns += 1
             self._lost = self._snapshot_due = True
+            self._why = "overrun"
             self.state, self.error = "connecting", drained.lost
             self._log("warning", "netlink: %s; reading everything again" % drained.lost)
         self._queued = [] if self._lost else self._queued + drained.events
         if not self._more and self._queued:
             queued, self._queued = self._queued, []
-            self._snapshot_due = self._seen(queued) or self._snapshot_due
+            if self._seen(queued) and not self._snapshot_due:
+                self._snapshot_due, self._why = True, "unsure"
 
     def _advance(self) -> None:
         """Take the snapshot that is due, but never before the queue is empty."""
@@ -119,12 +127,13 @@ class LinkSource:
             return
         self.state, self.error, self._lost = "ok", None, False
         self.facts["resyncs"] += 1
+        self.told.snapshot(self._why)
         if not snapshot.consistent:
             self._say("warning", IN_VAIN)
             self._pace.spent(begin, self._loop.now())
             self._again_in(self._pace.ready_at - begin)
         else:
-            self._told = ""
+            self._said = ""
         self._replaced(snapshot)
 
     def _deaf(self, problem: OSError) -> None:
@@ -139,8 +148,8 @@ class LinkSource:
         self._say("error", error)
 
     def _say(self, level: str, line: str) -> None:
-        if line != self._told:
-            self._told = line
+        if line != self._said:
+            self._said = line
             self._log(level, "netlink: %s" % line)
 
     def _again_in(self, delay: float) -> None:
@@ -154,7 +163,8 @@ class LinkSource:
         except OSError as problem:
             self._deaf(problem)
             return
-        self.refresh()
+        self._snapshot_due, self._why = True, "retry"
+        self._readable(0)
 
     def _plan_audit(self) -> None:
         if self._audit_interval:

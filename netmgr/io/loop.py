@@ -34,7 +34,10 @@ class Deadline:
 
 
 class Loop:
-    """One epoll, one heap of deadlines, one wake-up pipe for signals.  `now` is the monotonic clock, in which deadlines are given."""
+    """One epoll, one heap of deadlines, one wake-up pipe for signals.  `now` is the monotonic clock, in which deadlines are given.
+
+    `woken` is when it last woke up.
+    """
 
     now = staticmethod(time.monotonic)
 
@@ -48,6 +51,7 @@ class Loop:
         self._received: Set[int] = set()
         self._wakeup: Optional[socket.socket] = None
         self._running = False
+        self.woken = self.now()
 
     def watch(self, fd: int, callback: Callable[[int], None], events: int = READ) -> None:
         """Call callback(READ and/or WRITE) whenever fd is ready.  Watching a watched fd replaces events and callback."""
@@ -107,6 +111,7 @@ class Loop:
         for hook in self.before_sleep:
             hook()
         ready = self._epoll.poll(self._sleep_time(longest), len(self.watched) or 1)
+        self.woken = self.now()
         for (fd, events), found in zip(ready, [*map(self.watched.get, map(_fd, ready))]):
             if found is not None and self.watched.get(fd) is found:
                 callback, wanted = found

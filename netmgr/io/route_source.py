@@ -12,6 +12,7 @@ from typing import AbstractSet, Callable, Optional
 from netmgr.io.default_routes import KERNEL, DefaultRoutes
 from netmgr.io.loop import Deadline, Loop
 from netmgr.io.socket_buffers import attach_filter, receive_buffer
+from netmgr.values.counters import Told
 from netmgr.values.errors import ProtocolError
 from netmgr.values.pace import Pace
 from netmgr.values.text import Log, reason
@@ -35,7 +36,8 @@ class RouteSource:
         self.error: Optional[str] = None
         self.pending = True
         self.facts = {"resyncs": 0}
-        self._loop, self._told, self._log = loop, told, log
+        self.told = Told()
+        self._loop, self._tell, self._log = loop, told, log
         self._pace = Pace(REST)
         self._begun = 0.0
         self._due = True
@@ -92,11 +94,13 @@ class RouteSource:
         for _hint in range(HINTS_AT_ONCE):
             try:
                 self._hints.recv(HINT_SIZE)
+                self.told.events += 1
             except BlockingIOError:
                 return
             except OSError as problem:
                 if problem.errno != errno.ENOBUFS:
                     raise
+                self.told.overruns += 1
 
     def _when_rested(self) -> None:
         now = self._loop.now()
@@ -131,7 +135,8 @@ class RouteSource:
             self._pace.spent(self._begun, self._loop.now())
             self.state, self.error, self.pending = "ok", None, False
             self.facts["resyncs"] += 1
-            self._told(carriers)
+            self.told.snapshot("routes")
+            self._tell(carriers)
 
     def _failed(self, problem: Exception) -> None:
         self._fail("they cannot be read: %s" % reason(problem))

@@ -11,6 +11,7 @@ from typing import Callable, Dict, Generator, Iterator, Optional, Sequence, Unio
 from netmgr.config.schema import Nftables
 from netmgr.io.loop import Deadline, Loop
 from netmgr.io.nft import Nft, Watch
+from netmgr.values.counters import Told
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import Suspect
 from netmgr.values.outcomes import Outcome, Reading
@@ -58,6 +59,7 @@ class RulesetEvents:
         self.error: Optional[str] = None
         self.pending = self.behind = False
         self.facts: Dict[str, int] = {}
+        self.told = Told()
         self.refresh = doubt
         self._loop, self._ruleset, self._nft, self._changed = loop, ruleset, ruleset.nft, changed
         self._watch = Watch(self._nft.portid)
@@ -94,6 +96,8 @@ class RulesetEvents:
 
     def _drain(self, _ready: int) -> None:
         changes, lost = self._watch.drain()
+        self.told.events += len(changes)
+        self.told.overruns += bool(lost)
         if changes or lost:
             self._changed([*changes, None] if lost else changes)
 
@@ -106,6 +110,7 @@ class RulesetPoll:
         self.error: Optional[str] = None
         self.pending = self.behind = False
         self.facts: Dict[str, int] = {}
+        self.told = Told()
         self.refresh = doubt
         self._loop, self._ruleset, self._nft, self._changed = loop, ruleset, ruleset.nft, changed
         self._interval = interval
@@ -141,6 +146,7 @@ class RulesetPoll:
             self._changed([None])
             return
         if self._generation != expected & 0xFFFFFFFF:
+            self.told.events += 1
             self._changed([None])
 
 

@@ -39,6 +39,9 @@ class Service(Protocol):
     def log(self, number: int, names: Sequence[str]) -> List[Happening]:
         """The last so many happenings that concern these names."""
 
+    def metrics(self) -> Iterator[str]:
+        """All that is counted, in the text format of Prometheus, in pieces."""
+
     def follow(self, listener: Callable[[Happening], None]) -> Callable[[], None]:
         """Tell the listener that netmgr has started, and what happens from now on, until the result is called."""
 
@@ -146,6 +149,7 @@ COMMANDS = (
     Command("graph", "[dot|mermaid|json]", "what feeds what, for Graphviz or Mermaid", _graph),
     Command("log", "[json] [N] [NAME ...]", "the last N happenings, 50 if N is left out", _log),
     Command("watch", "[json] [NAME ...]", "what happens, as it happens", _watch),
+    Command("metrics", "", "what is counted, for Prometheus", lambda service, _argument, reply: reply(service.metrics())),
     Command("reload", "", "read the configuration again", lambda service, _argument, reply: service.reload(_line(reply)), changes=True),
     Command("resync", "", "read links, addresses, sets and containers again",
             lambda service, _argument, reply: service.resync(_line(reply)), changes=True),

@@ -72,7 +72,7 @@ class Manner(NamedTuple):
 
 def everything(model: Model, sources: SourcesStatus, manner: Manner) -> Status:
     """All of it."""
-    rows = tuple(_row(model, managed, manner) for managed in shown(model))
+    rows = set_rows(model, manner)
     return Status(
         __version__, state(rows, model, sources), manner.pid, round(manner.uptime, 1), manner.config_path,
         interfaces=tuple(_interface(model, *each) for each in known_interfaces(model)),
@@ -80,6 +80,11 @@ def everything(model: Model, sources: SourcesStatus, manner: Manner) -> Status:
         sets=rows,
         sources=_sources(sources),
         dry_run=manner.dry_run)
+
+
+def set_rows(model: Model, manner: Manner) -> Tuple[SetStatus, ...]:
+    """Every set that concerns the user, without its elements."""
+    return tuple(_row(model, managed, manner) for managed in shown(model))
 
 
 def state(rows: Sequence[SetStatus], model: Model, sources: SourcesStatus) -> str:

@@ -18,9 +18,12 @@ from typing import Callable, Dict, Iterable, Iterator, List, Optional, Protocol,
 from netmgr.model.model import Model
 from netmgr.sync.survey import Sets, Survey
 from netmgr.values import sets
+from netmgr.values.counters import COMMITTED as DONE
+from netmgr.values.counters import OVERTAKEN as LATE
+from netmgr.values.counters import REFUSED, UNKNOWN, Counters
 from netmgr.values.errors import ProtocolError
 from netmgr.values.outcomes import OVERTAKEN, Fault, Outcome
-from netmgr.values.sets import Change, CreateTable, SetName
+from netmgr.values.sets import Change, ChangeElements, CreateTable, SetName
 from netmgr.values.text import Log, reason
 from netmgr.wire import nft_text
 
@@ -46,10 +49,11 @@ def never() -> bool:
 class Reconciler:
     """Keeps the kernel's sets equal to a model.  `quiet`: what is done as usual is no news."""
 
-    def __init__(self, kernel: Kernel, model: Model, log: Log, dry_run: bool = False) -> None:
+    def __init__(self, kernel: Kernel, model: Model, log: Log, dry_run: bool = False, counters: Optional[Counters] = None) -> None:
         self.model = model
         self.dry_run = dry_run
         self.quiet = False
+        self.counters = counters or Counters()
         self._kernel = kernel
         self._log = log
         self.survey = Survey(kernel, model)
@@ -88,7 +92,9 @@ class Reconciler:
         if outcome.committed:
             self.survey.committed(changes)
             self.model.committed(changes)
+            self._count(changes)
             return changes
+        self.counters.transactions[LATE if outcome.overtaken else REFUSED if outcome.known else UNKNOWN] += 1
         if outcome.overtaken:
             self.model.refused(changes, (), now, False)
             return []
@@ -129,6 +135,13 @@ class Reconciler:
         for line in nft_text.text(changes):
             self._log("info", "would send: " + line)
         return changes
+
+    def _count(self, changes: Sequence[Change]) -> None:
+        self.counters.transactions[DONE] += 1
+        for change in changes:
+            if isinstance(change, ChangeElements):
+                self.counters.added += len(change.add)
+                self.counters.removed += len(change.delete)
 
     def _tell_errors(self, now: float) -> None:
         """What is wrong and was not, or had not been for long; sets that were never in error take no place in _told."""

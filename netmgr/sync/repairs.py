@@ -207,9 +207,12 @@ class Repairs:
         if not self._passing:
             mended, self._repaired = self._repaired, {}
             happening = _happening([change for some in mended.values() for change in some])
+            count, counters = happening.added_count + happening.removed_count, self.reconciler.counters
             if drift:
+                counters.drifted += count
                 self._tell_happening(happening._replace(cause="audit: a drift"), "warning")
             else:
+                counters.repaired += count
                 self._tell(happening, tuple(sorted(mended)))
 
     def _tell(self, happening: Happening, names: Tuple[SetName, ...]) -> None:

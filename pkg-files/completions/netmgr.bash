@@ -3,7 +3,7 @@
 _netmgr()
 {
     local cur=$2 prev=$3 command="" value="" word options
-    local commands='run check diff init status sets explain graph log watch reload resync ping shutdown demo help version'
+    local commands='run check diff init status sets explain graph log watch metrics reload resync ping shutdown demo help version'
     COMPREPLY=()
     if [[ $cur == = ]]; then        # --config=, of which bash makes two words, and three of --config=FILE
         cur=""
@@ -44,7 +44,7 @@ _netmgr()
     init) options='--output' ;;
     diff) options='--running --config --socket' ;;
     watch) options='--json --socket --config --exec --settle' ;;
-    status | sets | explain | graph | log | reload | resync | ping | shutdown) options='--json --socket --config' ;;
+    status | sets | explain | graph | log | metrics | reload | resync | ping | shutdown) options='--json --socket --config' ;;
     demo) options='--step --pace' ;;
     *) options= ;;
     esac

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from typing import Any, Dict, List
 
+from tests import prometheus
 from tests.kernel.lab import Lab
 from tests.kernel.running import ROOT, Netmgr
 from tests.waiting import eventually
@@ -128,3 +129,31 @@ def test_the_commands(lab: Lab) -> None:
     assert (command("explain", "eth7").returncode, command("explain", "eth7", "-j").returncode, command("explain").returncode) == (1, 1, 2)
     assert command("log", "1", "wan_ips").stdout.endswith("inet filter wan_ips: added 192.0.2.1 (eth0: address added)\n")
     assert command("watch", "--settle", "1").returncode == 2
+
+
+def test_metrics_count_what_happens(lab: Lab) -> None:
+    netmgr = running(lab)
+
+    def value(name: str, **labels: str) -> float:
+        told = prometheus.read(netmgr.ask("metrics"))
+        return next(found for (each, own), found in told.items() if each == "netmgr_" + name and set(labels.items()) <= own)
+
+    lab.run("ip addr add 192.0.2.1/24 dev eth0")
+    lab.run("ip addr add 169.254.7.7/16 dev eth0")
+    netmgr.holds("wan_ips", "192.0.2.1")
+    eventually(lambda: value("set_elements", set="wan_ips") == value("interface_addresses", interface="eth0") == 1)
+    assert value("ready") == value("set_synced", set="wan_ips") == value("source_up", source="netlink") == 1
+    assert value("snapshots_total", reason="start") == 1
+    before = value("events_total", source="netlink")
+    lab.run("ip addr add 192.0.2.2/24 dev eth0")
+    netmgr.holds("wan_ips", "192.0.2.1", "192.0.2.2")
+    eventually(lambda: value("interface_addresses", interface="eth0") == value("zone_addresses", zone="wan") == 2)
+    assert value("events_total", source="netlink") > before
+    lab.run("nft flush set inet filter wan_ips")
+    eventually(lambda: value("repaired_elements_total") == 2)
+    lab.run("nft delete set inet filter lan_nets")
+    eventually(lambda: value("ready") == 1 and value("commit_seconds_count") >= 2)
+    netmgr.configure("nonsense: 1")
+    netmgr.ask("reload")
+    assert (value("reloads_total", result="failure"), value("reloads_total", result="success")) == (1, 0)
+    prometheus.lint(netmgr.ask("metrics"))
