@@ -5,8 +5,8 @@ from typing import Any, Dict, List, Tuple
 
 import pytest
 
-from netmgr.model.managed_set import AWAITED
 from netmgr.model.model import PATIENCE, Model
+from netmgr.model.others import AWAITED
 from netmgr.sync.reconciler import Reconciler
 from netmgr.values.addresses import parse
 from netmgr.values.events import AddressSeen, LinkGone, LinkSeen

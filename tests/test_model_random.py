@@ -17,7 +17,8 @@ import pytest
 
 from netmgr.model import ranges
 from netmgr.model.inventory import Inventory
-from netmgr.model.managed_set import AWAITED, ManagedSet
+from netmgr.model.managed_set import ManagedSet
+from netmgr.model.others import AWAITED
 from netmgr.model.zones import tally
 from netmgr.values.events import LinkSeen
 from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, NFT_SET_MAP, NFT_SET_TIMEOUT, ChangeElements, SetName

@@ -6,17 +6,15 @@ A set is `whole` when all of it must be compared, which is so after it was read 
 the elements whose claims began or ended are looked at, and in a set with ranges those next to them (see range_set.py), so that an event
 costs the same in a set of ten and of 100,000.  (Full sets are always compared as a whole.)
 
-`spared` are elements that an earlier netmgr left, that nothing claims and that must not go yet: see Model.hold.  `displaced` are
-another's ranges that nft has merged with netmgr's or dropped beside them, and which go back, `muddled` what became of them when they bear
-another's name: see remembered.py.  `awaited` are elements that others had in a set which has been made anew: who loads a ruleset in
-several commands must find room for them, so for a second netmgr puts nothing in their place.
+`spared` are elements that an earlier netmgr left, that nothing claims and that must not go yet: see Model.hold.  What others have in it,
+and what nft makes of that beside netmgr's, is in others.py.
 """
 
-from typing import AbstractSet, Callable, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import AbstractSet, Callable, List, NamedTuple, Optional, Sequence, Tuple
 
-from netmgr.model import ranges, remembered
+from netmgr.model import ranges
+from netmgr.model.others import Before, Held, Look, Others
 from netmgr.model.range_set import RangeSet
-from netmgr.model.remembered import Remembered
 from netmgr.model.zones import Feed
 from netmgr.values import sets
 from netmgr.values.holds import misfit
@@ -26,7 +24,6 @@ from netmgr.values.text import number
 
 BESIDE = ("%s of netmgr's next to another's in an auto-merge set: nft joins such neighbours, drops one, or refuses further elements; "
           "put ranges of your own into a set of their own")
-AWAITED = 1.0           # seconds
 RETRY_FIRST, RETRY_LONGEST = 1.0, 60.0
 SYNCED, MISSING, ERROR = "synced", "missing", "error"
 
@@ -54,23 +51,6 @@ class Seen(NamedTuple):
     verified: bool = True
     capacity: Optional[int] = None
     looked: bool = False
-
-
-class Held(NamedTuple):
-    """The elements in it: netmgr's, those of both that will expire, everybody else's.  Kept up to date by apply()."""
-
-    ours: Set[bytes]
-    expiring: Set[bytes]
-    foreign: Set[bytes]
-
-
-class Before(NamedTuple):
-    """What it held at the last look, and whether it is the same set still."""
-
-    ours: AbstractSet[bytes] = _NOTHING
-    fleeting: AbstractSet[bytes] = _NOTHING
-    foreign: AbstractSet[bytes] = _NOTHING
-    same: bool = False
 
 
 class Damage(NamedTuple):
@@ -122,15 +102,11 @@ class ManagedSet:
         self.wrong = ALL_IS_WELL
         self.pause = NO_PAUSE
         self.spared: AbstractSet[bytes] = _NOTHING
-        self.displaced: AbstractSet[bytes] = _NOTHING
-        self.muddled: AbstractSet[bytes] = _NOTHING
-        self.awaited: AbstractSet[bytes] = _NOTHING
-        self.remembered = Remembered()
+        self.others = Others()
         self.unwritten: Optional[str] = None
         self.whole = False
         self._deletes = False
         self._before = Before()
-        self._awaited_until = 0.0
         self._ranges: Optional[RangeSet] = None
 
     @property
@@ -142,7 +118,8 @@ class ManagedSet:
     def to_delete(self) -> bool:
         """Whether netmgr made it, and nobody needs it any more."""
         info = self.seen.info
-        return self._deletes and self.role.retiring and info is not None and info.made and not self.held.foreign and not self.displaced
+        foreign = self.held.foreign or self.others.displaced
+        return self._deletes and self.role.retiring and info is not None and info.made and not foreign
 
     @property
     def is_map(self) -> bool:
@@ -198,11 +175,9 @@ class ManagedSet:
             self.damage = Damage(taken, self._intruders(held, old, certain) if same else _NOTHING)
         elif same:
             foreign |= old.foreign - held.ours      # what was overlooked must not become ours
-        self._before = Before(_recast(old.ours, form, now), old.expiring, _recast(old.foreign, form, now), same and form == now)
+        self._before = Before(_recast(old.ours, form, now), old.expiring, _recast(old.foreign, form, now))
         if now != form:
-            known = self.remembered
-            self.remembered = known._replace(others=_recast(known.others, form, now), written=_recast(known.written, form, now))
-            self.awaited = _recast(self.awaited, form, now)
+            self.others.recast(lambda elements: _recast(elements, form, now))
         self.held = Held(set(held.ours), set(held.expiring), foreign)
         self.compare_all()
         self._fit()
@@ -212,37 +187,21 @@ class ManagedSet:
 
         `recalled` tells what ranges the include file of an earlier run has, which matters at the first look at an auto-merge set.
         """
-        form, info, known, foreign = self.seen.form, self.seen.info, self.remembered, self.held.foreign
+        form, info = self.seen.form, self.seen.info
         before, self._before = self._before, Before()
-        self.displaced = self.muddled = _NOTHING
+        if info is not None and form is not None:
+            return self.others.look(Look(info, form, before, self.held, claimed, self.role.exclusive), now, recalled)
         if info is None:
-            written = known.written | before.ours if form is not None and form.merge else _NOTHING
-            self.remembered = known._replace(others=known.others | before.foreign, written=written)
-            return False
-        if form is None:
-            self.remembered = Remembered(True)
-            return True
-        others, awaited = known.others | before.foreign, self.awaited
-        if form.merge and not self.role.exclusive:
-            written = known.written | before.ours | (_NOTHING if known.seen else recalled())
-            self._find_displaced(before, written, claimed, others, form.width)
-        gone = others - foreign - before.fleeting if others else _NOTHING
-        if not before.same:
-            gone, awaited, self._awaited_until = _NOTHING, _NOTHING if self.role.exclusive else gone, now + AWAITED
-        elif awaited:
-            gone, awaited = gone - awaited, awaited - foreign if now < self._awaited_until else _NOTHING
-        if gone:
-            gone = remembered.in_the_way(gone, claimed, info.room, form)
-        self._await(remembered.in_the_way(awaited, claimed, info.room, form) if awaited else _NOTHING, form)
-        self.remembered = Remembered(True, gone | self.awaited, info.room)
-        return not before.same or not foreign <= others or bool(self.displaced)
+            self.others.miss(before, form is not None and form.merge)
+        else:
+            self.others = Others(seen=True)
+        return info is not None
 
     def inherit(self, other: "ManagedSet") -> None:
         """Know what was known of the set under an earlier configuration."""
         form = other.seen.form
-        written = other.remembered.written | other.held.ours if form is not None and form.merge else _NOTHING
         self.seen = Seen(None, form)
-        self.remembered = other.remembered._replace(written=written)
+        self.others.inherit(other.others, other.held, form is not None and form.merge)
 
     def feed(self, feeds: Sequence[Feed], exclusive: bool) -> None:
         """From now on these zones fill it."""
@@ -303,7 +262,7 @@ class ManagedSet:
 
         Or until elements come that are awaited.
         """
-        if self.awaited:
+        if self.others.awaited:
             return True
         form, held = self.seen.form, self.held
         if self.wrong.full and form is not None and form.timeout:
@@ -322,7 +281,7 @@ class ManagedSet:
         self.held.ours.update(change.add)
         if change.restore:
             self.held.foreign.update(change.restore)
-            self.displaced = self.muddled = _NOTHING
+            self.others.restored()
         self._settled()
         return repaired
 
@@ -334,27 +293,22 @@ class ManagedSet:
         if form is None or self.role.retiring:
             return _NOTHING
         if not form.interval:
-            return claimed - self.awaited if self.awaited else claimed
+            return claimed - self.others.awaited if self.others.awaited else claimed
         wanted = ranges.minimal(claimed, self._there(), form.width, form.merge)
         if form.merge and self.spared:
-            return ranges.merged([*wanted, *ranges.less(self.spared, self.displaced, form.width)], form.width)
+            return ranges.merged([*wanted, *ranges.less(self.spared, self.others.displaced, form.width)], form.width)
         return wanted | self.spared
 
     def offer(self, claimed: AbstractSet[bytes]) -> AbstractSet[bytes]:
-        """What its include file says when these elements are claimed: see remembered.py."""
-        form, held, known = self.seen.form, self.held, self.remembered
-        if form is None or not known.seen or self.role.retiring:
+        """What its include file says when these elements are claimed: see others.py."""
+        form, missing = self.seen.form, self.seen.info is None
+        if form is None or not self.others.seen or self.role.retiring:
             return _NOTHING
-        own: AbstractSet[bytes] = held.ours
-        if self.seen.info is None or not form.interval:
+        own: AbstractSet[bytes] = self.held.ours
+        if missing or not form.interval:
             wanted = ranges.minimal(claimed, _NOTHING, form.width, form.merge) if form.interval else claimed
-            own = wanted if self.seen.info is None or wanted == own else own       # the same, in an order that is quicker to sort
-        others = held.foreign | known.others | self.displaced
-        full = form.interval and known.room is not None and self._size() >= known.room
-        own = _NOTHING if full else remembered.offered(own, others, known.room, form)
-        if form.merge:
-            self.remembered = known._replace(written=own | known.written if self.seen.info is None else own)
-        return own
+            own = wanted if missing or wanted == own else own       # the same, in an order that is quicker to sort
+        return self.others.offer(own, self.held, form, missing)
 
     def spare(self, claimed: AbstractSet[bytes]) -> None:
         """Keep what is in it and is not wanted, until told otherwise."""
@@ -369,11 +323,11 @@ class ManagedSet:
 
     def plan(self, claimed: AbstractSet[bytes], touched: AbstractSet[bytes]) -> Optional[ChangeElements]:
         """What makes it true; None when it is.  Only the touched elements are looked at if that will do."""
-        form, held, role = self.seen.form, self.held, self.role
+        form, held, role, others = self.seen.form, self.held, self.role, self.others
         assert form is not None
         if role.retiring:
             claimed = _NOTHING
-        if self.whole or self.wrong.full or (role.exclusive and held.foreign) or self.awaited or (form.merge and self.spared):
+        if self.whole or self.wrong.full or (role.exclusive and held.foreign) or others.awaited or (form.merge and self.spared):
             found = sets.difference(self._all_wanted(claimed), Contents(*held), role.exclusive and not role.retiring)
         elif self._ranges is not None:
             found = self._ranges.update(touched, claimed)
@@ -383,13 +337,13 @@ class ManagedSet:
             self.spared = {each for each in self.spared if each not in claimed}
             found.delete.difference_update(self.spared)
         delete, add = sorted(found.delete | found.renew), sorted(found.renew) + sorted(found.add)
-        restore = sorted(self.displaced) if self.displaced else ()
-        if self.muddled:
-            delete = sorted({*delete, *self.muddled})
+        restore = sorted(others.displaced) if others.displaced else ()
+        if others.muddled:
+            delete = sorted({*delete, *others.muddled})
         if self.wrong.full:
             self.wrong = self.wrong._replace(full=None)
         if self.seen.capacity is not None:
-            add = self._fitting(add, self.seen.capacity, len(delete) - len(restore) - len(self.awaited))
+            add = self._fitting(add, self.seen.capacity, len(delete) - len(restore) - len(others.awaited))
         self.whole = False
         if delete or add or restore:
             return ChangeElements(self.name, form, delete, add, restore)
@@ -411,27 +365,8 @@ class ManagedSet:
         spared = _NOTHING if self.seen.form is not None and self.seen.form.merge else self.spared
         if self.role.exclusive:
             return spared
-        there = self.held.foreign | spared | self.displaced | self.awaited
-        return there - self.muddled if self.muddled else there
-
-    def _find_displaced(self, before: Before, written: AbstractSet[bytes], claimed: AbstractSet[bytes], others: AbstractSet[bytes],
-                        width: int) -> None:
-        """What of another's nft has merged with netmgr's ranges, or dropped beside them while it added something."""
-        held, new, theirs = self.held, self.held.ours - before.ours - written, self.held.foreign - before.foreign
-        found = remembered.foreign_parts(new, written, claimed, others, width) if new else set()
-        if theirs and before.same:
-            self.muddled = remembered.merged_away(theirs, before.ours - held.ours, others - held.foreign, width)
-            found |= ranges.less(self.muddled, before.ours, width)
-        if theirs and before.same:
-            gone = before.foreign - held.foreign - before.fleeting
-            found |= remembered.dropped(gone, held.ours & before.ours, held.ours | held.foreign, width)
-        self.displaced = found
-
-    def _await(self, elements: AbstractSet[bytes], form: Form) -> None:
-        """Put nothing in the place of these, except what is there already."""
-        if form.interval:
-            elements = {each for each in elements if ranges.less([each], self.held.ours, form.width) == {each}}
-        self.awaited = elements - self.held.ours
+        there = self.held.foreign | spared | self.others.displaced | self.others.awaited
+        return there - self.others.muddled if self.others.muddled else there
 
     def _fitting(self, add: List[bytes], capacity: int, deleted: int) -> List[bytes]:
         """As many of the new elements as there is room for, the first ones; the rest makes it an error."""

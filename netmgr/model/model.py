@@ -330,7 +330,7 @@ class Model:
             managed.set_aside(fault.reason, self._now)
 
     def _reflect(self, managed: ManagedSet) -> None:
-        claimed, first = self.ledger.wanted(managed.name), not managed.remembered.seen
+        claimed, first = self.ledger.wanted(managed.name), not managed.others.seen
         if managed.reflect(claimed, self._now, lambda: self._recall(managed.name) or frozenset()):
             self.unwritten.add(managed.name)
             self.urgent.add(managed.name)

@@ -54,7 +54,7 @@ def marks_of(managed: ManagedSet, unread: bool, promised: bool, claimed: Abstrac
     return Marks(
         look=unread and may, compare=managed.whole and may and not unread, waiting=0.0 if may else managed.pause.until,
         present=managed.seen.info is not None, unverified=not managed.seen.verified,
-        fleeting=bool(managed.held.expiring or managed.wrong.full or managed.awaited) and managed.relies_on_fleeting(claimed),
+        fleeting=bool(managed.held.expiring or managed.wrong.full or managed.others.awaited) and managed.relies_on_fleeting(claimed),
         retired=retiring and not own and not unread and not managed.to_delete,
         synced=state.word == SYNCED and not retiring,
         missing=state.word == MISSING and not retiring and promised,

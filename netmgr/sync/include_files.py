@@ -1,7 +1,7 @@
 """Ready-made set contents, so that a ruleset can load sets already filled.
 
 A file says what netmgr holds in its set or, while the set is missing, what it would put there: no more than can be loaded beside what
-others are known to have there (see model/remembered.py).  Files are written behind the sets, never before, and with rests in between: a
+others are known to have there (see model/others.py).  Files are written behind the sets, never before, and with rests in between: a
 set that changes all the time must not cost a rewrite of its whole file each time, nor be kept waiting by it.  A file that has become
 unsafe, for others' elements have come, waits for nothing.
 """
@@ -84,7 +84,7 @@ class IncludeWriter:
     @staticmethod
     def _writing(files: Files, model: Model, managed: ManagedSet) -> Callable[[], None]:
         """A set that was never seen, or that netmgr cannot fill, has nothing to say, and no file for it."""
-        if managed.seen.form is None or not managed.remembered.seen:
+        if managed.seen.form is None or not managed.others.seen:
             return partial(files.empty, managed.name)
         return partial(files.write, managed.name, content(model, managed))
 

@@ -122,6 +122,27 @@ def test_a_file_holds_no_more_than_there_is_room_for(host: Host, form: str, own:
     host.becomes("lan_ips", {**dict.fromkeys(["192.0.2.2", "192.0.2.3"][:2 - len(own)], OURS), **dict.fromkeys(own)})
 
 
+@pytest.mark.parametrize(("form", "own", "ours"), [
+    (INTERVAL, "192.168.0.0/16", "192.168.1.0/24"), (INTERVAL, "192.168.1.0/24", "192.168.1.0/24"),
+    (MERGE, "192.168.2.0/24", "192.168.1.0/24")])
+def test_what_an_exclusive_set_was_given_is_in_the_way_of_its_file(host: Host, form: str, own: str, ours: str) -> None:
+    """netmgr takes out what others put in, and each load brings it again."""
+    host.netmgr.configure(LAN + "zones: {lan: {exclusive: true}}\n")
+    host.rules("add element inet filter lan_nets { %s }" % own, lan_nets=form)
+    host.address("192.168.1.1/24")
+    host.load()
+    host.netmgr.start()
+    for _ in range(2):
+        host.becomes("lan_nets", {ours: OURS})
+        host.says("lan_nets", "")
+        host.restart()
+    host.becomes("lan_nets", {ours: OURS})
+    host.rules(lan_nets=form)
+    host.restart()
+    host.becomes("lan_nets", {ours: OURS})
+    host.says("lan_nets", 'elements = { %s comment "netmgr" }\n' % ours)
+
+
 def test_an_element_of_the_users_that_netmgr_has_seen_never_becomes_netmgrs(host: Host) -> None:
     host.rules("add element inet filter lan_ips { 192.0.2.1 }", lan_ips="type ipv4_addr")
     host.address("192.0.2.1/24", "192.0.2.2/24")
@@ -152,6 +173,21 @@ def test_what_is_known_of_others_outlives_a_reload_of_netmgr_and_addresses_follo
     host.says("lan_nets", 'elements = { 10.1.2.0/24 comment "netmgr" }\n')
     host.load()
     assert host.held("lan_nets") == {"10.1.2.0/24": OURS, "192.168.0.0/16": None}
+
+
+def test_what_was_taken_out_at_run_time_is_still_known_after_a_reload_of_netmgr(host: Host) -> None:
+    host.rules("add element inet filter lan_nets { 192.168.0.0/16 }", lan_nets=INTERVAL)
+    host.address("192.168.1.1/24")
+    host.load()
+    host.netmgr.start()
+    host.becomes("lan_nets", {"192.168.0.0/16": None})
+    host.nft("delete element inet filter lan_nets { 192.168.0.0/16 }")
+    for _ in range(2):
+        host.becomes("lan_nets", {"192.168.1.0/24": OURS})
+        host.says("lan_nets", "")
+        assert host.netmgr.ask("reload").startswith("OK: ")
+    host.restart()
+    host.becomes("lan_nets", {"192.168.0.0/16": None})
 
 
 def test_a_file_of_which_nothing_is_known_is_empty(host: Host) -> None:
