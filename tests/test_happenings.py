@@ -93,6 +93,13 @@ def test_a_change_is_a_line_with_its_cause(delete: str, add: str, expected: str)
     assert "cause" not in told and json.loads(json.dumps(told)) == told
 
 
+def test_a_repair_names_what_of_others_was_put_back() -> None:
+    happening = Happening("repaired", sets=("ip nat wan_ips",), added_count=1, restored=("192.0.2.1", "192.0.2.2"), cause="nft (pid 9)")
+    assert line_of(happening) == "repaired 1 element in ip nat wan_ips; put back what is another's: 192.0.2.1, 192.0.2.2 (nft (pid 9))"
+    assert object_of(happening)["restored"] == ["192.0.2.1", "192.0.2.2"]
+    assert "restored" not in object_of(happening._replace(restored=()))
+
+
 def test_the_cause_is_what_concerned_the_set() -> None:
     bench = Bench(WAN_AND_LAN)
     bench.make("wan_ips")

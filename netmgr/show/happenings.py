@@ -120,6 +120,10 @@ def _changed(told: Happening) -> str:
     return "; ".join(parts) or "nothing had to change"
 
 
+def _restored(told: Happening) -> str:
+    return "; put back what is another's: %s" % ", ".join(told.restored) if told.restored else ""
+
+
 def _sets(told: Happening) -> str:
     more = len(told.sets) - SETS_NAMED
     return ", ".join(told.sets[:SETS_NAMED]) + (" and %d more" % more if more > 0 else "")
@@ -137,7 +141,8 @@ _TEXTS: Dict[str, Callable[[Happening], str]] = {
     "container-stopped": lambda told: "%s: stopped" % told.container,
     "container-changed": lambda told: "%s: changed" % told.container,
     "elements-changed": lambda told: "%s: %s" % (told.set, _changed(told)),
-    "repaired": lambda told: "repaired %s in %s" % (number(told.added_count + told.removed_count, "element"), _sets(told)),
+    "repaired": lambda told: "repaired %s in %s%s" % (
+        number(told.added_count + told.removed_count, "element"), _sets(told), _restored(told)),
     "set-missing": lambda told: "%s: is missing" % told.set,
     "set-error": lambda told: "%s: %s" % (told.set, told.error),
     "set-synced": lambda told: "%s: is as it should be" % told.set,

@@ -18,7 +18,7 @@ from netmgr.sync.reconciler import Reconciler
 from netmgr.values.events import Suspect
 from netmgr.values.happenings import NAMED_AT_MOST, Culprit, Happening
 from netmgr.values.pace import Pace
-from netmgr.values.sets import Change, ChangeElements, SetName
+from netmgr.values.sets import Change, ChangeElements, Form, SetName
 from netmgr.values.text import Log
 from netmgr.wire import nft_text
 
@@ -249,12 +249,17 @@ def _culprit(suspects: Sequence[Suspect]) -> Optional[Culprit]:
 
 
 def _happening(changes: Sequence[ChangeElements]) -> Happening:
-    added = [text for change in changes for text in nft_text.element_texts(change.form, change.add[:NAMED_AT_MOST])]
-    removed = [text for change in changes for text in nft_text.element_texts(change.form, change.delete[:NAMED_AT_MOST])]
     return Happening(
         "repaired", sets=tuple(sorted({str(change.set) for change in changes})),
-        added=tuple(added[:NAMED_AT_MOST]), added_count=sum(len(change.add) for change in changes),
-        removed=tuple(removed[:NAMED_AT_MOST]), removed_count=sum(len(change.delete) for change in changes))
+        added=_named([(change.form, change.add) for change in changes]), added_count=sum(len(change.add) for change in changes),
+        removed=_named([(change.form, change.delete) for change in changes]), removed_count=sum(len(change.delete) for change in changes),
+        restored=_named([(change.form, change.restore) for change in changes]))
+
+
+def _named(listed: Sequence[Tuple[Form, Sequence[bytes]]]) -> Tuple[str, ...]:
+    """Elements of several sets in nft's notation, not too many."""
+    texts = [text for form, elements in listed for text in nft_text.element_texts(form, elements[:NAMED_AT_MOST])]
+    return tuple(texts[:NAMED_AT_MOST])
 
 
 def _rested() -> Tuple[Pace, Pace, Damper]:

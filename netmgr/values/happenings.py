@@ -27,8 +27,8 @@ class Culprit(NamedTuple):
 class Happening(NamedTuple):
     """One of LEVEL's kinds, and of the rest what applies.  Without a kind it is only a cause of others.
 
-    `time` is UTC, as 2026-11-27T20:31:05.123456Z.  `cause` begins with what it is about: "eth0: address added".  `added` and `removed` name
-    elements in nft's notation, at most NAMED_AT_MOST; the counts are of all.
+    `time` is UTC, as 2026-11-27T20:31:05.123456Z.  `cause` begins with what it is about: "eth0: address added".  `added`, `removed` and
+    `restored` (others' elements, put back by netmgr) name elements in nft's notation, at most NAMED_AT_MOST; the counts are of all.
     """
 
     kind: str
@@ -47,4 +47,5 @@ class Happening(NamedTuple):
     removed: Tuple[str, ...] = ()
     added_count: int = 0
     removed_count: int = 0
+    restored: Tuple[str, ...] = ()
     culprit: Optional[Culprit] = None

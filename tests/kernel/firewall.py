@@ -134,8 +134,8 @@ class Turned(Loop):
     """A loop that never runs, with a clock that is turned by hand."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.time = 1000.0
+        super().__init__()
 
     def now(self) -> float:
         return self.time
@@ -145,6 +145,7 @@ class Firewall:
     """The kernel of a lab, one nft, a directory of include files and an empty one, and netmgr when it runs."""
 
     def __init__(self, lab: Lab, program: Program, directory: Path) -> None:
+        self.lab = lab
         self.files, self.empty = directory / "files", directory / "empty"
         self.empty.mkdir(parents=True)
         self.nft = Nftables(lab, program)
@@ -200,16 +201,21 @@ class Firewall:
             if self.keeper is not None:
                 self.loop.time += 5.0
                 self.keeper.repairs.changed([None])
-                self.keeper.settle()
+                self._settle(self.keeper)
                 self.loop.time += 2.0
-                self.keeper.settle()
+                self._settle(self.keeper)
 
     def glance(self) -> None:
         """The daemon sees what others have done while they are about to do more."""
         if self.keeper is not None:
             self.loop.time += 0.05
             self.keeper.repairs.changed([None])
-            self.keeper.settle()
+            self._settle(self.keeper)
+
+    def _settle(self, keeper: Keeper) -> None:
+        """It may open sockets."""
+        with self.lab.inside():
+            keeper.settle()
 
     def stop(self) -> None:
         """A clean stop."""

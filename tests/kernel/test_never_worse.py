@@ -277,6 +277,7 @@ def test_what_nft_has_merged_into_netmgrs_range_goes_back_to_whom_it_is(host: Ho
         assert host.held("lan_ips") == {"203.0.113.10/31": OURS}
         host.netmgr.start()
     host.becomes("lan_ips", {"203.0.113.10": OURS, "203.0.113.11": None})
+    eventually(lambda: "repaired 2 elements in inet filter lan_ips; put back what is another's: 203.0.113.11 (" in host.netmgr.log())
     host.says("lan_ips", "")
     for _ in range(2):
         host.restart()
