@@ -19,6 +19,7 @@ from netmgr.values.text import printable, printable_lines, reason
 DONE, FAILED, WRONG_USAGE, NO_DAEMON, INTERRUPTED = 0, 1, 2, 3, 130
 TROUBLE = 2
 ANSWER_SECONDS = 30.0
+CLEAR, GREEN, RED, PLAIN = "\33[H\33[2J", "\33[32m", "\33[1;31m", "\33[0m"       # of every terminal since ECMA-48
 PROGRAM = "netmgr"
 
 
@@ -132,15 +133,44 @@ def _demo(request: Request) -> int:
 
 
 def _status(request: Request) -> int:
+    if "--watch" not in request.options:
+        return _status_now(request)
+    from netmgr import watching
+    from netmgr.io.client import Follower
+    path = _socket(request, False)
+    with _explained(path):
+        watching.watch(lambda: Follower(path, "watch", ANSWER_SECONDS), lambda _lines: _redraw(request))
+    return DONE
+
+
+def _redraw(request: Request) -> None:
+    """What was there before goes from a terminal.  A daemon that has just gone is waited for."""
+    try:
+        if sys.stdout.isatty():
+            print(CLEAR, end="")
+        _status_now(request)
+    except CommandError as error:
+        if error.status != NO_DAEMON:
+            raise
+
+
+def _status_now(request: Request) -> int:
+    from shutil import get_terminal_size
+
     from netmgr.show.answers_json import read_status
-    from netmgr.show.tables import status_text
+    from netmgr.show.tables import WIDTH, status_text
     from netmgr.values.errors import ProtocolError
-    answer = _ask(request, "status json")
+    answer = _ask(request, " ".join(["status", "json", *request.words]))
     try:
         status = read_status(answer)
     except ProtocolError:
         raise CommandError(FAILED, "netmgr: the answer is not netmgr's: " + printable(answer[:80])) from None
-    _show(answer if "--json" in request.options else status_text(status))
+    if "--json" in request.options:
+        _show(answer)
+    else:
+        width = max(WIDTH, get_terminal_size().columns) if sys.stdout.isatty() else WIDTH
+        colour = {"ready": GREEN, "degraded": RED}.get(status.state, "")
+        _show(status_text(status, width, "--problems" in request.options), colour, status.state)
     return DONE if status.state == "ready" else FAILED
 
 
@@ -241,10 +271,16 @@ def _hint() -> str:
     return "`systemctl status netmgr` and `journalctl -u netmgr` say more" if has_systemd() else "its log says more"
 
 
-def _show(text: str) -> int:
-    """Print it, with what could control a terminal escaped.  A reader that has seen enough is no failure."""
+def _show(text: str, colour: str = "", word: str = "") -> int:
+    """Print it, with what could control a terminal escaped.  A reader that has seen enough is no failure.
+
+    On a terminal the word has a colour where it comes first, unless NO_COLOR says otherwise.
+    """
+    shown = _encodable(printable_lines(text))
+    if colour and sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+        shown = shown.replace(word, colour + word + PLAIN, 1)
     try:
-        print(_encodable(printable_lines(text)), end="", flush=True)
+        print(shown, end="", flush=True)
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)        # where what could not be written goes at the exit
         if not isinstance(error, BrokenPipeError):
@@ -265,7 +301,8 @@ COMMANDS = {command.name: command for command in (
             "[FILE]"),
     Command("diff", ("--running", "--config", "--socket"), "what a start would change, as nft commands; writes nothing", _diff),
     Command("init", ("--output",), "write a first configuration from what is there", _init),
-    Command("status", _CLIENT, "interfaces, containers, sets and sources of the running daemon", _status, "[json]"),
+    Command("status", (*_CLIENT, "--problems", "--watch"), "what is wrong, interfaces, containers, sets and sources", _status,
+            "[json] [NAME ...]"),
     Command("sets", _CLIENT, "every set with its elements", _sets, "[json]"),
     Command("explain", _CLIENT, "why an address, interface, set, zone, container or host is in sets, or is not", _explain, "THING ..."),
     Command("graph", _CLIENT, "what feeds what, for Graphviz or Mermaid", _graph, "[json] [dot|mermaid]"),

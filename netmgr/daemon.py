@@ -162,7 +162,8 @@ class Daemon:
     # -- inner parts
 
     def _manner(self) -> Manner:
-        return Manner(os.getpid(), self._loop.now() - self._begun, self._options.config_path, self._calendar, self._options.dry_run)
+        return Manner(os.getpid(), self._loop.now() - self._begun, self._options.config_path, self._calendar, self._options.dry_run,
+                      self._begun)
 
     def _sources_status(self) -> SourcesStatus:
         told = [SourceStatus(name, each.source.state, each.source.error, each.source.facts)

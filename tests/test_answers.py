@@ -76,7 +76,7 @@ def test_what_is_missing_has_its_default() -> None:
 
 
 def test_what_is_not_known_is_passed_over() -> None:
-    newer: Dict[str, Any] = {**STATUS, "schema": 2, "problems": [{"about": "x"}]}
+    newer: Dict[str, Any] = {**STATUS, "schema": 1, "colour": [{"about": "x"}]}
     newer["interfaces"] = [{**each, "altnames": ["x"]} for each in STATUS["interfaces"]]
     newer["sets"] = [{**each, "colour": "red", "warning": None} for each in STATUS["sets"]]
     assert status_text(read(newer)) == STATUS_TEXT

@@ -73,8 +73,8 @@ def test_help() -> None:
     (["frobnicate"], 'unknown command "frobnicate"; see netmgr help'),
     (["stauts"], 'unknown command "stauts"; did you mean "status"?'),
     (["help", "chek"], 'unknown command "chek"; did you mean "check"?'),
-    (["status", "now"], 'status takes no argument "now"; see netmgr help status'),
-    (["status", "json", "json"], 'status takes no argument "json"; see netmgr help status'),
+    (["sets", "now"], 'sets takes no argument "now"; see netmgr help sets'),
+    (["sets", "json", "json"], 'sets takes no argument "json"; see netmgr help sets'),
     (["help", "status", "sets"], 'help takes no argument "sets"; see netmgr help help'),
     (["run", "json"], 'run takes no argument "json"; see netmgr help run'),
     (["status", "--colour"], "unknown option --colour; see netmgr help"),
@@ -123,13 +123,14 @@ def test_the_table_of_the_contract() -> None:
     for name, options in daemon.items():
         assert set(cli.COMMANDS[name].options) == options
     assert set(cli.COMMANDS) == {*daemon, *CLIENTS}
-    assert all(set(cli.COMMANDS[name].options) == {"--json", "--socket", "--config"} for name in CLIENTS)
+    others = {**{name: set() for name in CLIENTS}, "status": {"--problems", "--watch"}}
+    assert all(set(cli.COMMANDS[name].options) == {"--json", "--socket", "--config", *others[name]} for name in CLIENTS)
 
 
 def test_commands_that_a_daemon_answers(bench: Bench) -> None:
     assert result(ask(bench, "ping")) == (0, "PONG\n", "")
     assert result(ask(bench, "sets")) == (0, "no sets\n", "")
-    assert result(ask(bench, "sets", "--json")) == (0, '{"sets": []}\n', "")
+    assert result(ask(bench, "sets", "--json")) == (0, '{"schema": 1, "sets": []}\n', "")
     assert result(ask(bench, "reload")) == (0, "OK: nothing had to change\n", "")
     assert result(ask(bench, "resync")) == (0, "OK: nothing had to change\n", "")
     assert result(ask(bench, "shutdown")) == (0, "OK: stopping\n", "")
@@ -161,7 +162,7 @@ def test_an_answer_that_is_not_ours(bench: Bench) -> None:
 
 def test_a_daemon_of_another_version(bench: Bench) -> None:
     """What an older one leaves out is missing, what only a newer one knows is passed over."""
-    bench.instead = '{"schema": 7, "state": "ready", "sets": [{"name": "wan_ips", "since": "x", "state": "synced"}], "problems": [{}]}\n'
+    bench.instead = '{"schema": 7, "state": "ready", "sets": [{"name": "wan_ips", "since": "x", "state": "synced"}], "problems": {}}\n'
     status = ask(bench, "status")
     assert (status.returncode, status.stderr) == (0, "")
     assert status.stdout.splitlines()[0] == "netmgr ?: ready, up 0 s, pid ?, ?"

@@ -20,11 +20,11 @@ SET = {"family": "inet", "table": "filter", "name": "wan_ips", "type": "ipv4_add
        "since": "2026-11-27T20:00:00.000000Z"}
 
 STATUS: Dict[str, Any] = {
-    "version": "0.1.0", "state": "degraded", "pid": 812, "uptime_seconds": 3912.3, "config": "/etc/netmgr/config.yaml",
+    "schema": 1, "version": "0.1.0", "state": "degraded", "pid": 812, "uptime_seconds": 3912.3, "config": "/etc/netmgr/config.yaml",
     "interfaces": [
         {"name": "eth0", "index": 2, "up": True, "zones": ["wan", "dmz"],
-         "addresses": [{"address": "192.0.2.1/24", "flags": ["permanent"], "counts": True},
-                       {"address": "fe80::1/64", "flags": ["permanent", "deprecated"], "counts": False}],
+         "addresses": [{"address": "192.0.2.1/24", "flags": ["permanent"], "counts": True, "reasons": []},
+                       {"address": "fe80::1/64", "flags": ["permanent"], "counts": False, "reasons": ["link_local"]}],
          "expectations": ["waiting for a DHCP lease"]},
         {"name": "eth1", "index": 3, "up": False, "zones": [], "addresses": [], "expectations": []},
         {"name": "ppp0", "index": None, "up": False, "zones": ["wan"], "addresses": [], "expectations": []}],
@@ -37,35 +37,45 @@ STATUS: Dict[str, Any] = {
                     "pid": 4610, "process": "nft", "time": "2026-01-31T12:03:11Z", "sets": ["inet filter wan_ips"]}},
                 "docker": {"state": "error", "error": "no permission"}},
     "dry_run": False,
+    "since": "2026-11-27T20:00:00.000000Z",
+    "problems": [
+        {"about": "inet filter lan_ips", "what": "it is a map; expected a set of ipv4_addr or ipv6_addr, and some more words",
+         "since": "2026-11-27T20:00:00.000000Z", "hint": "name a set"},
+        {"about": "eth0", "what": "waiting for a DHCP lease", "since": None, "hint": None}],
 }
 
 STATUS_TEXT = """\
 netmgr 0.1.0: degraded, up 1 h 5 min, pid 812, /etc/netmgr/config.yaml
 
+inet filter lan_ips, since 2026-11-27 20:00:00 UTC: it is a map; expected a set
+of ipv4_addr or ipv6_addr, and some more words
+    name a set
+
+eth0: waiting for a DHCP lease
+
 INTERFACE  STATE   ZONES     ADDRESS       FLAGS
 eth0       up      wan, dmz  192.0.2.1/24  permanent
-                             fe80::1/64    permanent, deprecated (does not count)
+                             fe80::1/64    permanent (does not count:
+                                           link_local)
 eth1       down    -
 ppp0       absent  wan
-
-INTERFACE  NOT AS EXPECTED
-eth0       waiting for a DHCP lease
 
 CONTAINER  ID            ZONES        NETWORK   ADDRESS
 web-1      8dfa8dfa8dfa  docker, web  frontend  172.18.0.2
                                       backend   172.19.0.2
 
-SET                  TYPE       ZONE  HOLDS      STATE   ELEMENTS  FOREIGN  ERROR
+SET                  TYPE       ZONE  HOLDS      STATE   ELEMENTS  FOREIGN
 inet filter wan_ips  ipv4_addr  wan   addresses  synced  1         0
-inet filter lan_ips  -          lan   addresses  error   1         0        it is a map
+inet filter lan_ips  -          lan   addresses  error   1         0
 
 SOURCE    STATE  DETAILS
 netlink   ok     overruns 0, resyncs 1
-nftables  ok     repairs 3, last repair 2026-01-31T12:03:11Z after nft (pid 4610) changed inet filter wan_ips
+nftables  ok     repairs 3, last repair 2026-01-31T12:03:11Z after nft (pid
+                 4610) changed inet filter wan_ips
 docker    error  no permission
 """
 
-SETS: Dict[str, Any] = {"sets": [
+SETS: Dict[str, Any] = {"schema": 1, "sets": [
     {**SET, "elements": 2, "foreign": 2, "state": "error", "error": "the set is full", "wanted": ["192.0.2.1", "192.0.2.2", "192.0.2.7"],
      "present": ["192.0.2.1", "192.0.2.9"], "foreign_elements": ["192.0.2.7", "198.51.100.0/24"]},
     {**SET, "name": "lan_ips", "elements": 0, "foreign": 1, "wanted": ["10.0.0.1"], "present": [], "foreign_elements": ["10.0.0.0/8"]}]}
@@ -182,7 +192,7 @@ def test_sets_for_people() -> None:
 
 
 def test_a_status_with_nothing_in_it() -> None:
-    bare = {**STATUS, "interfaces": [], "containers": [], "sets": [], "sources": {}}
+    bare = {**STATUS, "interfaces": [], "containers": [], "sets": [], "sources": {}, "problems": []}
     assert status_text(bare) == STATUS_TEXT.splitlines(keepends=True)[0]
     repair = {"pid": None, "process": None, "time": "t", "sets": ["a b c"]}
     bare["sources"] = {"nftables": {"state": "ok", "repairs": 1, "last_repair": repair}}

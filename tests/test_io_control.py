@@ -326,7 +326,7 @@ def test_who_may_change_something(open_bench: Bench) -> None:
     assert asked_by(open_bench, as_other(1, 2, 3)) == DENIED
     assert open_bench.asked == []
     reading = open_bench.run([*as_other(), "socat", "-", "UNIX-CONNECT:" + open_bench.path], "ping\nsets json\n")
-    assert reading.stdout == 'PONG\n{"sets": []}\n'
+    assert reading.stdout == 'PONG\n{"schema": 1, "sets": []}\n'
     assert asked_by(open_bench, as_other(primary=SOCKET_GID)).startswith("OK")
     assert asked_by(open_bench, as_other(1, 2, SOCKET_GID)).startswith("OK")
     assert asked_by(open_bench, []).startswith("OK")

@@ -48,11 +48,15 @@ def test_the_whole_of_it() -> None:
     bench.containers(container("8dfa", "172.18.0.2/16", network="frontend"))
     bench.settle()
     value = status(bench)
-    assert list(value) == ["version", "state", "pid", "uptime_seconds", "config", "interfaces", "containers", "sets", "sources", "dry_run"]
+    assert list(value) == ["schema", "version", "state", "pid", "uptime_seconds", "config", "interfaces", "containers", "sets", "sources",
+                           "dry_run", "since", "problems"]
+    assert (value["schema"], value["since"]) == (1, "at 0")
+    assert [(each["about"], each["what"]) for each in value["problems"]] == [
+        ("inet filter web_ips", "the set is missing"), ("inet filter docker_ips", "the set is missing")]
     assert (value["state"], value["uptime_seconds"]) == ("ready", 12.3)
     assert value["interfaces"] == [{
         "name": "eth0", "index": 1, "up": True, "zones": ["wan"],
-        "addresses": [{"address": "192.0.2.1/24", "flags": ["permanent"], "counts": True}],
+        "addresses": [{"address": "192.0.2.1/24", "flags": ["permanent"], "counts": True, "reasons": []}],
         "expectations": []}]
     assert value["containers"] == [{
         "id": "8dfa", "name": "name-8dfa", "zones": ["docker", "web"], "addresses": [{"network": "frontend", "address": "172.18.0.2"}],
@@ -78,7 +82,8 @@ def test_why_containers_do_not_count() -> None:
         "its label may not name lan: the configuration does not name this zone"]
     assert (second["health"], second["reasons"], second["details"]) == ("healthy", ["no_address"], ["it has no address"])
     text = status_text(everything(bench.model, QUIET, MANNER))
-    assert "it is not healthy; it uses the host's network; and so on" in text
+    assert "\nname-8dfa: it is not healthy; it uses the host's network; its label may not name" in text
+    assert "\n    look at its health check; it counts as soon as that succeeds\n" in text
 
 
 def test_the_last_repair() -> None:
@@ -136,17 +141,18 @@ def test_of_a_set_that_is_looked_up_in_several_tables_one_is_enough() -> None:
     assert missing() == ["inet other outside"]
 
 
-@pytest.mark.parametrize(("address", "flags", "names", "counts"), [
-    ("192.0.2.1/24", IFA_F_PERMANENT | IFA_F_SECONDARY, ["permanent", "secondary"], True),
-    ("192.0.2.1/24", 0, ["dynamic"], True),
-    ("2001:db8::1/64", IFA_F_SECONDARY | IFA_F_DEPRECATED, ["dynamic", "deprecated", "temporary"], True),
-    ("2001:db8::1/64", IFA_F_PERMANENT | IFA_F_TENTATIVE, ["permanent", "tentative"], False),
-    ("169.254.1.1/16", IFA_F_PERMANENT, ["permanent"], False),
+@pytest.mark.parametrize(("address", "flags", "names", "reasons"), [
+    ("192.0.2.1/24", IFA_F_PERMANENT | IFA_F_SECONDARY, ["permanent", "secondary"], []),
+    ("192.0.2.1/24", 0, ["dynamic"], []),
+    ("2001:db8::1/64", IFA_F_SECONDARY | IFA_F_DEPRECATED, ["dynamic", "deprecated", "temporary"], []),
+    ("2001:db8::1/64", IFA_F_PERMANENT | IFA_F_TENTATIVE, ["permanent", "tentative"], ["tentative"]),
+    ("169.254.1.1/16", IFA_F_PERMANENT, ["permanent"], ["link_local"]),
 ])
-def test_an_address_and_whether_it_counts(address: str, flags: int, names: List[str], counts: bool) -> None:
+def test_an_address_and_whether_it_counts(address: str, flags: int, names: List[str], reasons: List[str]) -> None:
     bench = Bench()
     bench.happen(seen(address, flags))
-    assert status(bench)["interfaces"][0]["addresses"] == [{"address": address, "flags": names, "counts": counts}]
+    assert status(bench)["interfaces"][0]["addresses"] == [
+        {"address": address, "flags": names, "counts": not reasons, "reasons": reasons}]
 
 
 def test_an_address_counts_if_a_set_that_takes_its_family_takes_it() -> None:

@@ -10,11 +10,12 @@ UNKNOWN = "?"
 
 
 class Address(NamedTuple):
-    """An address of an interface, with its prefix length and its flags as ip-address(8) names them."""
+    """An address of an interface, with its prefix length and its flags as ip-address(8) names them; `reasons` why it does not count."""
 
     address: str = UNKNOWN
     flags: Tuple[str, ...] = ()
     counts: bool = True
+    reasons: Tuple[str, ...] = ()
 
 
 class Interface(NamedTuple):
@@ -181,9 +182,19 @@ class Source(NamedTuple):
     facts: Mapping[str, Fact] = {}
 
 
+class Problem(NamedTuple):
+    """What is wrong with what, since when (UTC; None: not known), and what may help."""
+
+    about: str = UNKNOWN
+    what: str = UNKNOWN
+    since: Optional[str] = None
+    hint: Optional[str] = None
+
+
 class Status(NamedTuple):
     """The state of everything."""
 
+    schema: int = 1
     version: str = UNKNOWN
     state: str = UNKNOWN
     pid: Optional[int] = None
@@ -194,3 +205,5 @@ class Status(NamedTuple):
     sets: Tuple[SetStatus, ...] = ()
     sources: Mapping[str, Source] = {}
     dry_run: bool = False
+    since: Optional[str] = None
+    problems: Tuple[Problem, ...] = ()

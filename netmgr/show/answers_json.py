@@ -23,7 +23,7 @@ def status_json(status: Status) -> str:
 
 def sets_json(contents: Sequence[SetContents]) -> str:
     """`sets json`, one line."""
-    return line({"sets": [{**plain(each.set), **plain(each.elements)} for each in contents]})
+    return line({"schema": 1, "sets": [{**plain(each.set), **plain(each.elements)} for each in contents]})
 
 
 def line_of(told: Mapping[str, object]) -> str:

@@ -22,6 +22,8 @@ OPTIONS = {
     "--pace": ("SECONDS", "the pause before each step, 2 by default on a terminal and 0 elsewhere"),
     "--exec": ("COMMAND", "run this by the shell for each happening"),
     "--settle": ("SECONDS", "run it once for what happens within that time"),
+    "--problems": ("", "only what is wrong"),
+    "--watch": ("", "show it again whenever something happens"),
     "--help": ("", "this text"),
 }
 LETTERS = {"-c": "--config", "-j": "--json", "-h": "--help"}

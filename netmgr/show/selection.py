@@ -3,6 +3,7 @@
 from typing import Sequence
 
 from netmgr.show.answers import SetContents, SetStatus, Status
+from netmgr.show.problems import problems
 
 
 def cut(status: Status, names: Sequence[str]) -> Status:
@@ -10,10 +11,11 @@ def cut(status: Status, names: Sequence[str]) -> Status:
     if not names:
         return status
     wanted = set(names)
-    return status._replace(
+    found = status._replace(
         interfaces=tuple(each for each in status.interfaces if each.name in wanted or wanted & set(each.zones)),
         containers=tuple(each for each in status.containers if each.name in wanted or each.id in wanted or wanted & set(each.zones)),
         sets=tuple(each for each in status.sets if _is_wanted(each, wanted)))
+    return found._replace(problems=problems(found))
 
 
 def cut_sets(contents: Sequence[SetContents], names: Sequence[str]) -> Sequence[SetContents]:

@@ -21,10 +21,11 @@ from netmgr.show.answers import (
     Source,
     Status,
 )
+from netmgr.show.problems import problems
 from netmgr.sync.repairs import Repair
 from netmgr.values import addresses, sets
 from netmgr.values.addresses import local, prefixlen
-from netmgr.values.choice import ALL, Choice, counts
+from netmgr.values.choice import ALL, Choice, counts, objections
 from netmgr.values.holds import ADDRESSES, WORDS
 from netmgr.values.sets import Contents
 from netmgr.values.text import number
@@ -68,18 +69,21 @@ class Manner(NamedTuple):
     config_path: str
     utc: Callable[[float], str]
     dry_run: bool = False
+    begun: float = 0.0
 
 
 def everything(model: Model, sources: SourcesStatus, manner: Manner) -> Status:
     """All of it."""
     rows = set_rows(model, manner)
-    return Status(
-        __version__, state(rows, model, sources), manner.pid, round(manner.uptime, 1), manner.config_path,
+    status = Status(
+        1, __version__, state(rows, model, sources), manner.pid, round(manner.uptime, 1), manner.config_path,
         interfaces=tuple(_interface(model, *each) for each in known_interfaces(model)),
         containers=tuple(_containers(model)),
         sets=rows,
         sources=_sources(sources),
-        dry_run=manner.dry_run)
+        dry_run=manner.dry_run,
+        since=manner.utc(manner.begun))
+    return status._replace(problems=problems(status))
 
 
 def set_rows(model: Model, manner: Manner) -> Tuple[SetStatus, ...]:
@@ -171,7 +175,9 @@ def _choices(model: Model, zones: Tuple[str, ...], width: int) -> List[Choice]:
 
 def _address(key: bytes, flags: int, choices: List[Choice]) -> Address:
     text = "%s/%d" % (addresses.text(local(key)), prefixlen(key))
-    return Address(text, flag_names(local(key), flags), any(counts(each, key, flags) for each in choices))
+    reasons = () if any(counts(each, key, flags) for each in choices) else dict.fromkeys(
+        word for each in choices for word in objections(each, key, flags))
+    return Address(text, flag_names(local(key), flags), not reasons, tuple(reasons))
 
 
 def flag_names(local: bytes, flags: int) -> Tuple[str, ...]:

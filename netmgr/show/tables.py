@@ -4,7 +4,7 @@ Names come from the kernel, from the container engine and from clients, so whate
 terminal.
 """
 
-from typing import Iterable, List, Sequence, Tuple, Union
+from typing import Iterable, Iterator, List, Sequence, Tuple, Union
 
 from netmgr.show.answers import (
     UNKNOWN,
@@ -14,30 +14,43 @@ from netmgr.show.answers import (
     Fact,
     Interface,
     LastRepair,
+    Problem,
     PublishedZone,
     SetContents,
     SetStatus,
     Source,
     Status,
 )
-from netmgr.values.text import aligned, number, printable
+from netmgr.values.text import aligned, broken, fitted, number, printable
 
 Row = Tuple[str, ...]
 
 SHOWN_DETAILS = 2
+WIDTH = 80
 
 
-def status_text(status: Status) -> str:
-    """`status` for people."""
+def status_text(status: Status, width: int = WIDTH, only_problems: bool = False) -> str:
+    """`status` for people, in lines of at most this width: what is wrong first."""
     how = status.state + ", a dry run" if status.dry_run else status.state
     head = (status.version, how, _duration(status.uptime_seconds), UNKNOWN if status.pid is None else status.pid, status.config)
-    lines = [printable("netmgr %s: %s, up %s, pid %s, %s" % head)]
-    lines += _section(("INTERFACE", "STATE", "ZONES", "ADDRESS", "FLAGS"), map(_interface_rows, status.interfaces))
-    lines += _section(("INTERFACE", "NOT AS EXPECTED"), map(_expectation_rows, status.interfaces))
-    lines += _section(("CONTAINER", "ID", "ZONES", "NETWORK", "ADDRESS", ""), map(_container_rows, status.containers))
-    lines += _section(("SET", "TYPE", "ZONE", "HOLDS", "STATE", "ELEMENTS", "FOREIGN", "ERROR", "WARNING"), map(_set_rows, status.sets))
-    lines += _section(("SOURCE", "STATE", "DETAILS"), map(_source_rows, status.sources.items()))
+    lines = list(broken(printable("netmgr %s: %s, up %s, pid %s, %s" % head), width))
+    for problem in status.problems:
+        lines += _problem_lines(problem, width)
+    if not only_problems:
+        lines += _section(("INTERFACE", "STATE", "ZONES", "ADDRESS", "FLAGS"), map(_interface_rows, status.interfaces), width)
+        lines += _section(("CONTAINER", "ID", "ZONES", "NETWORK", "ADDRESS", ""), map(_container_rows, status.containers), width)
+        lines += _section(("SET", "TYPE", "ZONE", "HOLDS", "STATE", "ELEMENTS", "FOREIGN"), map(_set_rows, status.sets), width)
+        lines += _section(("SOURCE", "STATE", "DETAILS"), map(_source_rows, status.sources.items()), width)
     return "\n".join(lines) + "\n"
+
+
+def _problem_lines(problem: Problem, width: int) -> Iterator[str]:
+    """A paragraph: what is wrong, and further in what can be done."""
+    since = ", since %s UTC" % problem.since[:19].replace("T", " ") if problem.since else ""
+    yield ""
+    yield from broken(printable("%s%s: %s" % (problem.about, since, problem.what)), width)
+    if problem.hint:
+        yield from ("    " + line for line in broken(printable(problem.hint), width - 4))
 
 
 def sets_text(contents: Sequence[SetContents]) -> str:
@@ -45,11 +58,11 @@ def sets_text(contents: Sequence[SetContents]) -> str:
     return "\n".join("\n".join(_set_paragraph(each)) + "\n" for each in contents) or "no sets\n"
 
 
-def _section(header: Row, groups: Iterable[Sequence[Row]]) -> List[str]:
+def _section(header: Row, groups: Iterable[Sequence[Row]], width: int) -> List[str]:
     """A table under a blank line, without the columns that have nothing to show; nothing at all when there are no rows."""
     rows = [tuple(map(printable, row)) for group in groups for row in group]
     columns = [column for column in zip(header, *rows) if any(column[1:])]
-    return ["", *aligned(list(zip(*columns)))] if columns else []
+    return ["", *fitted(list(zip(*columns)), width)] if columns else []
 
 
 def _interface_rows(interface: Interface) -> List[Row]:
@@ -60,11 +73,8 @@ def _interface_rows(interface: Interface) -> List[Row]:
 
 
 def _flags(address: Address) -> str:
-    return ", ".join(address.flags) + ("" if address.counts else " (does not count)")
-
-
-def _expectation_rows(interface: Interface) -> List[Row]:
-    return [(interface.name, expectation) for expectation in interface.expectations]
+    why = ": " + ", ".join(address.reasons) if address.reasons else ""
+    return ", ".join(address.flags) + ("" if address.counts else " (does not count%s)" % why)
 
 
 def _container_rows(container: Container) -> List[Row]:
@@ -77,7 +87,7 @@ def _container_rows(container: Container) -> List[Row]:
 
 def _set_rows(entry: SetStatus) -> List[Row]:
     return [(_set_name(entry), entry.type or "-", entry.zone, entry.holds, entry.state,
-             str(entry.elements), str(entry.foreign), entry.error or "", entry.warning or "")]
+             str(entry.elements), str(entry.foreign))]
 
 
 def _set_name(entry: SetStatus) -> str:

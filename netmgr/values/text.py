@@ -4,6 +4,7 @@ from typing import Callable, Iterator, Optional, Sequence
 
 Log = Callable[[str, str], None]        # level, line
 NEAR = 0.7
+NARROWEST = 8       # characters of a column
 LEVELS = {"error": 3, "warning": 4, "info": 6, "debug": 7}         # of the log; with the priorities of sd-daemon(3)
 
 
@@ -33,6 +34,27 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """The text with each of its lines printable."""
     return "\n".join(map(printable, text.split("\n")))
+
+
+def fitted(rows: Sequence[Sequence[str]], room: int) -> Iterator[str]:
+    """As aligned(), in lines of at most so many characters: what is too wide goes on in further lines, if there is room for that at all."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    room -= 2 * (len(widths) - 1)
+    while sum(widths) > room and max(widths) > NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    for row in rows:
+        cells = [list(broken(cell, width)) for cell, width in zip(row, widths)]
+        for place in range(max(map(len, cells))):
+            yield "  ".join((cell[place] if place < len(cell) else "").ljust(width) for cell, width in zip(cells, widths)).rstrip()
+
+
+def broken(text: str, width: int) -> Iterator[str]:
+    """The text in lines of at most this width, at gaps where there are some."""
+    while len(text) > width:
+        gap = text.rfind(" ", 1, width + 1)
+        yield text[:gap if gap > 0 else width].rstrip()
+        text = text[gap if gap > 0 else width:].lstrip()
+    yield text
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -44,7 +44,8 @@ _netmgr()
     init) options='--output' ;;
     diff) options='--running --config --socket' ;;
     watch) options='--json --socket --config --exec --settle' ;;
-    status | sets | explain | graph | log | metrics | reload | resync | ping | shutdown) options='--json --socket --config' ;;
+    status) options='--json --socket --config --problems --watch' ;;
+    sets | explain | graph | log | metrics | reload | resync | ping | shutdown) options='--json --socket --config' ;;
     demo) options='--step --pace' ;;
     *) options= ;;
     esac

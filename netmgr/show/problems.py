@@ -1,0 +1,89 @@
+"""What is wrong, taken from the status: what it is about, since when, and what can be done.
+
+Whoever answers to the status has one list to read; what is only a pity (an address that no set takes) is no problem.
+"""
+
+from typing import Iterator, List, Tuple
+
+from netmgr.show.answers import Container, Interface, Problem, SetStatus, Source, Status
+
+SET_HINTS = (       # what an error contains, and what helps
+    ("the set is full", "raise its size in the ruleset, or let the zone hold less with `exclude` or `only`"),
+    ("it is a map", "name a set, or give the zone another one with `zones.ZONE.sets`"),
+    ("its type", "give the set that type in the ruleset, or say with `zones.ZONE.sets` what it holds"),
+    ("it has no ranges", "add `flags interval` to the set in the ruleset"),
+    ("it is constant", "take `constant` out of the set's flags"),
+    ("it is a meter", "choose another name for the set"),
+    ("its table belongs to another program", "put the set into a table without an owner"),
+    ("a dry run", "without --dry-run it would be done"),
+)
+MISSING_HINT = "add it to the ruleset, or let netmgr make it with `nftables: {create: true}`"
+CONTAINER_HINTS = {
+    "unhealthy": "look at its health check; it counts as soon as that succeeds",
+    "no_leave": "give leave for these zones with `docker.label_zones`, or take the label away",
+    "no_address": "it cannot be in a set by an address of its own: connect it to a network, or leave it as it is",
+}
+SOURCE_HINT = "netmgr tries again by itself; its log says more"
+DADFAILED = "another host uses this address: duplicate address detection has failed"
+
+
+def problems(status: Status) -> Tuple[Problem, ...]:
+    """Those of sources first, for others may follow from them; then sets, interfaces, containers."""
+    found: List[Problem] = []
+    for name, source in status.sources.items():
+        found += _of_source(name, source)
+    for row in status.sets:
+        found += _of_set(row)
+    for interface in status.interfaces:
+        found += _of_interface(interface)
+    for container in status.containers:
+        found += _of_container(container)
+    return tuple(found)
+
+
+def _of_source(name: str, source: Source) -> Iterator[Problem]:
+    error, warning = source.facts.get("error"), source.facts.get("warning")
+    since = source.facts.get("since")
+    if source.state not in ("ok", "disabled"):
+        yield Problem(name, str(error or source.state), since if isinstance(since, str) else None, SOURCE_HINT)
+    elif error:
+        yield Problem(name, str(error), None, None)
+    if warning:
+        yield Problem(name, str(warning), None, None)
+
+
+def _of_set(row: SetStatus) -> Iterator[Problem]:
+    name = "%s %s %s" % (row.family, row.table, row.name)
+    if row.state == "missing":
+        yield Problem(name, "the set is missing", row.since, MISSING_HINT)
+    elif row.state == "error":
+        error = row.error or row.state
+        yield Problem(name, error, row.since, next((hint for part, hint in SET_HINTS if part in error), None))
+    if row.warning:
+        yield Problem(name, row.warning, None, None)
+
+
+def _of_interface(interface: Interface) -> Iterator[Problem]:
+    for expectation in interface.expectations:
+        yield Problem(interface.name, expectation, None, _hint_of(interface, expectation))
+    for address in interface.addresses:
+        if "dadfailed" in address.flags:
+            yield Problem(interface.name, "%s: %s" % (address.address, DADFAILED), None, "find the other host, or choose another address")
+
+
+def _hint_of(interface: Interface, expectation: str) -> str:
+    if interface.index is None:
+        return "there is no such interface: connect it, or correct its name in the configuration"
+    if not interface.up:
+        return "the interface is down: `ip link set %s up`" % interface.name
+    if "DHCP" in expectation:
+        return "look at the DHCP client and at the cable"
+    return "`ip address add` gives it the address; or correct the configuration"
+
+
+def _of_container(container: Container) -> Iterator[Problem]:
+    """To be in no zone is what most containers are meant to be."""
+    for word, hint in CONTAINER_HINTS.items():
+        if word in container.reasons:
+            yield Problem(container.name, "; ".join(container.details) or word, None, hint)
+            return

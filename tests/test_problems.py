@@ -1,0 +1,78 @@
+"""What is wrong comes first, with what can be done; tables fit the width, and lose nothing for it."""
+
+import random
+from typing import List
+
+import pytest
+
+from netmgr.show.answers import Address, Container, Interface, SetStatus, Source, Status
+from netmgr.show.problems import problems
+from netmgr.show.selection import cut
+from netmgr.show.tables import status_text
+from netmgr.values.text import fitted
+
+LEASE = ("waiting for a DHCP lease",)
+ROW = SetStatus("inet", "filter", "wan_ips", "ipv4_addr", "wan", "addresses", "synced", since="2026-11-27T20:00:00.000000Z")
+
+
+def told(status: Status) -> List[str]:
+    return ["%s: %s" % (each.about, each.what) for each in problems(status)]
+
+
+@pytest.mark.parametrize("error, hint", [
+    ("the set is full: it takes 1 element, and 2 more are wanted", "size"), ("it is a map; expected a set of ipv4_addr", "zones.ZONE.sets"),
+    ("its type is ifname; addresses need ipv4_addr or ipv6_addr", "type"), ("it has no ranges; networks need", "flags interval")])
+def test_a_set_in_error_has_since_and_hint(error: str, hint: str) -> None:
+    (found,) = problems(Status(sets=(ROW._replace(state="error", error=error),)))
+    assert (found.about, found.what, found.since) == ("inet filter wan_ips", error, ROW.since)
+    assert hint in (found.hint or "")
+
+
+def test_what_is_well_is_no_problem() -> None:
+    well = Interface("eth0", 2, True, ("wan",), (Address("fe80::1/64", ("permanent",), False, ("link_local",)),))
+    resting = Container("8dfa", "web", (), (), reasons=("no_zone",), details=("it is in no zone",))
+    quiet = {"netlink": Source("ok", {"overruns": 0}), "docker": Source("disabled", {"error": None})}
+    assert told(Status(state="ready", interfaces=(well,), containers=(resting,), sets=(ROW,), sources=quiet)) == []
+
+
+def test_everything_that_is_wrong() -> None:
+    status = Status(
+        state="degraded", sets=(ROW._replace(state="missing"), ROW._replace(warning="beside another's")),
+        interfaces=(Interface("eth0", 2, False, (), (Address("2001:db8::1/64", ("tentative", "dadfailed"), False),), LEASE),
+                    Interface("ppp0", None, False, (), (), LEASE)),
+        containers=(Container("8dfa", "web", reasons=("no_leave",), details=("its label may not name wan",)),),
+        sources={"docker": Source("error", {"error": "no permission"}), "nftables": Source("ok", {"warning": "another netmgr"})})
+    assert told(status) == [
+        "docker: no permission", "nftables: another netmgr", "inet filter wan_ips: the set is missing",
+        "inet filter wan_ips: beside another's",
+        "eth0: waiting for a DHCP lease", "eth0: 2001:db8::1/64: another host uses this address: duplicate address detection has failed",
+        "ppp0: waiting for a DHCP lease", "web: its label may not name wan"]
+    hints = {each.about: each.hint for each in problems(status) if each.hint and "DHCP" in each.what}
+    assert hints == {"eth0": "the interface is down: `ip link set eth0 up`",
+                     "ppp0": "there is no such interface: connect it, or correct its name in the configuration"}
+    assert [each.about for each in cut(status, ["web"]).problems] == ["docker", "nftables", "web"]
+    text = status_text(status._replace(problems=problems(status)), only_problems=True)
+    assert text.startswith("netmgr ?: degraded, up 0 s, pid ?, ?\n\ndocker: no permission\n    netmgr tries again")
+    assert "INTERFACE" not in text
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_tables_fit_and_lose_nothing(seed: int) -> None:
+    source = random.Random(seed)
+    rows = [[" ".join("x" * source.randrange(1, 30) for _word in range(source.randrange(6))) for _column in range(5)] for _row in range(8)]
+    for width in (60, 80, 200):
+        lines = list(fitted(rows, width))
+        assert max(map(len, lines)) <= width
+        assert sum(line.count("x") for line in lines) == sum(cell.count("x") for row in rows for cell in row)
+
+
+def test_a_status_fits_eighty_columns() -> None:
+    long = SetStatus("inet", "a_table_with_a_long_name", "a_zone_with_a_long_name_networks6", "ipv6_addr",
+                     "a_zone_with_a_long_name, another", "networks", "synced", 100000, 7)
+    address = Address("2001:db8:1234:5678:9abc:def0:1234:5678/64", ("dynamic",) * 5)
+    container = Container("8dfa" * 16, "project-service-1", ("docker", "web", "frontends"), (), details=("it has no address",))
+    status = Status(config="/etc/" + "long/" * 20, sets=(long,), containers=(container,),
+                    interfaces=(Interface("eth0", 2, True, ("a", "b"), (address,)),))
+    for width in (80, 200):
+        assert max(map(len, status_text(status, width).splitlines())) <= width
+    assert max(map(len, status_text(status, 200).splitlines())) > 80
