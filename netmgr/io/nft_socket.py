@@ -22,6 +22,7 @@ from netmgr.wire.netlink import (
     NETLINK_EXT_ACK,
     SOL_NETLINK,
 )
+from netmgr.wire.room import room
 
 NETLINK_NETFILTER = 12
 MSG_TRUNC = 0x20                # as a plain number, for `&` with an enum is slow
@@ -43,7 +44,7 @@ class Netfilter:
         self._socket.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
         receive_buffer(self._socket, RECEIVE_BUFFER)
         self._limit = self._send_limit()
-        self._buffer = bytearray(MESSAGE_BUFFER)
+        self._buffer = room(MESSAGE_BUFFER)
 
     def fileno(self) -> int:
         """The descriptor."""
@@ -68,7 +69,7 @@ class Netfilter:
             return None
         if flags & MSG_TRUNC:
             raise ProtocolError("netfilter: a datagram of more than %d bytes" % len(self._buffer))
-        return memoryview(self._buffer)[:size if sender == 0 else 0]
+        return self._buffer[:size if sender == 0 else 0]
 
     def exchange(self, data: bytes, last: int) -> Tuple[List[bytes], bool]:
         """Send, and receive all that comes of it; True: some of that was lost.  Nothing follows a message with the number `last`."""

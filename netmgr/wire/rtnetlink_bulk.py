@@ -14,6 +14,7 @@ from netmgr.values.errors import ProtocolError
 from netmgr.values.events import AddressesSeen, Event
 from netmgr.wire import rtnetlink
 from netmgr.wire.netlink import Message, messages
+from netmgr.wire.room import room
 
 ROOM = 4096
 
@@ -27,12 +28,12 @@ class AddressReader:
     """Reads what is in `buffer`, of this size.  `message_flags` gathers the nlmsg_flags of all messages about addresses."""
 
     def __init__(self, size: int) -> None:
-        self.buffer = memoryview(bytearray(size))
+        self.buffer = room(size)
         self.message_flags = 0
-        self._identities = memoryview(bytearray(ROOM * lib.RTCODEC_IDENTITY_MAX))
-        self._flags = memoryview(bytearray(ROOM * 8)).cast("q")
-        self._runs = memoryview(bytearray(ROOM * _RUN.size))
-        self._found = memoryview(bytearray(_FOUND.size))
+        self._identities = room(ROOM * lib.RTCODEC_IDENTITY_MAX)
+        self._flags = room(ROOM * 8).cast("q")
+        self._runs = room(ROOM * _RUN.size)
+        self._found = room(_FOUND.size)
         self._from = ffi.from_buffer("uint8_t[]", self.buffer)
         self._into = tuple(ffi.cast(kind, ffi.from_buffer(each)) for kind, each in (
             ("uint8_t *", self._identities), ("int64_t *", self._flags), ("struct rtcodec_run *", self._runs),
