@@ -19,7 +19,8 @@ RUN_BY = {      # which shell blocks are run as they stand, and where
     "README.md": {"make demo": BARE, "make deb": BARE, "python3 -m venv": BARE, "netmgr check": HERE},
     "CONTRIBUTING.md": {"make demo": BARE},
     "docs/small-systems.md": {"pip install --no-deps": EMBEDDED, "install -m 755": EMBEDDED},
-    "docs/troubles.md": {"ip link add trouble0": HERE, "netmgr version": HERE, "journalctl": "tests/system/test_service.py"},
+    "docs/troubles.md": {"ip link add trouble0": HERE, "netmgr version": HERE, "nft -f -": HERE,
+                         "journalctl": "tests/system/test_service.py"},
     "pkg-files/doc/migration.md": {"ip monitor address": "shown as what not to do"},
 }
 pages = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])

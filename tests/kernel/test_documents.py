@@ -75,7 +75,7 @@ def test_commands_for_troubles(lab: Lab, name: str) -> None:
     netmgr = Netmgr(lab, "interfaces: [{name: 'trouble*', nftables_zone: wan}]\n", start=False)
     with open(netmgr.config, "a") as config:
         config.write("socket_path: %s\n" % netmgr.socket)
-    lab.nft("table inet filter { set wan_ips { type ipv4_addr; }; }")
+    lab.nft("table inet filter { set wan_ips { type ipv4_addr; }; set lan_nets { type ipv4_addr; flags interval; }; }")
     netmgr.start()
     printed = _run(lab, netmgr, SHELL[name].text)
     assert printed

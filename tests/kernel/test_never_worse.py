@@ -5,13 +5,14 @@ nft that is here.
 """
 
 import json
+import re
 import sys
 from typing import Dict, Iterator, List, Mapping, Optional
 
 import pytest
 
 from tests.kernel.lab import Lab
-from tests.kernel.running import CONFIG, Netmgr
+from tests.kernel.running import CONFIG, ROOT, Netmgr
 from tests.nft_program import Program, programs
 from tests.waiting import eventually
 
@@ -120,6 +121,34 @@ def test_a_file_holds_no_more_than_there_is_room_for(host: Host, form: str, own:
         host.restart()
     host.lab.run("ip link del eth1")
     host.becomes("lan_ips", {**dict.fromkeys(["192.0.2.2", "192.0.2.3"][:2 - len(own)], OURS), **dict.fromkeys(own)})
+
+
+def way_out() -> str:
+    """The transaction that the manual and the page of troubles advise before the ruleset has a wider range: the same in both."""
+    pages = [(ROOT / page).read_text() for page in ("pkg-files/man/netmgr.8", "docs/troubles.md")]
+    shown = [str(text) for page in pages for text in re.findall(r"^flush set .*\nadd element .*\n", page, re.MULTILINE)]
+    assert len(shown) == 2 and shown[0] == shown[1]
+    return shown[0]
+
+
+def test_a_range_that_the_ruleset_states_for_the_first_time_and_the_way_out(host: Host) -> None:
+    host.rules(lan_nets=INTERVAL)
+    host.address("192.168.1.1/24", "10.0.0.1/8")
+    host.load()
+    host.netmgr.start()
+    before: Dict[str, Optional[str]] = {"10.0.0.0/8": OURS, "192.168.1.0/24": OURS}
+    host.becomes("lan_nets", before)
+    host.says("lan_nets", 'elements = { 10.0.0.0/8 comment "netmgr", 192.168.1.0/24 comment "netmgr" }\n')
+    host.rules("add element inet filter lan_nets { 192.168.0.0/16 }", lan_nets=INTERVAL)
+    host.file.write_text("flush ruleset\n" + host.file.read_text())
+    with pytest.raises(AssertionError, match=r"conflicting intervals|File exists"):
+        host.load()
+    assert host.held("lan_nets") == before
+    host.lab.run([*host.program.nft, "-f", "-"], way_out())
+    host.says("lan_nets", 'elements = { 10.0.0.0/8 comment "netmgr" }\n')
+    host.load()
+    host.becomes("lan_nets", {"10.0.0.0/8": OURS, "192.168.0.0/16": None})
+    assert host.netmgr.status()["state"] == "ready"
 
 
 @pytest.mark.parametrize(("form", "own", "ours"), [

@@ -95,6 +95,7 @@ def test_a_restart_is_no_gap_and_a_clean_stop_does_as_told(cards: Lab) -> None:
     assert cards.generation() == before
     assert netmgr.stop() == 0
     assert cards.sets("inet filter", "wan_ips") == {"192.0.2.1"}
+    assert (netmgr.includes / "inet.filter.wan_ips.nft").exists()
     assert not netmgr.socket.exists()
     netmgr.configure(CONFIG + "nftables: {on_stop: remove}")
     cards.nft("add element inet filter wan_ips { 198.51.100.3 }")
@@ -102,6 +103,7 @@ def test_a_restart_is_no_gap_and_a_clean_stop_does_as_told(cards: Lab) -> None:
     assert netmgr.stop() == 0
     assert cards.sets("inet filter", "wan_ips") == {"198.51.100.3"}
     assert cards.sets("inet filter", "lan_ips") == set()
+    assert list(netmgr.includes.glob("*.nft")) == []
 
 
 def test_killed_at_any_moment_and_restarted_no_set_loses_what_is_there(cards: Lab) -> None:

@@ -152,6 +152,7 @@ def test_stop_keeps_or_removes(host: Host) -> None:
     host.configure(REMOVING)
     host.run("systemctl start netmgr && systemctl stop netmgr")
     assert host.elements("wan_ips") == {"198.51.100.7"}
+    assert host.run("ls /run/netmgr") == ""
     assert host.state() == "inactive" and host.show("Result") == "success"
 
 
