@@ -60,6 +60,7 @@ class FakeKernel:
     def __init__(self) -> None:
         self.tables: Dict[Tuple[str, str], int] = {}
         self.sets: Dict[SetName, FakeSet] = {}
+        self.chains: Set[Tuple[str, str, str]] = set()
         self.refuses: Dict[SetName, Tuple[int, str]] = {}           # set -> what every write to it fails with
         self.in_use: Set[SetName] = set()
         self.unreadable: Dict[SetName, OSError] = {}
@@ -80,11 +81,12 @@ class FakeKernel:
     def generation(self) -> int:
         return self.commits_so_far
 
-    def inspect(self, name: SetName) -> Optional[SetInfo]:
+    def inspect(self, name: SetName, chains: Sequence[str] = ()) -> Optional[SetInfo]:
         found = self.sets.get(name)
         if found is None:
             return None
-        return found.info._replace(elements=found.count() if self.counts_elements else None)
+        lacking = tuple(chain for chain in chains if (*name[:2], chain) not in self.chains)
+        return found.info._replace(elements=found.count() if self.counts_elements else None, lacking=lacking)
 
     def reading(self, info: SetInfo) -> Generator[None, None, Reading]:
         for _piece in range(self.pieces):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from netmgr import __version__, cli
-from netmgr.config import fleet_reader, reader, schema
+from netmgr.config import fleet_reader, reader, schema, set_rules
 from netmgr.show import answers
 from netmgr.show.command_line import Command
 from netmgr.values import happenings
@@ -36,11 +36,11 @@ def test_what_it_shows_in_comments_is_right_when_uncommented() -> None:
     assert (shown.nftables, shown.socket_mode, shown.log_level) == (default.nftables, default.socket_mode, default.log_level)
     wan = shown.zones["wan"]
     assert wan._replace(sets=(), entry=None) == schema.default_zone("wan", shown.nftables)
-    assert [rule.name for rule in wan.sets] == ["wan_all", "wan_public"]
+    assert [rule.name for rule in wan.sets] == ["wan_all", "wan_public", "wan_own", "by_zone", "by_mark", "by_address"]
 
 
 def test_it_names_every_key() -> None:
-    keys = {*reader.TOP, *reader.INTERFACE, *reader.ZONE, *reader.SET, *reader.NFTABLES, *reader.DOCKER,
+    keys = {*reader.TOP, *reader.INTERFACE, *reader.ZONE, *set_rules.SET, *reader.NFTABLES, *reader.DOCKER,
             *fleet_reader.FLEET, *fleet_reader.CONSUMED, *fleet_reader.TLS}
     without_effect = {"nftables_rules_path", "http_bind_addr"}
     assert [key for key in sorted(keys - without_effect) if not re.search(r"\b%s:" % key, DEFAULT)] == []

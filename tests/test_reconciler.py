@@ -61,7 +61,7 @@ def test_a_set_that_cannot_be_read_delays_no_other_and_is_tried_again_ever_more_
 def test_a_set_that_cannot_even_be_found_out_about(monkeypatch: pytest.MonkeyPatch, problem: Exception) -> None:
     bench = full_bench()
 
-    def inspect(name: object) -> Optional[SetInfo]:
+    def inspect(name: object, _chains: object = ()) -> Optional[SetInfo]:
         if name == named("lan_ips"):
             raise problem
         return FakeKernel.inspect(bench.kernel, named(str(name)))
@@ -155,7 +155,7 @@ def test_a_set_that_cannot_be_confirmed_is_read(monkeypatch: pytest.MonkeyPatch)
     bench.happen(seen("192.0.2.2/24"))
     problems: List[Exception] = [OSError(errno.EIO, "Input/output error")]
 
-    def inspect(name: SetName) -> Optional[SetInfo]:
+    def inspect(name: SetName, _chains: object = ()) -> Optional[SetInfo]:
         if problems:
             raise problems.pop()
         return FakeKernel.inspect(bench.kernel, name)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Sequence, Tupl
 from netmgr.config import kinds, scalars
 from netmgr.config.choices import CHOICE, own
 from netmgr.config.kinds import FLAG, Fields
-from netmgr.config.schema import Config, Docker, InterfaceRule, Nftables, SetRule, Table, Zone, default_zone
+from netmgr.config.schema import Config, Docker, InterfaceRule, Nftables, Zone, default_zone
+from netmgr.config.set_rules import SET, set_rule
 from netmgr.config.yaml_values import BOOLEAN, INTEGER, TEXT, Problems, Value, compose, flag
-from netmgr.values.choice import USUAL, Own, with_own
+from netmgr.values.choice import with_own
 from netmgr.values.errors import ConfigError, Entry
-from netmgr.values.holds import WORDS
 from netmgr.values.sets import SetName
 from netmgr.values.text import LEVELS
 
@@ -156,27 +156,12 @@ def _interface(fields: Fields) -> InterfaceRule:
         fields.read("group", None), fields.read("kind", None), fields.read("master", None), fields.read("default_route", False))
 
 
-SET = {
-    "holds": kinds.choice(*WORDS),
-    **CHOICE,
-}
-
-
-def _set(name: Optional[Tuple[Optional[Table], str]], key: Value, value: Value) -> Tuple[SetRule, Own]:
-    """With what it says of addresses; what its zone says is not known yet."""
-    table, bare = name or (None, "")
-    if not value.is_mapping:
-        return SetRule(bare, SET["holds"].read(value) or "", USUAL, table, key.entry), Own()
-    fields = Fields(value, "a mapping", SET)
-    return SetRule(bare, fields.required("holds", ""), USUAL, table, key.entry), own(fields)
-
-
 ZONE = {
     "table": kinds.one_or_many(TABLE_EXPECTED, scalars.table, TABLE_NAME),
     **CHOICE,
     "exclusive": FLAG,
     "convention": FLAG,
-    "sets": kinds.mapping("a mapping from sets to what they hold", "a set name", scalars.set_name, _set, SET_NAME,
+    "sets": kinds.mapping("a mapping from sets to what they hold", "a set name", scalars.set_name, set_rule, SET_NAME,
                           {"anyOf": [SET["holds"].schema, kinds.of_table(SET, ("holds",))]}),
 }
 

@@ -6,6 +6,7 @@ the kernel take; the limits are those of the kernel's fixed-size fields.
 
 import re
 from fnmatch import translate
+from struct import pack
 from typing import Optional, Tuple, Union
 
 from netmgr.config.convention import LONGEST_SUFFIX
@@ -157,6 +158,11 @@ def mode(text: str) -> int:
     if match is None:
         raise ValueError
     return int(match.group(1), 8)
+
+
+def host_order(number: int) -> bytes:
+    """A number of 32 bits as this machine has it, and so the kernel."""
+    return pack("=I", number)
 
 
 def word(text: str) -> str:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Dict, Mapping, NamedTuple, Optional, Tuple, Un
 from netmgr.config import scalars
 from netmgr.values.choice import USUAL, Choice
 from netmgr.values.errors import Entry
+from netmgr.values.holds import Value
+from netmgr.values.sets import Form
 
 if TYPE_CHECKING:
     from netmgr.config.fleet import Fleet
@@ -40,7 +42,7 @@ class InterfaceRule(NamedTuple):
 class SetRule(NamedTuple):
     """One set that a zone fills; `holds` is a word of netmgr.values.holds, `choice` says which addresses count.
 
-    `table` None: it is looked up in each table of the zone.
+    `table` None: it is looked up in each table of the zone.  `value`: it is a map to that.  `created`: what it is when netmgr makes it.
     """
 
     name: str
@@ -48,6 +50,8 @@ class SetRule(NamedTuple):
     choice: Choice
     table: Optional[Table] = None
     entry: Entry = NOWHERE
+    value: Optional[Value] = None
+    created: Optional[Form] = None
 
 
 class Zone(NamedTuple):

@@ -53,8 +53,8 @@ class Nft:
         """The number of the ruleset's present state."""
         return nft_read.generation(self._ask([(nft.NFT_MSG_GETGEN, b"")], 0)[0])
 
-    def inspect(self, name: SetName) -> Optional[SetInfo]:
-        """The set as it is now; None if it or its table is missing.  OSError, ProtocolError."""
+    def inspect(self, name: SetName, chains: Sequence[str] = ()) -> Optional[SetInfo]:
+        """The set as it is now, and which of these chains its table lacks; None if it or its table is missing.  OSError, ProtocolError."""
         try:
             table, own = (nft_write.name_bytes(text) + b"\0" for text in (name.table, name.name))
             questions = [(nft.NFT_MSG_GETTABLE, attribute(nft_read.NFTA_TABLE_NAME, table)),
@@ -62,7 +62,18 @@ class Nft:
             answers = self._ask(questions, nft.FAMILIES[name.family])
         except (FileNotFoundError, ValueError):
             return None
-        return nft_read.set_info(answers[1], name, nft_read.table_handle(answers[0]), nft_read.owned(answers[0]))
+        found = nft_read.set_info(answers[1], name, nft_read.table_handle(answers[0]), nft_read.owned(answers[0]))
+        return found._replace(lacking=tuple(each for each in chains if not self._has_chain(name, each))) if chains else found
+
+    def _has_chain(self, name: SetName, chain: str) -> bool:
+        """Whether there is such a chain in the table of this set."""
+        table, own = (nft_write.name_bytes(text) + b"\0" for text in (name.table, chain))
+        try:
+            self._ask([(nft.NFT_MSG_GETCHAIN, attribute(nft.NFTA_CHAIN_TABLE, table) + attribute(nft.NFTA_CHAIN_NAME, own))],
+                      nft.FAMILIES[name.family])
+        except FileNotFoundError:
+            return False
+        return True
 
     def reading(self, info: SetInfo) -> Generator[None, None, Reading]:
         """Dump a set with addresses or names, in pieces of a millisecond or so; one dump at a time.

@@ -33,9 +33,9 @@ class Ruleset:
         """As Nft.generation()."""
         return self.nft.generation()
 
-    def inspect(self, name: SetName) -> Optional[SetInfo]:
+    def inspect(self, name: SetName, chains: Sequence[str] = ()) -> Optional[SetInfo]:
         """As Nft.inspect()."""
-        return self.nft.inspect(name)
+        return self.nft.inspect(name, chains)
 
     def reading(self, info: SetInfo) -> Generator[None, None, Reading]:
         """As Nft.reading()."""

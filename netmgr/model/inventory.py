@@ -13,7 +13,7 @@ the moment that it is.
 """
 
 from itertools import chain
-from typing import AbstractSet, Dict, Iterable, Iterator, List, NamedTuple, Set, Tuple, Union
+from typing import AbstractSet, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple, Union
 
 from netmgr.values.addresses import identity
 from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, Event, HostGone, HostSeen, LinkSeen
@@ -87,6 +87,11 @@ class Inventory:
     def interface(self, ifindex: int) -> Interface:
         """What selects the interface with this index; KeyError when it is not known."""
         return self._known[ifindex]
+
+    def by_name(self, name: str) -> Optional[Addresses]:
+        """The interface of this name, with its addresses."""
+        found = next((ifindex for ifindex, interface in self._known.items() if interface.name == name), None)
+        return None if found is None else Addresses(self._known[found], self.addresses.get(found, {}))
 
     def apply(self, event: Event) -> List[ThingChange]:
         """Take in one event of a link or address."""

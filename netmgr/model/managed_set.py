@@ -10,7 +10,7 @@ costs the same in a set of ten and of 100,000.  (Full sets are always compared a
 and what nft makes of that beside netmgr's, is in others.py.
 """
 
-from typing import AbstractSet, Callable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, AbstractSet, Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 from netmgr.model import ranges
 from netmgr.model.others import Before, Held, Look, Others
@@ -18,12 +18,17 @@ from netmgr.model.range_set import RangeSet
 from netmgr.model.zones import Feed
 from netmgr.values import sets
 from netmgr.values.holds import misfit
+from netmgr.values.notation import element_text, value_text
 from netmgr.values.outcomes import Reading
 from netmgr.values.sets import ChangeElements, Contents, Form, SetInfo, SetName
 from netmgr.values.text import number
 
+if TYPE_CHECKING:
+    from netmgr.model.composition import Composition
+
 BESIDE = ("%s of netmgr's next to another's in an auto-merge set: nft joins such neighbours, drops one, or refuses further elements; "
           "put ranges of your own into a set of their own")
+CONFLICT = "%s has the value %s, and %s is claimed for it, too"
 RETRY_FIRST, RETRY_LONGEST = 1.0, 60.0
 SYNCED, MISSING, ERROR = "synced", "missing", "error"
 
@@ -37,6 +42,11 @@ class Role(NamedTuple):
     feeds: Tuple[Feed, ...] = ()
     exclusive: bool = False
     retiring: bool = False
+
+    @property
+    def chains(self) -> Tuple[str, ...]:
+        """The chains that its elements may name."""
+        return tuple(sorted({feed.value.chain for feed in self.feeds if feed.value is not None and feed.value.chain}))
 
 
 class Seen(NamedTuple):
@@ -107,7 +117,7 @@ class ManagedSet:
         self.whole = False
         self._deletes = False
         self._before = Before()
-        self._ranges: Optional[RangeSet] = None
+        self._ranges: Union[RangeSet, Composition, None] = None
 
     @property
     def error(self) -> Optional[str]:
@@ -131,6 +141,8 @@ class ManagedSet:
     def warning(self) -> Optional[str]:
         """What may become wrong although the set is right."""
         form, held = self.seen.form, self.held
+        if form is not None and form.value and not self.unwritten:
+            return self._conflict(form)
         if self.unwritten or form is None or not form.merge or not held.foreign:
             return self.unwritten
         near = held.ours - ranges.apart(held.ours, held.foreign, form.width)
@@ -270,7 +282,7 @@ class ManagedSet:
         fleeting = held.expiring & held.foreign if held.expiring else _NOTHING
         if not fleeting or form is None or self.role.exclusive:
             return False
-        return form.interval or not claimed.isdisjoint(fleeting)
+        return form.interval or form.composed or not claimed.isdisjoint(fleeting)
 
     def apply(self, change: ChangeElements) -> bool:
         """The change took effect.  Whether it mended what somebody else had damaged."""
@@ -292,6 +304,8 @@ class ManagedSet:
         form = self.seen.form
         if form is None or self.role.retiring:
             return _NOTHING
+        if form.composed:
+            return self._composed(self._composition(claimed, form))
         if not form.interval:
             return claimed - self.others.awaited if self.others.awaited else claimed
         wanted = ranges.minimal(claimed, self._there(), form.width, form.merge)
@@ -305,7 +319,9 @@ class ManagedSet:
         if form is None or not self.others.seen or self.role.retiring:
             return _NOTHING
         own: AbstractSet[bytes] = self.held.ours
-        if missing or not form.interval:
+        if form.composed and missing:
+            own = self._composition(claimed, form, alone=True).wanted()
+        elif not form.composed and (missing or not form.interval):
             wanted = ranges.minimal(claimed, _NOTHING, form.width, form.merge) if form.interval else claimed
             own = wanted if missing or wanted == own else own       # the same, in an order that is quicker to sort
         return self.others.offer(own, self.held, form, missing)
@@ -333,9 +349,11 @@ class ManagedSet:
             found = self._ranges.update(touched, claimed)
         else:
             found = sets.difference_at(touched, claimed, held.ours, held.foreign)
-        if self.spared and not form.interval:
-            self.spared = {each for each in self.spared if each not in claimed}
+        if self.spared and (form.composed or not form.interval):
+            free = self._composition(claimed, form).is_free if form.composed else None
+            self.spared = {each for each in self.spared if (each not in claimed if free is None else free(each))}
             found.delete.difference_update(self.spared)
+            found.add.difference_update(held.ours)
         delete, add = sorted(found.delete | found.renew), sorted(found.renew) + sorted(found.add)
         restore = sorted(others.displaced) if others.displaced else ()
         if others.muddled:
@@ -354,11 +372,34 @@ class ManagedSet:
     def _all_wanted(self, claimed: AbstractSet[bytes]) -> AbstractSet[bytes]:
         """What wanted() says; ranges are kept, so that from now on differences will do."""
         form = self.seen.form
-        if form is None or not form.interval or (form.merge and self.spared):
+        if form is not None and form.composed and not self.role.retiring:
+            self._ranges = found = self._composition(claimed, form)
+            return self._composed(found)
+        if form is None or form.composed or not form.interval or (form.merge and self.spared):
             self._ranges = None
             return _NOTHING if self.role.retiring else self.wanted(claimed)
         self._ranges = RangeSet(claimed, self._there(), form.width, form.merge)
         return self._ranges.wanted() | self.spared
+
+    def _composition(self, claimed: AbstractSet[bytes], form: Form, alone: bool = False) -> "Composition":
+        from netmgr.model.composition import Composition
+        lacking = () if self.seen.info is None else self.seen.info.lacking
+        others = _NOTHING if alone or self.role.exclusive else self.held.foreign | self.others.awaited
+        return Composition(claimed, others, form, lacking)
+
+    def _composed(self, found: "Composition") -> AbstractSet[bytes]:
+        wanted = found.wanted()
+        return wanted | set(filter(found.is_free, self.spared)) if self.spared else wanted
+
+    def _conflict(self, form: Form) -> Optional[str]:
+        """That two values are claimed for one key, naming both."""
+        found = getattr(self._ranges, "conflicts", None)
+        if not found:
+            return None
+        key, value, other = min(found.values())
+        named = element_text(Form(form.type), key)
+        text = CONFLICT % (named, value_text(form.value, value), value_text(form.value, other))
+        return text if len(found) == 1 else "%s; %s more like it" % (text, number(len(found) - 1, "key"))
 
     def _there(self) -> AbstractSet[bytes]:
         """The ranges that netmgr's new ones must not overlap."""
@@ -391,7 +432,7 @@ class ManagedSet:
 
     def _fit(self) -> None:
         info = self.seen.info
-        reasons = () if info is None else (misfit(info, feed.holds) for feed in self.role.feeds)
+        reasons = () if info is None else (misfit(info, feed.holds, feed.value) for feed in self.role.feeds)
         found = next((reason for reason in reasons if reason), None)
         if found != self.wrong.misfit:
             self.wrong = self.wrong._replace(misfit=found)
@@ -399,9 +440,11 @@ class ManagedSet:
 
 def _recast(elements: AbstractSet[bytes], before: Optional[Form], after: Optional[Form]) -> AbstractSet[bytes]:
     """The single addresses or names among elements of one form as elements of another; nothing for another type."""
-    if before is None or after is None or before.type != after.type:
+    if before is None or after is None or (before.type, before.value) != (after.type, after.value):
         return _NOTHING
     if before.interval == after.interval:
         return elements
+    if after.value:
+        return _NOTHING
     width = before.width
     return {each + each for each in elements} if after.interval else {each[:width] for each in elements if each[:width] == each[width:]}

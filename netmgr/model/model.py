@@ -12,12 +12,12 @@ import errno
 from typing import AbstractSet, Callable, Dict, FrozenSet, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from netmgr.config.schema import Config
-from netmgr.model.inventory import Inventory, Thing, ThingChange
+from netmgr.model.inventory import Addresses, Interface, Inventory, Thing, ThingChange
 from netmgr.model.labelled_zones import LabelledZones
 from netmgr.model.ledger import Ledger
 from netmgr.model.managed_set import ManagedSet, Role
 from netmgr.model.overview import Overview, marks_of
-from netmgr.model.zones import Feed, Policy, tally
+from netmgr.model.zones import Claims, Feed, Policy, tally
 from netmgr.values import sets
 from netmgr.values.events import ContainerSeen
 from netmgr.values.outcomes import Fault, Reading
@@ -59,6 +59,7 @@ class Model:
         self.held_zones: Optional[FrozenSet[str]] = None        # None: all
         self._recall = recall
         self._labelled = LabelledZones(self.policy)
+        self._primaries: Dict[str, Claims] = {}         # by interface, what is claimed because of its primary address
         self._now = 0.0
         for zone in self.policy.zones:
             self._manage_zone(zone)
@@ -69,7 +70,12 @@ class Model:
 
     def apply(self, changes: Iterable[ThingChange]) -> None:
         """Account for what is gone from the inventory and what it gained."""
+        primaries: Dict[str, None] = {}
         for gained, thing in changes:
+            if isinstance(thing, (Interface, Addresses)):
+                interface = thing.interface if isinstance(thing, Addresses) else thing
+                if interface.name in self._primaries or self.policy.has_primary(interface):
+                    primaries[interface.name] = None
             if gained and isinstance(thing, ContainerSeen):
                 self._welcome(thing)
             account = self.ledger.claim if gained else self.ledger.release
@@ -77,6 +83,8 @@ class Model:
                 account(name, elements)
             if not gained and isinstance(thing, ContainerSeen):
                 self._part_with(thing)
+        for interface_name in primaries:
+            self._follow_primary(interface_name)
 
     def observe(self, findings: Findings, now: Optional[float] = None) -> None:
         """Take in what the kernel's sets are and hold; (None, None) says that there is no such set."""
@@ -304,6 +312,8 @@ class Model:
             managed.leave_missing()
             self._note(managed)
             return []
+        if creations and managed.role.chains:
+            return [*creations]         # once it is there, it is known which of the chains there are
         change = managed.plan(self.ledger.wanted(managed.name), touched)
         if change is None:
             self._note(managed)
@@ -422,10 +432,29 @@ class Model:
         zones = {feed.zone for name in names for feed in self.sets[name].role.feeds}
         self._count(names, tally(self._things_in(zones), self.policy, names))
 
+    def _follow_primary(self, name: str) -> None:
+        """What an interface claims because of its primary address depends on all of its addresses."""
+        for of_set, elements in self._primaries.pop(name, ()):
+            self.ledger.release(of_set, elements)
+        found = self.inventory.by_name(name)
+        if found is not None:
+            claims = self.policy.of_primary(*found)
+            for of_set, elements in claims:
+                self.ledger.claim(of_set, elements)
+            if claims:
+                self._primaries[name] = claims
+
+    def _count_primaries(self) -> None:
+        """After all was counted anew."""
+        found = ((interface.name, self.policy.of_primary(*addresses)) for interface, addresses in self.inventory.interfaces()
+                 if self.policy.has_primary(interface))
+        self._primaries = {name: claims for name, claims in found if claims}
+
     def _count(self, names: Iterable[SetName], counts: Dict[SetName, Dict[bytes, int]]) -> None:
         for name in names:
             self.ledger.replace(name, counts.get(name, {}))
             self.sets[name].compare_all()
+        self._count_primaries()
 
     def _things_in(self, zones: Set[str]) -> Iterator[Thing]:
         """What may feed the sets of these zones."""
@@ -440,4 +469,4 @@ class Model:
         """The form of the set that netmgr makes when this one is missing; None when it makes none."""
         if not self.config.nftables.create or managed.role.retiring:
             return None
-        return next((Form(feed.created) for feed in managed.role.feeds if feed.created is not None and self.active(feed.zone)), None)
+        return next((feed.created for feed in managed.role.feeds if feed.created is not None and self.active(feed.zone)), None)

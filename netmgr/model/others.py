@@ -3,7 +3,8 @@
 A ruleset that loads with an empty include file must load with netmgr's, and no element that another has put into the set may come out of
 that as netmgr's.  So a file offers what netmgr's own elements are, or would be, beside what others are known to have there, and no more
 than there is room for; what is not known to fit is left out.  nft refuses ranges that overlap; of two equal elements it keeps one of the
-comments; and in auto-merge sets it joins what touches, under one of the comments, or fails.
+comments; and in auto-merge sets it joins what touches, under one of the comments, or fails.  What names a chain is never offered: the
+ruleset may no longer have that chain.
 
 What others have put there stays known while the set is missing, until it is there again.  Also while it is there: what another has
 taken out at run time, or netmgr out of a set that is its alone, may still stand in that one's ruleset; it stays known as far as it stands
@@ -17,7 +18,8 @@ round (merged_away()).  And of two ranges that touch, one netmgr's, nft drops th
 from typing import AbstractSet, Callable, NamedTuple, Optional, Set, Tuple
 
 from netmgr.model import ranges
-from netmgr.values.sets import Form, SetInfo
+from netmgr.values.sets import VERDICT, Form, SetInfo
+from netmgr.values.verdicts import chain_of
 
 AWAITED = 1.0           # seconds
 
@@ -139,7 +141,12 @@ def loadable(own: AbstractSet[bytes], others: AbstractSet[bytes], room: Optional
 
     The kernel refuses a range that is there already when it has no room for another.
     """
-    if others and form.merge:
+    if form.value == VERDICT:
+        own = {each for each in own if chain_of(each[form.keys:]) is None}
+    if others and form.composed:
+        from netmgr.model.composition import beside
+        own = beside(own, others, form)
+    elif others and form.merge:
         own = ranges.apart(ranges.less(own, others, form.width), others, form.width)
     elif others:
         own = ranges.less(own, others, form.width) if form.interval else own - others
@@ -155,6 +162,9 @@ def in_the_way(gone: AbstractSet[bytes], claimed: AbstractSet[bytes], room: Opti
         return gone
     if room is not None:
         return set(sorted(gone)[:room])
+    if form.composed:
+        from netmgr.model.composition import Composition, beside
+        return gone - beside(gone, Composition(claimed, _NOTHING, form).wanted(), form)
     if not form.interval:
         return gone & claimed
     return gone - ranges.apart(gone, ranges.minimal(claimed, _NOTHING, form.width), form.width)
@@ -162,6 +172,9 @@ def in_the_way(gone: AbstractSet[bytes], claimed: AbstractSet[bytes], room: Opti
 
 def _in_no_place_of(own: AbstractSet[bytes], elements: AbstractSet[bytes], form: Form) -> AbstractSet[bytes]:
     """Those of the elements in whose place nothing of netmgr's is already."""
+    if elements and form.composed:
+        from netmgr.model.composition import beside
+        return beside(elements, own, form)
     if elements and form.interval:
         return {each for each in elements if ranges.less([each], own, form.width) == {each}}
     return elements - own

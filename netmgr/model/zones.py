@@ -17,7 +17,7 @@ from netmgr.model.selection import matches
 from netmgr.values.addresses import IFA_F_PERMANENT, identity, kinds, kinds_by_flags, suspicious
 from netmgr.values.choice import Choice, counts
 from netmgr.values.events import ContainerSeen, Endpoint, HostSeen
-from netmgr.values.holds import WORDS
+from netmgr.values.holds import ADDRESSES, OWN_ADDRESS, WORDS, Value, fits, made_of
 from netmgr.values.sets import WIDTHS, Form, SetName
 
 REMEMBERED = 4096       # interfaces whose zones are not worked out anew for each event; names may come and go without end
@@ -25,18 +25,26 @@ REMEMBERED = 4096       # interfaces whose zones are not worked out anew for eac
 NO_ADDRESS = {
     "host": "it uses the host's network", "none": "it has no network", "container": "it uses the network of a container that is not there"}
 
+NO_INTERFACE = Interface("")        # of what is on another host, or in a container
+
 FEW = 16                # addresses that are looked at one by one, whatever a quick look at all of them would save
 
 Claims = List[Tuple[SetName, List[bytes]]]
 Binding = Tuple["Feed", Form]
-Bound = Sequence[Binding]       # those whose sets can hold what they should
+
+
+class Bound(NamedTuple):
+    """The feeds of some zones whose sets can hold what they should: those of sets with keys of one part, and the others."""
+
+    plain: Sequence[Binding]
+    others: Sequence[Binding] = ()
 
 
 class Feed(NamedTuple):
     """One zone filling one set, with the addresses that are chosen.
 
-    One of the sets `one_of` should exist; if none does, the first is the one that is missing.  `created`: the type of the set that
-    `create: true` makes.
+    One of the sets `one_of` should exist; if none does, the first is the one that is missing.  `created`: the form of the set that
+    `create: true` makes.  `value`: what the elements of a map are mapped to.
     """
 
     zone: str
@@ -44,7 +52,13 @@ class Feed(NamedTuple):
     holds: str
     choice: Choice
     one_of: Tuple[SetName, ...]
-    created: Optional[str] = None
+    created: Optional[Form] = None
+    value: Optional[Value] = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its set is no map, and its keys have one part."""
+        return self.value is None and self.holds in WORDS
 
 
 def feeds_of_zone(zone: Zone) -> Tuple[Feed, ...]:
@@ -54,12 +68,12 @@ def feeds_of_zone(zone: Zone) -> Tuple[Feed, ...]:
         rows = {SetName(*table, zone.name + row.suffix): row for table in zone.tables for row in CONVENTION}
         expected = () if zone.sets else tuple(rows)
         for name, row in rows.items():
-            feeds[name] = Feed(zone.name, name, row.holds, zone.choice, expected, row.created)
+            feeds[name] = Feed(zone.name, name, row.holds, zone.choice, expected, Form(row.created) if row.created else None)
     for rule in zone.sets:
         names = tuple(SetName(*table, rule.name) for table in ((rule.table,) if rule.table else zone.tables))
         for name in names:
-            created = feeds[name].created if name in feeds and feeds[name].holds == rule.holds else None
-            feeds[name] = Feed(zone.name, name, rule.holds, rule.choice, names, created)
+            as_usual = feeds[name].created if name in feeds and (feeds[name].holds, None) == (rule.holds, rule.value) else None
+            feeds[name] = Feed(zone.name, name, rule.holds, rule.choice, names, rule.created or as_usual, rule.value)
     return tuple(feeds.values())
 
 
@@ -145,11 +159,16 @@ class Policy:
         """The elements that the thing claims, set by set; what it claims several times comes several times.  With names: in these sets."""
         if isinstance(thing, Addresses):
             bound = self.by_interface.get(thing.interface) or self._feeds(thing.interface)
-            return _of_addresses(bound if names is None else _among(bound, names), thing.flags)
+            if names is not None:
+                bound = _among(bound, names)
+            claims = _of_addresses(bound.plain, thing.flags)
+            return claims + self._composed(bound.others, thing.interface, thing.flags) if bound.others else claims
         if isinstance(thing, Interface):
-            return _of_interface(_among(self._feeds(thing), names), thing.name)
+            bound = _among(self._feeds(thing), names)
+            return _of_interface(bound.plain, thing.name) + self._composed_by_interface(bound.others, thing)
         if isinstance(thing, HostSeen):
-            return _of_addresses(_among(self._bound((thing.zone,)), names), lasting(thing.addresses))
+            bound, flags = _among(self._bound((thing.zone,)), names), lasting(thing.addresses)
+            return _of_addresses(bound.plain, flags) + self._composed(bound.others, NO_INTERFACE, flags)
         return [claim for endpoint in thing.endpoints for claim in self._of_endpoint(thing, endpoint, names)]
 
     def located(self, thing: Thing) -> Iterator[Tuple[Tuple[str, ...], Dict[bytes, int]]]:
@@ -163,7 +182,56 @@ class Policy:
     def _of_endpoint(self, container: ContainerSeen, endpoint: Endpoint, names: Optional[Container[SetName]]) -> Claims:
         """As if it were an interface's address that never expires."""
         bound = _among(self._bound(self.zones_of_container(container, endpoint.network)), names)
-        return _of_addresses(bound, {identity(endpoint.address, endpoint.prefixlen, endpoint.address): IFA_F_PERMANENT})
+        flags = {identity(endpoint.address, endpoint.prefixlen, endpoint.address): IFA_F_PERMANENT}
+        return _of_addresses(bound.plain, flags) + self._composed(bound.others, NO_INTERFACE, flags)
+
+    def of_primary(self, interface: Interface, flags: Dict[bytes, int], names: Optional[Container[SetName]] = None) -> Claims:
+        """The claims that depend on all addresses of an interface: those in maps to its primary one."""
+        return [(feed.set, found) for feed, form in _among(self._feeds(interface), names).others if feed.value == OWN_ADDRESS
+                for found in [self._primary(feed, form, interface, flags)] if found]
+
+    def has_primary(self, interface: Interface) -> bool:
+        """Whether an interface may have such claims."""
+        return any(feed.value == OWN_ADDRESS for feed, _form in self._feeds(interface).others)
+
+    def _primary(self, feed: Feed, form: Form, interface: Interface, flags: Dict[bytes, int]) -> List[bytes]:
+        from netmgr.model import keys
+        rank = self._rank(interface, feed.zone)
+        return keys.of_primary(feed, form, interface, flags, rank, made_of(feed.holds) == ADDRESSES)
+
+    def _composed(self, bound: Sequence[Binding], interface: Interface, flags: Dict[bytes, int]) -> Claims:
+        """The claims of addresses in maps and concatenations."""
+        if not bound:
+            return []
+        from netmgr.model import keys
+        return [(feed.set, found) for feed, form in bound if made_of(feed.holds) == ADDRESSES and feed.value != OWN_ADDRESS
+                for found in [keys.of_addresses(feed, form, interface, flags, self._rank(interface, feed.zone))] if found]
+
+    def _composed_by_interface(self, bound: Sequence[Binding], interface: Interface) -> Claims:
+        if not bound:
+            return []
+        from netmgr.model import keys
+        return [(feed.set, keys.of_interface(feed, form, interface, self._rank(interface, feed.zone))) for feed, form in bound
+                if made_of(feed.holds) != ADDRESSES and feed.value != OWN_ADDRESS]
+
+    def _rank(self, interface: Interface, zone: str) -> bytes:
+        """How early in the configuration the interface is put into the zone."""
+        from netmgr.model import keys
+        for entry, rule in enumerate(self._config.interfaces):
+            if zone in rule.zones and interface is not NO_INTERFACE and matches(rule, interface):
+                return keys.rank(entry, rule.zones.index(zone))
+        return keys.LAST
+
+    def elements_of(self, feed: Feed, form: Form, thing: Thing, interface: Interface = NO_INTERFACE) -> List[bytes]:
+        """What one feed takes of a thing, in a set of this form; `interface`: whose addresses they are."""
+        if feed.is_plain:
+            claims = _of_interface([(feed, form)], thing.name) if isinstance(thing, Interface) else _of_addresses(
+                [(feed, form)], thing.flags if isinstance(thing, Addresses) else {})
+        elif isinstance(thing, Interface):
+            claims = self._composed_by_interface([(feed, form)], thing)
+        else:
+            claims = self._composed([(feed, form)], interface, thing.flags if isinstance(thing, Addresses) else {})
+        return [element for _set, elements in claims for element in elements]
 
     def _feeds(self, interface: Interface) -> Bound:
         feeds = self.by_interface.get(interface)
@@ -179,8 +247,9 @@ class Policy:
 
     def _bound(self, zones: Iterable[str]) -> Bound:
         feeds = (feed for zone in zones for feed in self.feeds[zone])
-        bound = ((feed, self._forms[feed.set]) for feed in feeds if feed.set in self._forms)
-        return [(feed, form) for feed, form in bound if WORDS[feed.holds].fits(form)]
+        known = ((feed, self._forms[feed.set]) for feed in feeds if feed.set in self._forms)
+        bound = [(feed, form) for feed, form in known if fits(form, feed.holds, feed.value)]
+        return Bound([each for each in bound if each[0].is_plain], [each for each in bound if not each[0].is_plain])
 
 
 def lasting(packed: Iterable[bytes]) -> Dict[bytes, int]:
@@ -192,13 +261,16 @@ def tally(things: Iterable[Thing], policy: Policy, names: Optional[Container[Set
     """Every claim of these things, counted from nothing: what the ledger must be equal to at all times.  With names: in these sets."""
     claimed: Dict[SetName, List[bytes]] = {}
     for thing in things:
-        for name, elements in policy.claims(thing, names):
+        claims = policy.claims(thing, names)
+        if isinstance(thing, Addresses):
+            claims += policy.of_primary(thing.interface, thing.flags, names)
+        for name, elements in claims:
             claimed.setdefault(name, []).extend(elements)
     return {name: _counted(elements) for name, elements in claimed.items()}
 
 
 def _among(bound: Bound, names: Optional[Container[SetName]]) -> Bound:
-    return bound if names is None else [(feed, form) for feed, form in bound if feed.set in names]
+    return bound if names is None else Bound(*([each for each in some if each[0].set in names] for some in bound))
 
 
 def _counted(elements: List[bytes]) -> Dict[bytes, int]:
@@ -232,15 +304,6 @@ def _all_kept(addresses: Dict[bytes, int], width: int, exclude: int) -> bool:
     packed, size = b"".join(addresses), 2 * width + 1
     return len(packed) == len(addresses) * size and not suspicious(packed[::size], exclude) and not any(
         kinds_by_flags(width == 16, flags) & exclude for flags in set(addresses.values()))
-
-
-def elements_of(feed: Feed, form: Form, thing: Thing) -> List[bytes]:
-    """What one feed takes of a thing, in a set of this form."""
-    if isinstance(thing, Interface):
-        claims = _of_interface([(feed, form)], thing.name)
-    else:
-        claims = _of_addresses([(feed, form)], thing.flags if isinstance(thing, Addresses) else {})
-    return [element for _set, elements in claims for element in elements]
 
 
 def _of_interface(bound: Iterable[Binding], name: str) -> Claims:

@@ -122,7 +122,7 @@ def _about_sets(config: Config, ruleset: Ruleset) -> Iterator[Remark]:
     for zone in config.zones.values():
         for feed in feeds_of_zone(zone):
             info = ruleset.sets.get(feed.set)
-            wrong = None if info is None else misfit(info, feed.holds)
+            wrong = None if info is None else misfit(info, feed.holds, feed.value)
             if wrong is not None:
                 yield Remark(_place(config, zone, feed), "%s cannot be filled: %s" % (feed.set, wrong))
             elif _is_missing(feed, ruleset) and not (config.nftables.create and zone.convention and not zone.sets):

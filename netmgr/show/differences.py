@@ -35,7 +35,8 @@ def check_text(config: Config, inspect: Optional[Inspect]) -> str:
     for managed in Model(config, Inventory()).sets.values():
         zone = ", ".join(dict.fromkeys(feed.zone for feed in managed.role.feeds))
         holds = ", ".join(dict.fromkeys(feed.holds for feed in managed.role.feeds))
-        rows.append([str(managed.name), "%s of %s" % (holds, zone), "" if inspect is None else _fitness(managed, inspect(managed.name))])
+        fitness = "" if inspect is None else _fitness(managed, inspect(managed.name))
+        rows.append([str(managed.name), "%s of %s" % (holds, zone), fitness])
     return "".join("%s\n" % line for line in aligned(rows))
 
 
@@ -80,5 +81,5 @@ def _found(model: Model, kernel: Kernel, hold: bool) -> Found:
 def _fitness(managed: ManagedSet, info: Optional[SetInfo]) -> str:
     if info is None:
         return "no such set now"
-    wrong = [reason for reason in (misfit(info, feed.holds) for feed in managed.role.feeds) if reason]
-    return "cannot be filled: %s" % wrong[0] if wrong else "would be filled (%s)" % info.type
+    wrong = [reason for reason in (misfit(info, feed.holds, feed.value) for feed in managed.role.feeds) if reason]
+    return "cannot be filled: %s" % wrong[0] if wrong else "would be filled (%s)" % info.type_text

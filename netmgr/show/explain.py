@@ -6,19 +6,20 @@ it may have to do with is asked by the functions that fill the sets, so that an 
 
 from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+from netmgr.model.composition import Shape
 from netmgr.model.inventory import Addresses, Interface, Thing
 from netmgr.model.managed_set import ManagedSet
 from netmgr.model.model import Model
 from netmgr.model.selection import matches
-from netmgr.model.zones import Feed, elements_of, feeds_of_zone, lasting
+from netmgr.model.zones import NO_INTERFACE, Feed, feeds_of_zone, lasting
 from netmgr.show.answers import Explanation, FeedRow, KeptOutRow
 from netmgr.values import addresses
 from netmgr.values.addresses import identity, local, network, prefixlen
 from netmgr.values.choice import objections
 from netmgr.values.errors import Entry
 from netmgr.values.events import ContainerSeen
-from netmgr.values.holds import INTERFACES, WORDS
-from netmgr.values.sets import IFNAME, WIDTHS, Form, SetName
+from netmgr.values.holds import INTERFACES, OWN_ADDRESS, made_of
+from netmgr.values.sets import IPV4_ADDR, IPV6_ADDR, WIDTHS, Form, SetName, takes_addresses
 from netmgr.values.text import printable
 from netmgr.wire.nft_text import element_text
 
@@ -50,6 +51,7 @@ class Claimant(NamedTuple):
     zones: Tuple[str, ...]
     entries: Dict[str, Optional[Entry]]
     objections: Tuple[KeptOutRow, ...] = ()
+    interface: Interface = NO_INTERFACE         # of this host
 
 
 def explain(model: Model, words: str, since: Since) -> Explanation:
@@ -123,8 +125,9 @@ def _claimants(model: Model) -> Iterator[Claimant]:
 def _of_link(model: Model, ifindex: int) -> Iterator[Claimant]:
     interface = model.inventory.interface(ifindex)
     zones, entries = model.policy.zones_of_interface(interface), _entries_of_interface(model, interface)
-    yield Claimant(interface, interface.name, zones, entries)
-    yield Claimant(Addresses(interface, model.inventory.addresses.get(ifindex, {})), interface.name, zones, entries)
+    yield Claimant(interface, interface.name, zones, entries, interface=interface)
+    flags = model.inventory.addresses.get(ifindex, {})
+    yield Claimant(Addresses(interface, flags), interface.name, zones, entries, interface=interface)
 
 
 def _entries_of_interface(model: Model, interface: Interface) -> Dict[str, Optional[Entry]]:
@@ -218,7 +221,7 @@ def _in_zone(model: Model, claimant: Claimant, zone: str, feeds: Sequence[Feed],
     rows: List[object] = []
     fits = False
     for feed in feeds:
-        if (WORDS[feed.holds].of == INTERFACES) != isinstance(claimant.thing, Interface):
+        if (made_of(feed.holds) == INTERFACES) != isinstance(claimant.thing, Interface):
             continue
         managed = model.sets[feed.set]
         form = managed.seen.form
@@ -229,21 +232,26 @@ def _in_zone(model: Model, claimant: Claimant, zone: str, feeds: Sequence[Feed],
         if isinstance(claimant.thing, Addresses) and not _of_family(claimant.thing, form):
             continue
         fits = True
-        rows += _in_set(managed, claimant, feed, form, since)
+        rows += _in_set(model, claimant, feed, form, since)
     if not fits and not rows and isinstance(claimant.thing, Addresses):
         rows.append(KeptOutRow(None, zone, claimant.source, "family", SENTENCES["family"]))
     yield from rows
 
 
 def _of_family(thing: Addresses, form: Form) -> bool:
-    return form.type != IFNAME and all(len(key) >> 1 == WIDTHS[form.type] for key in thing.flags)
+    return all(takes_addresses(form, len(key) >> 1) for key in thing.flags)
 
 
-def _in_set(managed: ManagedSet, claimant: Claimant, feed: Feed, form: Form, since: Since) -> Iterator[object]:
+def _in_set(model: Model, claimant: Claimant, feed: Feed, form: Form, since: Since) -> Iterator[object]:
+    managed = model.sets[feed.set]
     if managed.wrong.misfit is not None:
         yield _out(claimant, feed, "set_error", managed.wrong.misfit)
         return
-    elements = elements_of(feed, form, claimant.thing)
+    if feed.value == OWN_ADDRESS:
+        elements = [claim for whole in [model.inventory.by_name(claimant.interface.name)] if whole is not None
+                    for _set, claims in model.policy.of_primary(whole.interface, whole.flags, {feed.set}) for claim in claims]
+    else:
+        elements = model.policy.elements_of(feed, form, claimant.thing, claimant.interface)
     if not elements:
         for key, flags in _flags(claimant).items():
             for word in objections(feed.choice, key, flags):
@@ -254,39 +262,48 @@ def _in_set(managed: ManagedSet, claimant: Claimant, feed: Feed, form: Form, sin
 
 
 def _held(managed: ManagedSet, claimant: Claimant, feed: Feed, form: Form, element: bytes, since: Since) -> object:
-    first, last = _span(element, form)
-    owner = _owner(managed, form, first, last)
-    shown = element_text(form, first + last if form.interval else element)
+    first, last, value = _span(element, form)
+    owner = _owner(managed, form, first, last, value)
+    shown = element_text(form, (first + last if form.interval else first) + value)
+    if owner is None and value and _owner(managed, form, first, last, None) is not None:
+        return _out(claimant, feed, "conflict")
     if owner is None and managed.wrong.full is not None:
         return _out(claimant, feed, "set_full", managed.wrong.full)
     if owner is None and managed.wrong.fault is not None:
         return _out(claimant, feed, "set_error", managed.wrong.fault)
-    if owner == "another" and form.interval and first + last not in managed.held.foreign:
+    if owner == "another" and form.interval and first + last + value not in managed.held.foreign:
         return _out(claimant, feed, "covered")
     entry = claimant.entries.get(feed.zone)
     return FeedRow(str(feed.set), shown, feed.zone, claimant.source, None if entry is None else str(entry), owner is not None,
                    owner, since(feed.set, shown))
 
 
-def _owner(managed: ManagedSet, form: Form, first: bytes, last: bytes) -> Optional[str]:
-    """Whose element it is in the kernel: netmgr's, another's, or nobody's."""
+def _owner(managed: ManagedSet, form: Form, first: bytes, last: bytes, value: Optional[bytes]) -> Optional[str]:
+    """Whose element it is in the kernel, with this value or (None) any: netmgr's, another's, or nobody's."""
     held = managed.held
     for owner, elements in (("netmgr", held.ours), ("another", held.foreign)):
-        if (first + last if form.interval else first) in elements:
+        if value is not None and (first + last if form.interval else first) + value in elements:
             return owner
-        if form.interval and any(each[:form.width] <= first and last <= each[form.width:] for each in elements):
+        if form.composed:
+            shape = Shape(form)
+            if any(shape.has(each, first, last) and value in (None, each[form.keys:]) for each in elements):
+                return owner
+        elif form.interval and any(each[:form.width] <= first and last <= each[form.width:] for each in elements):
             return owner
     return None
 
 
-def _span(element: bytes, form: Form) -> Tuple[bytes, bytes]:
-    """First and last key of what is claimed; a plain element is both."""
+def _span(element: bytes, form: Form) -> Tuple[bytes, bytes, bytes]:
+    """First and last key of what is claimed, which are the same without ranges, and in a map the value."""
+    if form.composed:
+        shape = Shape(form)
+        return (*shape.span(element), shape.value(element) if form.value else b"")
     if not form.interval:
-        return element, element
+        return element, element, b""
     key, length = element[:form.width], element[form.width]
     host = (1 << form.width * 8 - length) - 1
     first = int.from_bytes(key, "big")
-    return key, (first | host).to_bytes(form.width, "big")
+    return key, (first | host).to_bytes(form.width, "big"), b""
 
 
 def _of_others(model: Model, words: str) -> Iterator[FeedRow]:
@@ -296,10 +313,10 @@ def _of_others(model: Model, words: str) -> Iterator[FeedRow]:
     last = (int.from_bytes(first, "big") | (1 << len(packed) * 8 - length) - 1).to_bytes(len(packed), "big")
     for name, managed in model.sets.items():
         form = managed.seen.form
-        if form is None or managed.seen.info is None or form.type == IFNAME or WIDTHS[form.type] != len(packed):
+        if form is None or managed.seen.info is None or form.type not in (IPV4_ADDR, IPV6_ADDR) or WIDTHS[form.type] != len(packed):
             continue
-        for each in managed.held.foreign if form.interval else managed.held.foreign & {first}:
-            if each[:form.width] <= first and last <= (each[form.width:] or each):
+        for each in managed.held.foreign if form.interval or form.value else managed.held.foreign & {first}:
+            if each[:form.width] <= first and last <= (each[form.width:form.keys] or each[:form.width]):
                 yield FeedRow(str(name), element_text(form, each), None, None, None, True, "another", None)
 
 

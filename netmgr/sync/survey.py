@@ -5,7 +5,7 @@ several slices; what netmgr itself commits into it meanwhile is put right in wha
 is not verified then.
 """
 
-from typing import Callable, Dict, Generator, Iterable, List, NamedTuple, Optional, Protocol, Set, Tuple
+from typing import Callable, Dict, Generator, Iterable, List, NamedTuple, Optional, Protocol, Sequence, Set, Tuple
 
 from netmgr.model.model import Model
 from netmgr.values import sets
@@ -26,8 +26,8 @@ class Sets(Protocol):
     def generation(self) -> int:
         """The number of the ruleset's present state, which each commit raises by one."""
 
-    def inspect(self, name: SetName) -> Optional[SetInfo]:
-        """The set as it is now; None when it or its table is missing."""
+    def inspect(self, name: SetName, chains: Sequence[str] = ()) -> Optional[SetInfo]:
+        """The set as it is now, and which of these chains its table lacks; None when it or its table is missing."""
 
     def reading(self, info: SetInfo) -> Generator[None, None, Reading]:
         """Its elements, in pieces; FileNotFoundError when this very set is gone.  One at a time."""
@@ -87,7 +87,7 @@ class Survey:
         self.note_generation()
         for name in names:
             try:
-                same = _same(self._model.sets[name].seen.info, self._sets.inspect(name))
+                same = _same(self._model.sets[name].seen.info, self._inspect(name))
             except (OSError, ProtocolError):
                 same = False
             if same:
@@ -129,7 +129,7 @@ class Survey:
     def _looking(self, name: SetName, thorough: bool) -> Looking:
         """None when nothing seems to have changed.  A set that is replaced just now is looked at again."""
         for attempt in range(LOOKS_AT_MOST):
-            info = self._sets.inspect(name)
+            info = self._inspect(name)
             if info is None or sets.form_of(info) is None:
                 return info, None
             if not thorough and self._seems_same(name, info):
@@ -143,6 +143,10 @@ class Survey:
                 if attempt == LOOKS_AT_MOST - 1:
                     raise
         return None
+
+    def _inspect(self, name: SetName) -> Optional[SetInfo]:
+        chains = self._model.sets[name].role.chains
+        return self._sets.inspect(name, chains) if chains else self._sets.inspect(name)
 
     def _seems_same(self, name: SetName, info: SetInfo) -> bool:
         managed = self._model.sets[name]

@@ -1,23 +1,27 @@
 """What a set can be said to hold: one row for each word.
 
-The configuration's `holds` takes these words, and the convention uses them; elements.py in model/ says which elements they mean.
+The configuration's `holds` takes these words, and the convention uses them; elements.py in model/ says which elements they mean.  A list of
+words is a concatenation, here the words with a dot between them, as nft writes the type.
 """
 
 from typing import Dict, NamedTuple, Optional, Tuple
 
 from netmgr.values.sets import (
+    AND,
     IFNAME,
     IPV4_ADDR,
     IPV6_ADDR,
     NFT_SET_ANONYMOUS,
     NFT_SET_CONSTANT,
-    NFT_SET_INTERVAL,
     NFT_SET_MAP,
     NFT_SET_OBJECT,
+    VERDICT,
     Form,
     SetInfo,
     form_of,
+    type_text,
 )
+from netmgr.values.verdicts import chain_of
 
 ADDRESSES, INTERFACES = "addresses", "interfaces"       # what elements are made of, and the word for those that are just that
 NETWORKS = "networks"
@@ -31,10 +35,6 @@ class Word(NamedTuple):
     types: Tuple[str, ...]
     ranges: bool = False
 
-    def fits(self, form: Form) -> bool:
-        """Whether a set of this form can hold it."""
-        return form.type in self.types and (form.interval or not self.ranges) and not form.value
-
 
 WORDS: Dict[str, Word] = {word.name: word for word in (
     Word(ADDRESSES, ADDRESSES, (IPV4_ADDR, IPV6_ADDR)),
@@ -43,22 +43,66 @@ WORDS: Dict[str, Word] = {word.name: word for word in (
 )}
 
 
-def misfit(info: SetInfo, holds: str) -> Optional[str]:
+class Value(NamedTuple):
+    """What the elements of a map are mapped to: a word for what that is, the types of such values, and the bytes, where they are given."""
+
+    word: str
+    types: Tuple[str, ...]
+    data: bytes = b""
+
+    @property
+    def chain(self) -> Optional[str]:
+        """The chain that it names, if it does."""
+        return chain_of(self.data) if self.word == VERDICT else None
+
+
+OWN_ADDRESS = Value("address", (IPV4_ADDR, IPV6_ADDR))      # an interface's primary address
+
+
+def words_in(holds: str) -> Tuple[Word, ...]:
+    """The words of what a set holds; of a concatenation there are several."""
+    return tuple(WORDS[word] for word in holds.split(AND))
+
+
+def made_of(holds: str) -> str:
+    """What elements are made of: of addresses if one of their parts is."""
+    return ADDRESSES if any(word.of == ADDRESSES for word in words_in(holds)) else INTERFACES
+
+
+def fits(form: Form, holds: str, value: Optional[Value] = None) -> bool:
+    """Whether a set of this form can hold it."""
+    words, parts = words_in(holds), form.parts
+    return (len(parts) == len(words) and all(part in word.types for part, word in zip(parts, words))
+            and (form.interval or not any(word.ranges for word in words))
+            and (not form.value if value is None else form.value in value.types))
+
+
+def right_types(holds: str, value: Optional[Value] = None) -> str:
+    """The types of set that can hold it, in words."""
+    keys = AND.join(" or ".join(word.types) for word in words_in(holds))
+    return keys if value is None else "%s : %s" % (keys, " or ".join(value.types))
+
+
+def misfit(info: SetInfo, holds: str, value: Optional[Value] = None) -> Optional[str]:
     """Why a set cannot hold it, in words for the user; None when it can."""
-    word = WORDS[holds]
-    right = " or ".join(word.types)
-    if info.flags & (NFT_SET_MAP | NFT_SET_OBJECT):
-        return "it is a map; expected a set of %s" % right
+    right, form = right_types(holds, value), form_of(info)
+    what = "set" if value is None else "map"
+    if info.flags & NFT_SET_OBJECT or (value is None and info.flags & NFT_SET_MAP):
+        return "it is a map; expected a %s of %s" % (what, right)
     if info.flags & NFT_SET_ANONYMOUS:
-        return "it is a meter, which only its rule fills; expected a set of %s" % right
+        return "it is a meter, which only its rule fills; expected a %s of %s" % (what, right)
     if info.flags & NFT_SET_CONSTANT:
         return "it is constant: a set with flags constant takes no further elements"
     if info.owned:
         return "its table belongs to another program, and only that may change it"
-    if form_of(info) is None:
+    if value is not None and not info.flags & NFT_SET_MAP:
+        return "it is no map; expected a map of %s" % right
+    if form is None:
         return "its type is not one that netmgr fills; expected %s" % right
-    if info.type not in word.types:
-        return "its type is %s; %s need %s" % (info.type, holds, right)
-    if word.ranges and not info.flags & NFT_SET_INTERVAL:
-        return "it has no ranges; %s need a set with flags interval" % holds
+    if not fits(form._replace(interval=True), holds, value):
+        return "its type is %s; %s need %s" % (type_text(form), holds, right)
+    if not fits(form, holds, value):
+        return "it has no ranges; %s need a %s with flags interval" % (holds, what)
+    if value is not None and value.chain in info.lacking:
+        return "there is no chain %s in its table" % value.chain
     return None

@@ -64,9 +64,25 @@ class Form(NamedTuple):
         return tuple(self.type.split(AND))
 
     @property
+    def composed(self) -> bool:
+        """Whether what is claimed in such a set is not an element of it, nor a range of single keys: see model/composition.py."""
+        return self.value != "" or (self.interval and AND in self.type)
+
+    @property
     def keys(self) -> int:
         """Bytes before an element's value: one key, or the first and the last."""
         return self.width * 2 if self.interval else self.width
+
+
+def takes_addresses(form: Form, width: int) -> bool:
+    """Whether an address with this many bytes can be in it, and none of the other family."""
+    widths = {WIDTHS[part] for part in form.parts if part in (IPV4_ADDR, IPV6_ADDR)}
+    return widths == {width}
+
+
+def type_text(form: Form) -> str:
+    """The type as nft writes it: ipv4_addr, ifname . ipv4_addr, ifname : verdict."""
+    return "%s : %s" % (form.type, form.value) if form.value else form.type
 
 
 def is_concatenation(kind: str) -> bool:
@@ -111,6 +127,11 @@ class SetInfo(NamedTuple):
     value: str = ""
     value_length: int = 0
     lacking: Tuple[str, ...] = ()
+
+    @property
+    def type_text(self) -> str:
+        """The type as nft writes it, of a map with that of its values."""
+        return "%s : %s" % (self.type, self.value) if self.value else self.type
 
     @property
     def paired(self) -> bool:

@@ -1,0 +1,104 @@
+"""What stands under `sets` of a zone: what a set holds, what a map maps to, and what is made when it is missing."""
+
+from typing import Optional, Tuple
+
+from netmgr.config import kinds, scalars
+from netmgr.config.choices import CHOICE, own
+from netmgr.config.kinds import Fields, Kind
+from netmgr.config.schema import SetRule, Table
+from netmgr.config.yaml_values import INTEGER, TEXT, Value, alternatives, one_of
+from netmgr.values import holds
+from netmgr.values.choice import USUAL, Own
+from netmgr.values.holds import OWN_ADDRESS, WORDS
+from netmgr.values.sets import AND, MARK, VERDICT, Form, width_of
+from netmgr.values.verdicts import GOTO, JUMP, PLAIN, verdict
+
+WORD = kinds.choice(*WORDS)
+HIGHEST_MARK = 0xFFFFFFFF
+VALUES = ("verdict", "mark", "value")
+
+
+def _holds(value: Value) -> Optional[str]:
+    if not value.is_list:
+        word: Optional[str] = WORD.read(value)
+        return word
+    items = value.items(WORD.expected)
+    words = [WORD.read(item) for item in items]
+    if len(items) < 2:
+        value.wrong("two or more of %s in a list" % alternatives(tuple(WORDS)))
+    return AND.join(words) if len(items) > 1 and None not in words else None
+
+
+def _verdict(text: str) -> holds.Value:
+    words = text.split()
+    if words[:1] in ([JUMP], [GOTO]) and len(words) == 2:
+        return holds.Value(VERDICT, (VERDICT,), verdict(words[0], scalars.identifier(words[1])))
+    return holds.Value(VERDICT, (VERDICT,), verdict(one_of(PLAIN, text)))
+
+
+def _mark(text: str) -> holds.Value:
+    number = int(text, 0)
+    if not 0 <= number <= HIGHEST_MARK:
+        raise ValueError("a mark has 32 bits")
+    return holds.Value(MARK, (MARK,), scalars.host_order(number))
+
+
+def _own_address(text: str) -> holds.Value:
+    one_of((OWN_ADDRESS.word,), text)
+    return OWN_ADDRESS
+
+
+def _type(text: str) -> Form:
+    key, colon, value = (" ".join(part.split()) for part in text.partition(":"))
+    for kind in (key, value) if colon else (key,):
+        if not width_of(kind) and not (kind == VERDICT and kind is value):
+            raise ValueError("netmgr fills no sets of the type %s" % (kind or "that is not named"))
+    return Form(key, value=value)
+
+
+SET = {
+    "holds": Kind(WORD.expected, _holds,
+                  {"anyOf": [WORD.schema, {"type": "array", "items": WORD.schema, "minItems": 2}]}),
+    "verdict": kinds.text("%s, jump CHAIN or goto CHAIN" % ", ".join(PLAIN), _verdict,
+                          {"type": "string", "pattern": "^(%s|(jump|goto) +[^ ]+)$" % "|".join(PLAIN)}),
+    "mark": kinds.text("a mark such as 0x10", _mark, {"anyOf": [{"type": "integer", "minimum": 0, "maximum": HIGHEST_MARK}, kinds.WORD]},
+                       (TEXT, INTEGER)),
+    "value": kinds.text(OWN_ADDRESS.word, _own_address, {"enum": [OWN_ADDRESS.word]}),
+    "type": kinds.text("a type as nft writes it, such as ifname . ipv4_addr", _type, {"type": "string"}),
+    "flags": kinds.one_or_many("interval", lambda text: one_of(("interval",), text), {"enum": ["interval"]}),
+    **CHOICE,
+}
+
+
+def set_rule(name: Optional[Tuple[Optional[Table], str]], key: Value, value: Value) -> Tuple[SetRule, Own]:
+    """With what it says of addresses; what its zone says is not known yet."""
+    table, bare = name or (None, "")
+    if not value.is_mapping:
+        return SetRule(bare, SET["holds"].read(value) or "", USUAL, table, key.entry), Own()
+    fields = Fields(value, "a mapping", SET)
+    held, mapped = fields.required("holds", ""), _mapped(fields, value)
+    return SetRule(bare, held, USUAL, table, key.entry, mapped, _created(fields, value, held, mapped)), own(fields)
+
+
+def _mapped(fields: Fields, value: Value) -> Optional[holds.Value]:
+    nothing: Optional[holds.Value] = None
+    given = [key for key in VALUES if fields.given(key)]
+    for key in given[1:]:
+        fields.refuse(key, "expected one of %s, got %s, too" % (alternatives(VALUES), given[0]))
+    return fields.read(given[0], nothing) if given else None
+
+
+def _created(fields: Fields, value: Value, held: str, mapped: Optional[holds.Value]) -> Optional[Form]:
+    nothing: Optional[Form] = None
+    form, flags = fields.read("type", nothing), fields.each("flags")
+    if form is None:
+        if flags and not fields.given("type"):
+            fields.refuse("flags", "expected a type beside it, for they are of a set that netmgr makes")
+        return None
+    form = form._replace(interval="interval" in flags)
+    if held and not holds.fits(form, held, mapped):
+        right = holds.right_types(held, mapped)
+        ranges = holds.fits(form._replace(interval=True), held, mapped)
+        fields.refuse("type", "expected flags: [interval] for %s" % held if ranges else "expected a type that can hold it: %s" % right)
+        return None
+    return form

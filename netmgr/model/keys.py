@@ -1,0 +1,112 @@
+"""What a thing claims in sets whose keys have several parts, and in maps.
+
+A key pairs what belongs together: an interface with its own addresses or networks.  So each address makes keys of its own, of parts that
+come from it and parts that come from its interface; they are those that the same words make in a set of one part.
+
+What is claimed, as the ledger counts it, is [rank] key [a prefix length for each part] [value]: the rank and the value in maps, the prefix
+lengths in sets with ranges.  The smaller rank comes first in the configuration; of two claims with one key it has the key.
+"""
+
+from itertools import product
+from typing import Dict, Iterable, Iterator, List, Optional, Protocol, Tuple
+
+from netmgr.model.elements import FROM_ADDRESSES, FROM_INTERFACE
+from netmgr.model.inventory import Interface
+from netmgr.values.addresses import IFA_F_DEPRECATED, IFA_F_SECONDARY, LINK_LOCAL, kinds, local
+from netmgr.values.choice import Choice, counts
+from netmgr.values.holds import OWN_ADDRESS, Value
+from netmgr.values.sets import AND, IPV4_ADDR, IPV6_ADDR, WIDTHS, Form, padded
+
+RANK = 4                        # bytes of a rank: of the entry, and of the zone in it
+LAST = b"\xff" * RANK           # of what no entry of `interfaces` has brought
+
+_PLAIN = (IPV4_ADDR, IPV6_ADDR)
+
+
+class Wanted(Protocol):
+    """What a feed takes: by these words, of the addresses chosen, with this value."""
+
+    @property
+    def holds(self) -> str:
+        """The words."""
+
+    @property
+    def choice(self) -> Choice:
+        """The addresses."""
+
+    @property
+    def value(self) -> Optional[Value]:
+        """The value, in a map."""
+
+
+def rank(entry: int, position: int) -> bytes:
+    """Of the zone at this position in this entry of `interfaces`."""
+    return min(entry, 0xFFFE).to_bytes(2, "big") + min(position, 0xFFFF).to_bytes(2, "big")
+
+
+def of_interface(wanted: Wanted, form: Form, interface: Interface, rank: bytes) -> List[bytes]:
+    """The claims of an interface, in a set whose keys have nothing to do with addresses."""
+    return list(_with_value(_keys(wanted.holds, form, interface, b""), form, wanted.value, rank, b""))
+
+
+def of_addresses(wanted: Wanted, form: Form, interface: Interface, flags: Dict[bytes, int], rank: bytes) -> List[bytes]:
+    """The claims of an interface's addresses."""
+    found: List[bytes] = []
+    for identity, its_flags in flags.items():
+        if _of_family(form, identity) and counts(wanted.choice, identity, its_flags):
+            found += _with_value(_keys(wanted.holds, form, interface, identity), form, wanted.value, rank, b"")
+    return found
+
+
+def of_primary(wanted: Wanted, form: Form, interface: Interface, flags: Dict[bytes, int], rank: bytes, by_address: bool) -> List[bytes]:
+    """The claims of an interface in a map whose values are its primary address; `flags` are all of its addresses."""
+    own = primary(flags, WIDTHS[form.value], wanted.choice)
+    if own is None:
+        return []
+    chosen = [each for each, its in flags.items() if _of_family(form, each) and counts(wanted.choice, each, its)] if by_address else [b""]
+    return [claim for each in chosen
+            for claim in _with_value(_keys(wanted.holds, form, interface, each), form, wanted.value, rank, own)]
+
+
+def primary(flags: Dict[bytes, int], width: int, choice: Choice) -> Optional[bytes]:
+    """The first address that counts and is not secondary, temporary or deprecated; the kernel has new IPv6 addresses before old ones."""
+    aside = IFA_F_SECONDARY | (IFA_F_DEPRECATED if width == WIDTHS[IPV6_ADDR] else 0)
+    near: Optional[bytes] = None
+    for identity in flags if width == WIDTHS[IPV4_ADDR] else reversed(flags):
+        its = flags[identity]
+        if len(identity) >> 1 == width and not its & aside and counts(choice, identity, its):
+            own = local(identity)
+            if width == WIDTHS[IPV4_ADDR] or not kinds(own, its) & LINK_LOCAL:
+                return own
+            near = near or own
+    return near
+
+
+def _of_family(form: Form, identity: bytes) -> bool:
+    return all(WIDTHS[part] == len(identity) >> 1 for part in form.parts if part in _PLAIN)
+
+
+def _keys(holds: str, form: Form, interface: Interface, identity: bytes) -> Iterator[bytes]:
+    """Each key, with the prefix lengths of its parts where the set has ranges."""
+    several = len(form.parts) > 1
+    parts = [_of_part(word, Form(part, form.interval), interface, identity) for word, part in zip(holds.split(AND), form.parts)]
+    for each in product(*parts):
+        keys = [key.ljust(padded(len(key)), b"\0") if several else key for key, _length in each]
+        yield b"".join(keys) + b"".join(length for _key, length in each)
+
+
+def _of_part(word: str, form: Form, interface: Interface, identity: bytes) -> Iterable[Tuple[bytes, bytes]]:
+    width = WIDTHS[form.type]
+    if word in FROM_ADDRESSES:
+        found = FROM_ADDRESSES[word]([identity], form)
+    else:
+        found = FROM_INTERFACE[word](interface.name, form) if interface.name else []
+    return [(each[:width], each[width:]) for each in found]
+
+
+def _with_value(keys: Iterable[bytes], form: Form, value: Optional[Value], rank: bytes, own: bytes) -> Iterator[bytes]:
+    if value is None:
+        yield from keys
+    else:
+        data = own if value.word == OWN_ADDRESS.word else value.data
+        yield from (rank + key + data for key in keys)
