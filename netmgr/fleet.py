@@ -7,7 +7,7 @@ from typing import Mapping, Optional, Tuple
 from netmgr.config.fleet import Fleet, host_name
 from netmgr.config.schema import Config
 from netmgr.io.fleet_source import FleetSource
-from netmgr.io.loop import Loop
+from netmgr.io.loop import Deadline, Loop
 from netmgr.keeper import Keeper
 from netmgr.model.fleet import Table, key_of
 from netmgr.model.following import Following
@@ -25,7 +25,8 @@ class FleetMember:
         self._loop, self._keeper, self._farewell = loop, keeper, farewell
         self._following = Following(settings.prefix, settings.consume, name, settings.linger, lambda line: log("warning", "fleet: " + line))
         self._publication = Publication(settings.prefix, name, _instance(), zones, settings.ttl)
-        self._begun = False
+        self._first = True                      # until a list is whole: what an earlier configuration has heard goes on to count
+        self._rest: Optional[Deadline] = None   # to tell what is left to be told
         probe = key_of(settings.prefix, settings.consume[0].source) if settings.consume else key_of(settings.prefix, zones[0], name)
         self._source = FleetSource(loop, settings, probe, self._following, self._publication, self._changed, log)
 
@@ -46,13 +47,13 @@ class FleetMember:
 
     @property
     def pending(self) -> bool:
-        """Whether what others hold is not known yet."""
-        return self._source.pending
+        """Whether what others hold is not known yet, or not all of it told."""
+        return self._source.pending or self._rest is not None
 
     @property
     def behind(self) -> bool:
         """What others hold is told as they publish it; there is nothing else to wait for."""
-        return self._source.pending
+        return self.pending
 
     @property
     def facts(self) -> Mapping[str, Fact]:
@@ -78,6 +79,9 @@ class FleetMember:
     def stop(self) -> None:
         """Let go of everything; where netmgr's elements go at a stop, others are told that this host has gone."""
         self._keeper.share(None)
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
         self._source.stop(self._farewell)
 
     def _share(self, zone: str, addresses: Tuple[bytes, ...]) -> None:
@@ -85,13 +89,17 @@ class FleetMember:
         self._source.publish()
 
     def _changed(self) -> None:
-        """Before the first list what an earlier configuration has heard goes on to count."""
-        changes = self._following.changes()
-        if self._begun:
-            self._keeper.hosts(changes)
-        elif self._following.listed:
-            self._begun = True
-            self._keeper.all_hosts(seen for table in self._following.tables for seen in table.counting())
+        """Told in parts, for the sets follow after each."""
+        if self._first and not self._source.pending:
+            self._first = False
+            for zone, host in self._keeper.known_hosts():
+                self._following.mention(zone, host)
+        if self._rest is None:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._keeper.hosts(self._following.changes())
+        self._rest = self._loop.call_later(0, self._tell) if self._following.untold else None
 
 
 def member(config: Config, loop: Loop, keeper: Keeper, log: Log) -> FleetMember:
@@ -102,10 +110,9 @@ def member(config: Config, loop: Loop, keeper: Keeper, log: Log) -> FleetMember:
 
 def _consumed(table: Table) -> ConsumedZone:
     rule = table.rule
-    held = [seen.addresses for seen in table.counting()]
     refused = tuple("%s: %s" % each for each in sorted(table.refused.items()))
     lingering = len(table.leaving) - len(table.held)
-    return ConsumedZone(rule.zone, rule.source, len(held), sum(map(len, held)), refused, len(table.held), lingering)
+    return ConsumedZone(rule.zone, rule.source, table.hosts, table.addresses, refused, len(table.held), lingering)
 
 
 def _name(settings: Fleet) -> str:

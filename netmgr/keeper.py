@@ -129,9 +129,9 @@ class Keeper:
         """Other hosts of the fleet that come and go."""
         self._changed(self._inventory.apply_hosts(events))
 
-    def all_hosts(self, hosts: Iterable[HostSeen]) -> None:
-        """All of them."""
-        self._changed(self._inventory.replace_hosts(hosts))
+    def known_hosts(self) -> List[Tuple[str, str]]:
+        """(zone, host) of all that count."""
+        return list(self._inventory.hosts)
 
     def doubt(self) -> None:
         """Sets and include files may be anything: look at all of them."""

@@ -2,7 +2,7 @@
 
 import json
 import random
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import pytest
 
@@ -167,6 +167,28 @@ def test_the_first_hosts_by_name_have_the_room() -> None:
     assert told.following.changes() == [HostSeen("peer_wan", "c", packed("203.0.113.2")), HostGone("peer_wan", "d")]
     told.happen(gone("b"))
     assert told.following.changes() == [HostGone("peer_wan", "b"), HostSeen("peer_wan", "d", packed("203.0.113.1"))]
+
+
+def test_very_much_that_changed_is_told_in_parts() -> None:
+    told = Told()
+    told.list_all(*(pair("host-%d" % number, "203.0.113.1", "203.0.113.2") for number in range(130)))
+    parts: List[Sequence[Union[HostSeen, HostGone]]] = []
+    while told.following.untold:
+        parts.append(told.following.changes())
+    assert [sum(len(each.addresses) for each in part if isinstance(each, HostSeen)) for part in parts] == [100, 100, 60]
+    assert {each.host for part in parts for each in part} == {"host-%d" % number for number in range(130)}
+    told.following.forget()
+    assert len(told.following.changes()) == 100 and len(told.following.changes()) == 30 and told.following.changes() == []
+
+
+def test_of_a_host_that_is_mentioned_is_told_how_it_is() -> None:
+    told = Told()
+    told.list_all(pair("a", "203.0.113.1"))
+    told.following.changes()
+    told.following.mention("peer_wan", "a")
+    told.following.mention("peer_wan", "unknown")
+    told.following.mention("another", "a")
+    assert told.following.changes() == [HostSeen("peer_wan", "a", packed("203.0.113.1")), HostGone("peer_wan", "unknown")]
 
 
 def test_what_goes_in_doubt_is_held() -> None:

@@ -68,6 +68,7 @@ def test_containers_and_hosts() -> None:
     assert kinds(*inventory.containers_changed("", [other], [])) == [("container-changed", "name-8dfa: changed")]
     assert kinds(*inventory.containers_changed("", [], ["8dfa"])) == [("container-stopped", "name-8dfa: stopped")]
     assert kinds(*inventory.apply_hosts([HostSeen("peers", "edge-17", (b"\xcb\x00\x71\x07",))])) == [("", "fleet: edge-17 published")]
+    assert inventory.apply_hosts([HostSeen("peers", "edge-17", (b"\xcb\x00\x71\x07",)), HostGone("peers", "edge-18")]) == []
     assert kinds(*inventory.apply_hosts([HostGone("peers", "edge-17")])) == [("", "fleet: edge-17 is gone")]
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import ssl
 
 RECEIVE = 1 << 16
-TURN_LIMIT = 1 << 18            # bytes taken in one turn of the loop
+TURN_LIMIT = 1 << 18            # bytes of answers taken in one turn of the loop
+STREAM_LIMIT = 1 << 13          # of a stream: some 20 events, each of which is some work
 USER_TIMEOUT = 15_000           # milliseconds
 
 Failure = Union[OSError, ProtocolError]
@@ -53,11 +54,14 @@ def tls_context(tls: Tls) -> "ssl.SSLContext":
 
 
 class Connection:
-    """A stream of bytes to a member.  failed(error) is the last call; opened() comes first, received(bytes) as often as need be."""
+    """A stream of bytes to a member.  failed(error) is the last call; opened() comes first, received(bytes) as often as need be.
+
+    No more than `at_once` bytes are taken in one turn of the loop.
+    """
 
     def __init__(self, loop: Loop, member: Member, opened: Callable[[], None], received: Callable[[bytes], None],
-                 failed: Callable[[Failure], None]) -> None:
-        self._loop, self._opened, self._received, self._failed = loop, opened, received, failed
+                 failed: Callable[[Failure], None], at_once: int = TURN_LIMIT) -> None:
+        self._loop, self._opened, self._received, self._failed, self._at_once = loop, opened, received, failed, at_once
         endpoint = member.endpoint
         self._context = member.context if endpoint.scheme == "https" else None
         self._name = member.server_name or endpoint.host
@@ -179,7 +183,7 @@ class Connection:
         taken = 0
         while self._fd >= 0:
             try:
-                data = self._socket.recv(RECEIVE)
+                data = self._socket.recv(min(RECEIVE, self._at_once))
             except OSError as error:
                 if not _waits(error):
                     raise
@@ -188,8 +192,9 @@ class Connection:
                 raise ConnectionResetError(errno.ECONNRESET, "the member has closed the connection")
             taken += len(data)
             self._received(data)
-            if taken >= TURN_LIMIT:
-                self._later()
+            if taken >= self._at_once:
+                if self._context is not None:
+                    self._later()
                 return
 
     def _later(self) -> None:
@@ -263,6 +268,9 @@ class Asking:
                 self._answered()
 
     def _answered(self) -> None:
+        assert self._reply is not None
+        if self._reply.rest:
+            raise ProtocolError("bytes behind an answer")
         question, head = self._waiting.popleft(), self._head
         self._reply = None
         if self._deadline is not None:
@@ -308,7 +316,7 @@ class Stream:
         self._reply = http1.Reply(None)
         self._head: Optional[http1.Head] = None
         self._complaint = bytearray()
-        self._connection = Connection(loop, member, lambda: self._connection.send(request), self._feed, failed)
+        self._connection = Connection(loop, member, lambda: self._connection.send(request), self._feed, failed, STREAM_LIMIT)
 
     def close(self) -> None:
         """Nothing more will be called."""

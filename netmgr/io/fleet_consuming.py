@@ -18,9 +18,10 @@ from netmgr.values.errors import ProtocolError
 from netmgr.values.records import Seen
 from netmgr.values.text import Log
 from netmgr.wire import etcd, http1
-from netmgr.wire.lines import Lines
+from netmgr.wire.etcd_watch import WatchReader
 
 LIST_PAUSE, LIST_PAUSE_LONGEST = 0.005, 60.0        # seconds for each record that is known, and at most
+PAGE, PAGE_BYTES = 100, 12 << 10        # records in a page at most, bytes that one should have: what is taken in between two turns
 FORBIDDEN_PAUSE = 30.0          # seconds after a refusal that is not a matter of time
 
 
@@ -39,9 +40,9 @@ class Consuming:
         self._changed, self._ask, self._say = changed, ask, say
         self._consumes, self._ttl = bool(settings.consume), float(settings.ttl)
         self._stream: Optional[Stream] = None
-        self._lines = Lines(SMALL, "an event")
+        self._reader = WatchReader()
         self._deadlines = Deadlines(loop)
-        self._page = 200
+        self._page = PAGE
 
     def begin(self) -> None:
         """From now on a list is awaited."""
@@ -86,7 +87,7 @@ class Consuming:
 
     def list_again(self) -> None:
         """Everything anew, but not with all other hosts at the same moment."""
-        self.is_followed = False
+        self.is_followed = True
         self._close_stream()
         self.hold(self._loop.now())
         pause = random.uniform(0, min(LIST_PAUSE_LONGEST, LIST_PAUSE * self._follower.entries()))
@@ -100,13 +101,15 @@ class Consuming:
             return
         first, end, revision = wanted
         request = etcd.range_request(self._session.host, first, end, self._page, revision, self._session.headers)
-        self._session.ask(request, self._on_page, etcd.ANSWER_LIMIT, may_be_forbidden=True)
+        self._session.ask(request, self._on_page, SMALL if self._page > 1 else etcd.ANSWER_LIMIT, may_be_forbidden=True)
 
     def _on_page(self, body: bytes) -> None:
         if not body:
             self._forbidden()
             return
         self._follower.take_page(etcd.page(body), self._loop.now())
+        self._page = max(1, min(PAGE, self._page * PAGE_BYTES // len(body)))
+        self._tables_changed()
         self._deadlines.later("list", 0, self._next_page)       # others come in between
 
     def _listed(self) -> None:
@@ -117,7 +120,7 @@ class Consuming:
 
     def _watch(self) -> None:
         self._close_stream()
-        self._lines = Lines(SMALL, "an event")
+        self._reader = WatchReader()
         session = self._session
         request = etcd.watch_request(session.host, self._follower.watches(), session.headers)
         try:
@@ -126,11 +129,10 @@ class Consuming:
             session.lost(problem)
 
     def _on_stream(self, data: bytes) -> None:
-        self._lines.feed(data)
-        for line in iter(self._lines.line, None):
+        for seen in self._reader.feed(data):
             if self._stream is None:
                 break
-            self._on_seen(etcd.seen(line))
+            self._on_seen(seen)
         self._tables_changed()
 
     def _on_seen(self, seen: Seen) -> None:

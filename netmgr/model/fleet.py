@@ -117,6 +117,11 @@ class Table:
         """What counts of a host; None: it does not."""
         return self._known.get(host) if self._counts(host) else None
 
+    @property
+    def addresses(self) -> int:
+        """How many addresses count, each as often as a host has it."""
+        return sum(map(len, map(self._known.__getitem__, self._names[:self.rule.max_hosts])))
+
     def counting(self) -> Iterable[HostSeen]:
         """Everything that counts."""
         return (HostSeen(self.rule.zone, name, self._known[name]) for name in self._names[:self.rule.max_hosts])

@@ -8,7 +8,7 @@ Where a watch goes on: behind the last event that is known to be the last of its
 that are still to come, so it counts for nothing, and that of a progress notice only when it comes twice.
 """
 
-from typing import Callable, Dict, List, Optional, Sequence, Set, Tuple, Union
+from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 from netmgr.config.fleet import Consumed
 from netmgr.model.fleet import Table, decode, key_of
@@ -18,7 +18,7 @@ from netmgr.values.records import Event, Page, Pair, Seen
 
 Told = Callable[[str], None]
 
-PAGE = 200              # records; what one turn of the loop takes in
+CHANGES = 100           # addresses; about as many as one turn of the loop passes on
 
 
 class Following:
@@ -139,16 +139,28 @@ class Following:
         """How many records are known."""
         return sum(table.hosts + table.turned_away for table in self.tables)
 
-    def changes(self) -> List[Union[HostSeen, HostGone]]:
-        """HostSeen and HostGone of all that changed since the last call."""
-        found: List[Union[HostSeen, HostGone]] = []
+    @property
+    def untold(self) -> bool:
+        """Whether changes() has more to say."""
+        return any(table.changed for table in self.tables)
+
+    def mention(self, zone: str, host: str) -> None:
+        """Let changes() say how it is with this host, as with one that has changed."""
         for table in self.tables:
-            changed: Set[str] = table.changed
-            table.changed = set()
-            for host in sorted(changed):
+            if table.rule.zone == zone:
+                table.changed.add(host)
+
+    def changes(self) -> List[Union[HostSeen, HostGone]]:
+        """HostSeen and HostGone of what changed since the last call; of very much that changed a part."""
+        found: List[Union[HostSeen, HostGone]] = []
+        size = 0
+        for table in self.tables:
+            while table.changed and size < CHANGES:
+                host = table.changed.pop()
                 held = table.addresses_of(host)
                 found.append(HostGone(table.rule.zone, host) if held is None else HostSeen(table.rule.zone, host, held))
-        return found
+                size += max(1, len(held or ()))
+        return sorted(found, key=lambda each: (each.zone, each.host))
 
     def _happened(self, event: Event, now: float) -> None:
         if event.pair is not None:

@@ -146,19 +146,16 @@ class Inventory:
         """Take in what other hosts of the fleet hold now."""
         changes: List[ThingChange] = []
         for event in events:
-            before = self.hosts.pop((event.zone, event.host), None)
+            before = self.hosts.get((event.zone, event.host))
+            if before == event:
+                continue
             if before is not None:
                 changes.append(ThingChange(False, before))
+                del self.hosts[event.zone, event.host]
             if isinstance(event, HostSeen):
                 self.hosts[event.zone, event.host] = event
                 changes.append(ThingChange(True, event))
         return changes
-
-    def replace_hosts(self, hosts: Iterable[HostSeen]) -> List[ThingChange]:
-        """Make the hosts equal to a list of all of them."""
-        present = {(seen.zone, seen.host): seen for seen in hosts}
-        gone = [HostGone(*key) for key in self.hosts if key not in present]
-        return self.apply_hosts([*gone, *(seen for key, seen in present.items() if self.hosts.get(key) != seen)])
 
     def keep_hosts(self, zones: AbstractSet[str]) -> None:
         """Forget the hosts in other zones; that is not told, for it is part of a new configuration."""

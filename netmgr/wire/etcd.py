@@ -19,7 +19,6 @@ from netmgr.values.records import Committed, Condition, Event, Page, Pair, Seen
 from netmgr.wire import http1
 
 ANSWER_LIMIT = 32 << 20         # bytes; a page of records, base64
-LINE_LIMIT = 8 << 20            # bytes; of a stream.  `fragment` keeps a line near the largest request that etcd takes (1.5 MB, base64)
 OPERATIONS_AT_MOST = 128        # in one transaction
 
 NOT_FOUND, PERMISSION_DENIED, OUT_OF_RANGE, UNAVAILABLE, UNAUTHENTICATED = 5, 7, 11, 14, 16      # gRPC's codes
@@ -180,7 +179,16 @@ def seen(line: bytes) -> Seen:
     return Seen(
         _number(result, "watch_id"), _revision(result), result.get("created") is True,
         (reason if isinstance(reason, str) and reason else "the watch was canceled") if canceled else None,
-        compacted, result.get("fragment") is True, tuple(map(_event, _array(result.get("events")))))
+        compacted, result.get("fragment") is True, tuple(map(event, _array(result.get("events")))))
+
+
+def event(value: Any) -> Event:
+    """One of the events in a line of a watch."""
+    fields = _object(value)
+    kind, pair = fields.get("type", "PUT"), _pair(fields.get("kv"))
+    if kind not in ("PUT", "DELETE"):
+        raise ProtocolError("an event of the unknown type %.40r" % (kind,))
+    return Event(pair.key, pair.revision, pair if kind == "PUT" else None)
 
 
 # -- small change
@@ -261,14 +269,6 @@ def _revision(fields: Dict[str, Any]) -> int:
 def _pair(value: Any) -> Pair:
     fields = _object(value)
     return Pair(_bytes(fields.get("key")), _bytes(fields.get("value")), _number(fields, "mod_revision"), _number(fields, "lease"))
-
-
-def _event(value: Any) -> Event:
-    fields = _object(value)
-    kind, pair = fields.get("type", "PUT"), _pair(fields.get("kv"))
-    if kind not in ("PUT", "DELETE"):
-        raise ProtocolError("an event of the unknown type %.40r" % (kind,))
-    return Event(pair.key, pair.revision, pair if kind == "PUT" else None)
 
 
 def _refusal(fields: Dict[str, Any], status: int) -> Refusal:
