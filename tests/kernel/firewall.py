@@ -79,7 +79,7 @@ def near(one: Span, other: Span, distance: int) -> bool:
 # -- the ruleset
 
 class Declared(NamedTuple):
-    """A set as the ruleset declares it."""
+    """A set as the ruleset declares it.  `ends`: the kernel counts both ends of a range, and one more, as those before 6.18 do."""
 
     name: str
     type: str
@@ -87,6 +87,11 @@ class Declared(NamedTuple):
     merge: bool = False
     size: int = 0
     timeout: bool = False
+    ends: bool = False
+
+    def takes(self, number: int) -> bool:
+        """Whether so many elements fit into it."""
+        return not self.size or (number * 2 + 1 if self.interval and self.ends else number) <= self.size
 
     def block(self, directory: Path) -> str:
         """What stands in its block, with the include line."""
@@ -151,6 +156,7 @@ class Firewall:
         self.nft = Nftables(lab, program)
         with lab.inside():
             self.kernel = Nft()
+        self.ends = self._counts_ends()
         self.loop = Turned()
         self.keeper: Optional[Keeper] = None
         self.log: List[str] = []
@@ -239,6 +245,12 @@ class Firewall:
         text = path.read_text() if path.exists() else ""
         items = text.partition("{")[2].rpartition("}")[0].split(", ")
         return [span_of(item.split()[0]) for item in items if item.strip()]
+
+    def _counts_ends(self) -> bool:
+        assert self.nft.run("table inet filter {\nset probe { type ipv4_addr; flags interval; size 2; }\n}\n") == ""
+        refused = self.nft.run("add element inet filter probe { 192.0.2.1, 192.0.2.3 }") != ""
+        assert self.nft.run("flush ruleset") == ""
+        return refused
 
     def _log(self, level: str, line: str) -> None:
         self.log.append("%s: %s" % (level, line))

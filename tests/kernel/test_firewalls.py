@@ -49,7 +49,7 @@ def config(chance: random.Random, zones: Dict[str, List[str]]) -> str:
     return "interfaces:\n%sdocker: {enabled: false}\nnftables: {on_stop: %s}\n" % (entries, chance.choice(("keep", "keep", "remove")))
 
 
-def declared(chance: random.Random) -> List[Declared]:
+def declared(chance: random.Random, ends: bool) -> List[Declared]:
     """One to three sets."""
     found = {}
     for _ in range(chance.choice((1, 1, 2, 3))):
@@ -58,7 +58,7 @@ def declared(chance: random.Random) -> List[Declared]:
         merge = interval and ending != "ifs" and chance.random() < 0.5
         size = chance.choice((0, 0, 0, 1, 2, 3, 5))
         kind, timeout = "ifname" if ending == "ifs" else "ipv4_addr", chance.random() < 0.15
-        made = Declared("%s_%s" % (zone, ending), kind, interval, merge, size, timeout)
+        made = Declared("%s_%s" % (zone, ending), kind, interval, merge, size, timeout, ends)
         found[made.name] = made
     return list(found.values())
 
@@ -68,7 +68,7 @@ class Life:
 
     def __init__(self, firewall: Firewall, seed: int) -> None:
         self.firewall, self.chance = firewall, random.Random(seed)
-        self.declared = declared(self.chance)
+        self.declared = declared(self.chance, firewall.ends)
         self.zones = self.chance.choice(ZONES)
         self.config = config(self.chance, self.zones)
         self.interfaces = {name: self.chance.sample(ADDRESSES, self.chance.choice((0, 1, 1, 2))) for name in NAMES}
@@ -104,7 +104,7 @@ class Life:
         if of.type == "ifname":
             choices = OWN_NAMES if of.interval and not self.later else [each for each in OWN_NAMES if "*" not in each]
         new = self.chance.choice(choices)
-        if not any(near(span_of(new), span_of(each), 1) for each in own) and (not of.size or len(own) < of.size):
+        if not any(near(span_of(new), span_of(each), 1) for each in own) and of.takes(len(own) + 1):
             own.append(new)
             self.steps.append("own %s: %s" % (of.name, new))
 
@@ -177,7 +177,7 @@ class Life:
     def quarrel(self, of: Declared) -> bool:
         """Whether the user's elements are in each other's way: those of an earlier load, which nobody has taken out, and the new ones."""
         there = {*self.stated[of.name], *self.loaded[of.name]}
-        return len(joined(map(span_of, there))) < len(there) or (of.size != 0 and len(there) > of.size)
+        return len(joined(map(span_of, there))) < len(there) or not of.takes(len(there))
 
     def take_back(self, unseen: Dict[str, Set[str]]) -> None:
         for name, new in unseen.items():
@@ -196,7 +196,7 @@ class Life:
         if of.merge and held is not None and not fresh:
             there = {*self.stated[of.name], *self.loaded[of.name]}
             found |= {each for each in there if any(span_of(each)[1] + 1 == other[0] for other in held.own)}
-        if of.size and (self.later or len({*own, *map(span_of, self.stated[of.name])}) > of.size):
+        if of.size and (self.later or not of.takes(len({*own, *map(span_of, self.stated[of.name])}))):
             found |= unseen
         return found
 
@@ -248,7 +248,7 @@ class Life:
         for each in self.declared if self.present else ():
             held = self.firewall.contents(each)
             assert held is not None
-            full = bool(each.size) and len(held.own) + len(held.foreign) >= each.size
+            full = not each.takes(len(held.own) + len(held.foreign) + 1)
             beside = each.merge and any(near(own, other, 1) for own in held.own for other in held.foreign)
             if each.type == "ipv4_addr" and not full and not beside and self.firewall.keeper is not None:
                 for verb in ("add", "delete"):
@@ -290,7 +290,7 @@ class Life:
         foreign, own = joined(held.foreign), joined(held.own)
         assert foreign == stated, "%s: the user's are %s, not %s" % (of.name, *(list(elements(each)) for each in (foreign, stated)))
         wanted = minus(claimed(of, self.zones, self.interfaces), foreign)
-        if of.size and len(held.own) + len(held.foreign) == of.size:
+        if not of.takes(len(held.own) + len(held.foreign) + 1) or (of.size and of.interval and of.ends):
             assert not minus(own, wanted), of.name
         else:
             assert own == wanted, "%s: netmgr's are %s, not %s" % (of.name, *(list(elements(each)) for each in (own, wanted)))
