@@ -20,6 +20,7 @@ from netmgr.values.snapshots import Snapshot
 from netmgr.values.text import Log, reason
 
 RETRY = 1.0
+TURNS_AT_MOST = 20      # of reading what was told while a snapshot was taken
 REST = 20               # times what a snapshot in vain has taken
 IN_VAIN = "links and addresses change without a pause: what several looks at them agree on counts, and what is told since"
 
@@ -135,6 +136,21 @@ class LinkSource:
         else:
             self._said = ""
         self._replaced(snapshot)
+        if not snapshot.consistent:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """What several looks agree on was never so at one time; with what was told meanwhile it is.  Nobody may act in between."""
+        for _turn in range(TURNS_AT_MOST):
+            try:
+                drained = self._events.drain()
+            except OSError as problem:
+                self._deaf(problem)
+                return
+            self.told.events += len(drained.events)
+            self._take_in(drained)
+            if not self._more:
+                return
 
     def _deaf(self, problem: OSError) -> None:
         """Events cannot be received: look again in a while, for the descriptor may stay ready, and read everything then."""
