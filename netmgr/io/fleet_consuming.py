@@ -42,7 +42,7 @@ class Consuming:
         self._stream: Optional[Stream] = None
         self._reader = WatchReader()
         self._deadlines = Deadlines(loop)
-        self._page = PAGE
+        self._page = self._most = PAGE
 
     def begin(self) -> None:
         """From now on a list is awaited."""
@@ -73,7 +73,7 @@ class Consuming:
         self.is_followed = False
         self._deadlines.cancel("list")
         if isinstance(error, ProtocolError) and self._follower.page() is not None:
-            self._page = max(1, self._page // 8)        # a page may have been too large
+            self._page = self._most = max(1, self._page // 8)       # a page may have been too large
 
     def hold(self, now: float) -> None:
         """What goes is held for as long as a host takes to come back."""
@@ -108,13 +108,14 @@ class Consuming:
             self._forbidden()
             return
         self._follower.take_page(etcd.page(body), self._loop.now())
-        self._page = max(1, min(PAGE, self._page * PAGE_BYTES // len(body)))
+        self._page = max(1, min(self._most, self._page * PAGE_BYTES // len(body)))
         self._tables_changed()
         self._deadlines.later("list", 0, self._next_page)       # others come in between
 
     def _listed(self) -> None:
         self.told.snapshot("fleet")
         self.pending = False
+        self._most = PAGE
         self._tables_changed()
         self._watch()
 

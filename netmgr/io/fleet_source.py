@@ -82,7 +82,7 @@ class FleetSource:
         now = self._loop.now()
         if self._publisher.conflict(now) is not None:
             return "conflict"
-        if self._publisher.error() is not None or (self._session.trouble is not None and not self._heard):
+        if self._publisher.error() is not None or self._consuming.unreadable or (self._session.trouble is not None and not self._heard):
             return "error"
         if not self._heard:
             return "connecting"
