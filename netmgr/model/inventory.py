@@ -70,6 +70,7 @@ class Inventory:
         self.containers: Dict[Tuple[str, str], ContainerSeen] = {}
         self.hosts: Dict[Tuple[str, str], HostSeen] = {}
         self.unsure = False
+        self._in_order = False
         self._known: Dict[int, Interface] = {}
         self._ports: Dict[int, Set[int]] = {}
 
@@ -108,12 +109,17 @@ class Inventory:
     def replace_interfaces(self, links: Iterable[Event], addresses: Dict[int, Dict[bytes, int]]) -> None:
         """Make links and addresses equal to a snapshot.  That is not told change by change: count anew what there is."""
         self.links = {link.ifindex: Link(*link[1:]) for link in links if isinstance(link, LinkSeen)}
-        self.addresses = addresses
+        self.addresses = {ifindex: _oldest_first(flags) for ifindex, flags in addresses.items()} if self._in_order else addresses
         self.unsure = False
         self._ports = {}
         for ifindex, link in self.links.items():
             self._enslave(ifindex, 0, link.master)
         self._known = {ifindex: self._selected(ifindex) for ifindex in self.links}
+
+    def keep_order(self) -> None:
+        """From now on the addresses of an interface stand in the order in which they came, which takes a snapshot to know."""
+        if not self._in_order:
+            self._in_order, self.unsure = True, bool(self.links)
 
     def replace_defaults(self, carriers: AbstractSet[int]) -> List[ThingChange]:
         """These are the interfaces over which there is a default route."""
@@ -227,3 +233,11 @@ class Inventory:
 
     def _all_of(self, gained: bool, interface: Interface, ifindex: int) -> List[ThingChange]:
         return [ThingChange(gained, interface), ThingChange(gained, Addresses(interface, self.addresses.get(ifindex, {})))]
+
+
+def _oldest_first(flags: Dict[bytes, int]) -> Dict[bytes, int]:
+    """The kernel lists new IPv6 addresses before old ones, and tells of them one after the other."""
+    six = [identity for identity in flags if len(identity) == IPV6]
+    if len(six) < 2:
+        return flags
+    return {**{each: its for each, its in flags.items() if len(each) != IPV6}, **{each: flags[each] for each in reversed(six)}}

@@ -20,6 +20,7 @@ from netmgr.model.overview import Overview, marks_of
 from netmgr.model.zones import Claims, Feed, Policy, tally
 from netmgr.values import sets
 from netmgr.values.events import ContainerSeen
+from netmgr.values.holds import OWN_ADDRESS
 from netmgr.values.outcomes import Fault, Reading
 from netmgr.values.sets import Change, ChangeElements, CreateSet, CreateTable, DeleteSet, Form, SetInfo, SetName
 
@@ -59,6 +60,8 @@ class Model:
         self.held_zones: Optional[FrozenSet[str]] = None        # None: all
         self._recall = recall
         self._labelled = LabelledZones(self.policy)
+        if any(rule.value == OWN_ADDRESS for zone in config.zones.values() for rule in zone.sets):
+            inventory.keep_order()
         self._primaries: Dict[str, Claims] = {}         # by interface, what is claimed because of its primary address
         self._now = 0.0
         for zone in self.policy.zones:

@@ -139,6 +139,21 @@ def test_the_primary_address_is_the_value(two: Lab) -> None:
     assert '"eth0" : 198.51.100.1' in netmgr.ask("explain eth0")
 
 
+def test_the_kernels_order_says_which_ipv6_address_is_the_first(two: Lab) -> None:
+    two.nft(ruleset("map outside { type ifname : ipv6_addr\n}"))
+    for number in (1, 2):
+        two.run("ip addr add 2001:db8::%d/64 dev eth0 nodad" % number)
+    netmgr = start(two, "  wan: {sets: {outside: {holds: interfaces, value: address}}}")
+    for number in (3, 4):
+        first = next(each["local"] for link in two.addresses() for each in link["addr_info"]
+                     if link["ifname"] == "eth0" and each["family"] == "inet6")
+        eventually(lambda first=first: listed(two, "outside", "map") == {'"eth0" : %s' % first})    # type: ignore[misc]
+        netmgr.restart()
+        eventually(lambda first=first: listed(two, "outside", "map") == {'"eth0" : %s' % first})    # type: ignore[misc]
+        two.run("ip addr add 2001:db8::%d/64 dev eth0 nodad" % number)
+    eventually(lambda: listed(two, "outside", "map") == {'"eth0" : 2001:db8::4'})
+
+
 def test_sets_and_maps_are_made_as_the_configuration_says(two: Lab) -> None:
     config = """
 nftables: {create: true}

@@ -1,0 +1,93 @@
+"""The recipes of netmgr.yaml(5) as they stand there, each with packets."""
+
+import re
+from contextlib import ExitStack
+from typing import Iterator
+
+import pytest
+
+from tests.kernel.lab import Lab
+from tests.kernel.neighbours import arrives, neighbour, reaches
+from tests.kernel.running import ROOT, Netmgr
+from tests.waiting import eventually
+
+SECTION = (ROOT / "pkg-files/man/netmgr.yaml.5").read_text().partition("\n.Sh CONCATENATIONS AND MAPS\n")[2].partition("\n.Sh ")[0]
+PORT = 4711
+
+
+def start(lab: Lab, title: str, **zones: str) -> Netmgr:
+    """netmgr and the ruleset of the recipe with this title; zones by interface."""
+    text = SECTION.partition("\n.Ss %s\n" % title)[2].partition("\n.Ss ")[0]
+    shown = re.search(r"^\.Bd -literal\n(.*?)^\.Ed$", text, re.MULTILINE | re.DOTALL)
+    assert shown is not None
+    config, table, ruleset = shown[1].partition("\ntable ")
+    lab.nft(table + ruleset)
+    rules = "".join("  - {name: %s, nftables_zone: %s}\n" % each for each in zones.items())
+    return Netmgr(lab, "interfaces:\n%sdocker: {enabled: false}\n%s" % (rules, config))
+
+
+@pytest.fixture
+def hosts() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def beside(hosts: ExitStack, lab: Lab, name: str, address: str, local: str) -> Lab:
+    """A host at this interface, until the end of the test."""
+    host = neighbour(lab, name, address, local)
+    hosts.callback(host.close)
+    return host
+
+
+def test_against_forged_senders(lab: Lab, hosts: ExitStack) -> None:
+    host = beside(hosts, lab, "eth0", "10.0.0.2/24", "10.0.0.1/24")
+    host.run("ip address add 198.51.100.9/32 dev lo")
+    lab.run("ip route add 198.51.100.9 dev eth0")
+    start(lab, "Against forged senders", eth0="lan")
+    eventually(lambda: reaches(host, "10.0.0.1", PORT, "10.0.0.2"))
+    assert not reaches(host, "10.0.0.1", PORT, "198.51.100.9")
+    assert reaches(lab, "10.0.0.1", PORT)
+    lab.run("ip address add 198.51.100.1/24 dev eth0")
+    eventually(lambda: reaches(host, "10.0.0.1", PORT, "198.51.100.9"))
+
+
+def test_snat_to_todays_address(lab: Lab, hosts: ExitStack) -> None:
+    world = beside(hosts, lab, "eth0", "203.0.113.1/24", "203.0.113.5/24")
+    inside = beside(hosts, lab, "eth1", "10.0.0.2/24", "10.0.0.1/24")
+    inside.run("ip route add default via 10.0.0.1")
+    lab.sysctl("net.ipv4.ip_forward", 1)
+    start(lab, "SNAT to today's address", eth0="wan")
+    eventually(lambda: arrives(inside, world, ("203.0.113.1", PORT)) == "203.0.113.5")
+    lab.run("ip address add 203.0.113.6/24 dev eth0")
+    lab.run("ip address flush dev eth0 to 203.0.113.5/32")
+    lab.run("ip address replace 203.0.113.6/24 dev eth0")
+    eventually(lambda: arrives(inside, world, ("203.0.113.1", PORT)) == "203.0.113.6")
+
+
+def test_zones_as_chains(lab: Lab, hosts: ExitStack) -> None:
+    world = beside(hosts, lab, "eth0", "203.0.113.1/24", "203.0.113.5/24")
+    inside = beside(hosts, lab, "eth1", "10.0.0.2/24", "10.0.0.1/24")
+    netmgr = start(lab, "Zones as chains", eth0="wan", eth1="lan")
+    eventually(lambda: not reaches(world, "203.0.113.5", 22))
+    assert reaches(world, "203.0.113.5", 443)
+    assert reaches(inside, "10.0.0.1", 22)
+    netmgr.configure(netmgr.config.read_text().replace("eth0, nftables_zone: wan", "eth0, nftables_zone: lan"))
+    assert netmgr.ask("reload").startswith("OK")
+    eventually(lambda: reaches(world, "203.0.113.5", 22))
+
+
+def test_marks_for_two_uplinks(lab: Lab, hosts: ExitStack) -> None:
+    first = beside(hosts, lab, "eth0", "203.0.113.1/24", "203.0.113.5/24")
+    second = beside(hosts, lab, "eth1", "192.0.2.1/24", "192.0.2.5/24")
+    lab.sysctl("net.ipv4.conf.all.rp_filter", 0)
+    lab.sysctl("net.ipv4.conf.eth1.rp_filter", 0)
+    second.run("ip address add 198.51.100.7/32 dev lo")
+    lab.run("ip route add default via 203.0.113.1 dev eth0")
+    start(lab, "Marks for two uplinks", eth0="one", eth1="two")
+    assert reaches(first, "203.0.113.5", PORT)
+    assert not reaches(second, "192.0.2.5", PORT, "198.51.100.7")       # the answer leaves by the first
+    for mark, gateway in ((0x10, "203.0.113.1"), (0x20, "192.0.2.1")):
+        lab.run("ip route add default via %s table %d" % (gateway, mark))
+        lab.run("ip rule add fwmark %d table %d" % (mark, mark))
+    eventually(lambda: reaches(second, "192.0.2.5", PORT, "198.51.100.7"))
+    assert reaches(first, "203.0.113.5", PORT)
