@@ -4,7 +4,7 @@ ARGS =
 BUILT_FROM := $(wildcard setup.py pyproject.toml csrc/*.py csrc/*.c csrc/*.h .ci/setup)
 PEERS := $(patsubst benchmarks/peers/%.c,benchmarks/.peers/%,$(wildcard benchmarks/peers/*.c))
 
-.PHONY: demo demo-fleet test lint schema test-pythons test-kernels test-system wheel deb release-check bench bench-quick clean
+.PHONY: demo demo-fleet test lint schema test-pythons test-kernels test-faults test-system wheel deb release-check bench bench-quick clean
 
 demo: .venv/ready
 	.venv/bin/netmgr demo $(ARGS)
@@ -28,6 +28,10 @@ test-pythons: .venv/ready
 
 test-kernels: .venv/kernels
 	.venv/bin/python -m tests.kernels $(ARGS)
+
+# Takes about an hour; ARGS="-k runs" is a part of it.
+test-faults: .venv/faults
+	.ci/test -q tests/faults $(ARGS)
 
 # Boots Debian 12 and 13, and takes root.
 test-system: .venv/system
@@ -53,7 +57,7 @@ clean:
 .venv/ready: $(BUILT_FROM)
 	.ci/setup
 
-.venv/engines .venv/fleet .venv/kernels .venv/system: .venv/ready
+.venv/engines .venv/faults .venv/fleet .venv/kernels .venv/system: .venv/ready
 	.ci/setup $(@F)
 	touch $@
 

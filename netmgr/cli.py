@@ -14,7 +14,7 @@ from typing import Callable, Iterator, Optional, Sequence
 from netmgr import __version__
 from netmgr.paths import Place, has_systemd, place, service_is_stopped, socket_path
 from netmgr.show.command_line import Command, Request, UsageError, known_command, parse, usage
-from netmgr.values.text import printable, printable_lines, reason
+from netmgr.values.text import place_of, printable, printable_lines, reason
 
 DONE, FAILED, WRONG_USAGE, NO_DAEMON, INTERRUPTED = 0, 1, 2, 3, 130
 TROUBLE = 2
@@ -47,6 +47,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         return error.status
     except KeyboardInterrupt:
         return INTERRUPTED
+    except (OSError, ImportError) as error:
+        print(printable_lines("netmgr: %s (in %s)" % (reason(error), place_of(error))), file=sys.stderr)
+        return FAILED
 
 
 def _help(request: Request) -> int:

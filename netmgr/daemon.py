@@ -27,7 +27,7 @@ from netmgr.sync.reconciler import Kernel
 from netmgr.values.errors import ConfigError
 from netmgr.values.happenings import Happening
 from netmgr.values.replies import Say
-from netmgr.values.text import reason
+from netmgr.values.text import place_of, reason
 
 YOUNG = 10_000      # new objects until the garbage collector looks at them: what is new mostly stays, and hardly ever goes round in circles
 NEEDS_CAPABILITY = "the kernel refuses access to nf_tables: netmgr needs the capability CAP_NET_ADMIN (or root)"
@@ -266,9 +266,9 @@ class Daemon:
 def run(config_path: str, socket_path: Optional[str], log_level: Optional[str], dry_run: bool, default_socket: str) -> int:
     """`netmgr run`: serve until a signal or `shutdown` says otherwise; the exit status."""
     log = Log(log_level or "info", systemd.started_by_systemd())
-    loop = Loop()
-    log.full = lambda: loop.call_later(LOG_AGAIN, log.resume)
     try:
+        loop = Loop()
+        log.full = lambda: loop.call_later(LOG_AGAIN, log.resume)
         config = load(config_path)
         options = Options(config_path, socket_path, log_level, dry_run, default_socket)
         daemon = Daemon(loop, options, config, log, edge(loop, log))
@@ -281,8 +281,12 @@ def run(config_path: str, socket_path: Optional[str], log_level: Optional[str], 
         log("error", str(problem))
         return 1
     _give_up_rights(log)
-    loop.run()
-    daemon.stop()
+    try:
+        loop.run()
+        daemon.stop()
+    except (OSError, ImportError) as problem:       # of all that can be lived with it is said where it happens
+        log("error", "cannot go on: %s (in %s)" % (reason(problem), place_of(problem)))
+        return 1
     return 0
 
 

@@ -14,10 +14,12 @@ import pytest
 from netmgr.io import control
 from netmgr.io.control import CLIENT_LIMIT, KEPT_FOR_TRUSTED, USER_SHARE
 from netmgr.io.peer import OVERFLOW_ID, Peer, peer_of
+from netmgr.show import commands
 from netmgr.show.answers import Status
 from netmgr.show.answers_json import read_status, status_json
 from netmgr.values.happenings import Happening
 from netmgr.values.replies import Say
+from netmgr.values.text import reason
 from tests import other_users
 from tests.control_bench import Bench
 from tests.other_users import FOREIGN_GID, FOREIGN_UID
@@ -462,3 +464,13 @@ def test_who_does_not_read_what_happens_gets_a_last_line(bench: Bench) -> None:
     lines = bench.read(client).splitlines()
     assert lines[-1].startswith(b"ERROR: more than 1048576 bytes wait to be read")
     assert [json.loads(each)["time"] for each in lines[:-1]] == ["t%d" % number for number in range(len(lines) - 1)]
+
+
+@pytest.mark.parametrize("problem", [OSError(24, "Too many open files"), ModuleNotFoundError("No module named 'json'")])
+def test_what_an_answer_lacks_costs_this_answer_only(bench: Bench, monkeypatch: pytest.MonkeyPatch, problem: Exception) -> None:
+    def fail(*_arguments: object) -> None:
+        raise problem
+    with monkeypatch.context() as patch:
+        patch.setattr(commands, "answer", fail)
+        assert bench.converse(b"status").decode() == "ERROR: there is no answer to be had now: %s\n" % reason(problem)
+    assert bench.converse(b"ping") == b"PONG\n"

@@ -5,7 +5,8 @@ import random
 import signal
 import socket
 from contextlib import closing
-from typing import Iterator, List
+from pathlib import Path
+from typing import Iterator, List, Set
 
 import pytest
 
@@ -173,3 +174,32 @@ def test_hooks_run_before_each_sleep_and_see_what_callbacks_did(clock: Clock) ->
     clock.turn(0)
     clock.turn(0)
     assert done == ["settle", "event", "event", "settle"]
+
+
+def registered() -> Set[int]:
+    """The descriptors that any epoll of this process has."""
+    files = Path("/proc/self/fdinfo")
+    infos = [(files / name).read_text() for name in os.listdir("/proc/self/fd") if (files / name).exists()]
+    return {int(line.split()[1]) for info in infos for line in info.splitlines() if line.startswith("tfd:")}
+
+
+def test_a_descriptor_that_the_kernel_would_not_forget_is_forgotten_when_it_shows_up() -> None:
+    one, other = socket.socketpair()
+    with closing(Loop()) as loop, one, other:
+        loop.watch(one.fileno(), lambda _events: None)
+        del loop.watched[one.fileno()]          # as unwatch() leaves it when epoll_ctl fails
+        assert one.fileno() in registered()
+        other.send(b"x")
+        loop.turn(0)
+        assert one.fileno() not in registered()
+
+
+def test_a_descriptor_that_the_kernel_would_not_forget_can_be_watched_again() -> None:
+    one, other = socket.socketpair()
+    seen: List[int] = []
+    with closing(Loop()) as loop, one, other:
+        loop.watch(one.fileno(), lambda _events: None)
+        del loop.watched[one.fileno()]
+        loop.watch(one.fileno(), seen.append, WRITE)
+        loop.turn(0)
+        assert seen == [WRITE]

@@ -91,7 +91,10 @@ class ControlServer:
         self._troubled = True
 
     def _resume(self) -> None:
-        self._loop.watch(self.listener.socket.fileno(), self._accept)
+        try:
+            self._loop.watch(self.listener.socket.fileno(), self._accept)
+        except OSError as error:
+            self._rest(error)
 
     def _admit(self, connection: socket.socket) -> None:
         self._troubled = False
@@ -129,10 +132,17 @@ class ControlServer:
                 client.next_piece()
             elif client.line is not None:
                 privileged = client.peer.privileged(self.listener.group)
-                self._answer(client.line, client.peer, privileged, client.answered)
+                self._answer_to(client, client.line, privileged)
             if self._asking and self._loop.now() >= end:
                 self._serving = self._loop.call_later(0, self._serve)
                 return
+
+    def _answer_to(self, client: "_Client", line: str, privileged: bool) -> None:
+        """What an answer needs may be loaded only now, which takes a descriptor."""
+        try:
+            self._answer(line, client.peer, privileged, client.answered)
+        except (OSError, ImportError) as error:
+            client.answered("ERROR: there is no answer to be had now: %s\n" % reason(error))
 
     def _drop_idle(self) -> None:
         now = self._loop.now()

@@ -31,10 +31,10 @@ class Exchange:
         try:
             self._socket.connect(path)
             self._socket.sendall(request)
+            loop.watch(self._socket.fileno(), self._readable)
         except OSError:
             self._socket.close()
             raise
-        loop.watch(self._socket.fileno(), self._readable)
         self._deadline = None if patience is None else loop.call_later(patience, lambda: self._too_late(patience))
 
     def close(self) -> None:

@@ -58,13 +58,22 @@ class Loop:
         if fd in self.watched:
             self._epoll.modify(fd, events)
         else:
-            self._epoll.register(fd, events)
+            self._register(fd, events)
         self.watched[fd] = callback, events
 
     def unwatch(self, fd: int) -> None:
         """Forget fd; call it before closing.  An fd that is not watched is fine."""
         if self.watched.pop(fd, None) is not None:
-            self._epoll.unregister(fd)
+            try:
+                self._epoll.unregister(fd)
+            except OSError:         # mostly it is closed now, which does the same; else turn() finds it
+                pass
+
+    def _register(self, fd: int, events: int) -> None:
+        try:
+            self._epoll.register(fd, events)
+        except FileExistsError:     # unwatch() had no luck
+            self._epoll.modify(fd, events)
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Deadline:
         """Run callback once, when now() reaches `when`."""
@@ -91,7 +100,7 @@ class Loop:
             signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
             self.watch(reader.fileno(), self._read_signals)
         self._signals[signum] = callback
-        signal.signal(signum, lambda number, _frame: self._received.add(number))
+        signal.signal(signum, self._note_signal)
 
     def run(self) -> None:
         """Serve until stop()."""
@@ -104,7 +113,7 @@ class Loop:
         self._running = False
 
     def turn(self, longest: Optional[float] = None) -> None:
-        """One wake-up: the hooks, sleep until something is due (at most `longest` seconds), its callbacks.
+        """One wake-up: the hooks, sleep until something is due (at most `longest` seconds), its callbacks.  OSError without an epoll.
 
         A callback may unwatch another descriptor that is ready, close it, and watch a new one with the same number, which is not.
         """
@@ -113,7 +122,9 @@ class Loop:
         ready = self._epoll.poll(self._sleep_time(longest), len(self.watched) or 1)
         self.woken = self.now()
         for (fd, events), found in zip(ready, [*map(self.watched.get, map(_fd, ready))]):
-            if found is not None and self.watched.get(fd) is found:
+            if found is None:
+                self._epoll.unregister(fd)
+            elif self.watched.get(fd) is found:
                 callback, wanted = found
                 callback(events & wanted or wanted)         # an error or a hang-up: reading and writing will tell
         if self._deadlines and self._deadlines[0][0] <= self.now():
@@ -146,6 +157,14 @@ class Loop:
         for deadline in due:
             if deadline.callback is not None:
                 deadline.callback()
+
+    def _note_signal(self, signum: int, _frame: object) -> None:
+        """Python has mostly woken up the loop already; where that failed, this does."""
+        self._received.add(signum)
+        try:
+            self._writer.send(b"\0")
+        except OSError:             # it is full of such bytes
+            pass
 
     def _read_signals(self, _events: int) -> None:
         assert self._wakeup is not None

@@ -16,8 +16,10 @@ from netmgr.values.errors import ProtocolError
 from netmgr.values.events import Suspect
 from netmgr.values.outcomes import Outcome, Reading
 from netmgr.values.sets import Change, ChangeElements, SetInfo, SetName
+from netmgr.values.text import reason
 
 MANY = 1000
+RETRY = 1.0
 
 Changed = Callable[[Sequence[Suspect]], None]
 
@@ -63,6 +65,7 @@ class RulesetEvents:
         self.refresh = doubt
         self._loop, self._ruleset, self._nft, self._changed = loop, ruleset, ruleset.nft, changed
         self._watch = Watch(self._nft.portid)
+        self._again: Optional[Deadline] = None
 
     def start(self) -> None:
         """Begin to tell."""
@@ -71,6 +74,8 @@ class RulesetEvents:
 
     def stop(self) -> None:
         """Give the socket back."""
+        if self._again is not None:
+            self._again.cancel()
         if self._ruleset.watcher is self:
             self._ruleset.watcher = None
         self._loop.unwatch(self._watch.fileno())
@@ -89,17 +94,42 @@ class RulesetEvents:
         try:
             outcome = self._nft.commit(changes, generation)
         finally:
-            self._watch.join()
+            self._listen()
         if self._nft.generation() != before + outcome.committed & 0xFFFFFFFF:
             self._changed([None])
         return outcome
 
     def _drain(self, _ready: int) -> None:
-        changes, lost = self._watch.drain()
+        try:
+            changes, lost = self._watch.drain()
+        except OSError as problem:
+            self._deaf(problem)
+            return
         self.told.events += len(changes)
         self.told.overruns += bool(lost)
         if changes or lost:
             self._changed([*changes, None] if lost else changes)
+
+    def _listen(self) -> None:
+        """Be told again."""
+        try:
+            self._watch.join()
+            self._loop.watch(self._watch.fileno(), self._drain)
+        except OSError as problem:
+            self._deaf(problem)
+
+    def _deaf(self, problem: OSError) -> None:
+        """Nothing is told: try again in a while, for the descriptor may stay ready, and look at everything then."""
+        self.state, self.error = "error", "foreign changes cannot be noticed: %s" % reason(problem)
+        self._loop.unwatch(self._watch.fileno())
+        if self._again is not None:
+            self._again.cancel()
+        self._again = self._loop.call_later(RETRY, self._hear_again)
+
+    def _hear_again(self) -> None:
+        self.state, self.error, self._again = "ok", None, None
+        self._listen()
+        self._changed([None])
 
 
 class RulesetPoll:

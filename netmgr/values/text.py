@@ -18,6 +18,16 @@ def reason(problem: Exception) -> str:
     return problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
 
 
+def place_of(problem: BaseException) -> str:
+    """Where in netmgr it happened: netmgr.io.loop.watch"""
+    place, trace = "", problem.__traceback__
+    while trace is not None:
+        module = trace.tb_frame.f_globals.get("__name__", "")
+        place = "%s.%s" % (module, trace.tb_frame.f_code.co_name) if module.startswith("netmgr.") else place
+        trace = trace.tb_next
+    return place
+
+
 def nearest(word: str, known: Sequence[str]) -> Optional[str]:
     """What somebody who wrote this word may have meant, if anything is near."""
     from difflib import get_close_matches  # loads slowly, and is needed when something is wrong

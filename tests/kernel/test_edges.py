@@ -5,6 +5,7 @@ import fcntl
 import os
 import signal
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,19 @@ def test_a_log_that_nobody_reads_holds_up_nothing(lab: Lab) -> None:
         received += os.read(reader, 65536)
     os.close(reader)
     assert netmgr.stop() == 0
+
+
+def test_an_error_that_it_cannot_live_with_ends_it_with_one_line(lab: Lab) -> None:
+    (lab.directory / "config.yaml").write_text(CONFIG)
+    program = """
+        import sys
+        from netmgr.cli import main
+        from netmgr.io.loop import Loop
+        def poll(self, _longest): raise OSError(12, "Cannot allocate memory")
+        Loop._sleep_time = poll
+        sys.exit(main())"""
+    process = lab.start([sys.executable, "-c", textwrap.dedent(program), "run", "--config", str(lab.directory / "config.yaml"),
+                         "--socket", str(lab.directory / "netmgr.sock")], {**os.environ, "PYTHONPATH": str(ROOT)})
+    assert process.wait(30) == 1
+    assert lab.log(process).splitlines()[-1].endswith(" error   cannot go on: Cannot allocate memory (in netmgr.io.loop.turn)")
+    assert "Traceback" not in lab.log(process)

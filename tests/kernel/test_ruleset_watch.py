@@ -1,12 +1,14 @@
 """Who else changes the ruleset, also while we commit very many elements and do not listen."""
 
+import errno
 from typing import Iterator, List, Optional, Sequence
 
 import pytest
 
 from netmgr.config.schema import Nftables
+from netmgr.io import ruleset
 from netmgr.io.loop import Loop
-from netmgr.io.nft import Nft
+from netmgr.io.nft import Nft, Watch
 from netmgr.io.ruleset import MANY, Ruleset, watcher
 from netmgr.values.events import RulesetChanged
 from netmgr.values.outcomes import OVERTAKEN, Outcome
@@ -109,3 +111,25 @@ def test_a_large_commit_that_fails_is_told_and_no_news(scene: Scene) -> None:
     assert not scene.ruleset.commit([*VERY_MANY, add("none", ip(1))]).committed
     scene.loop.turn(0.2)
     assert scene.heard == []
+
+
+@pytest.mark.parametrize("how", ["events"])
+@pytest.mark.parametrize("call", ["drain", "join"])
+def test_after_a_time_of_deafness_everything_is_looked_at(lab: Lab, scene: Scene, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    monkeypatch.setattr(ruleset, "RETRY", 3.0)
+
+    def refuse(_watch: Watch) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+    with monkeypatch.context() as patch:
+        patch.setattr(Watch, call, refuse)
+        lab.nft("add set inet t c { type ipv4_addr; }")
+        scene.ruleset.commit(VERY_MANY)
+        scene.loop.turn(0.2)
+        assert (scene.watcher.state, scene.watcher.error) == ("error", "foreign changes cannot be noticed: Cannot allocate memory")
+    while scene.watcher.state != "ok":
+        scene.loop.turn(10)
+    assert None in scene.heard
+    scene.heard.clear()
+    lab.nft("add set inet t d { type ipv4_addr; }")
+    while not scene.heard:
+        scene.loop.turn(10)
