@@ -163,3 +163,17 @@ def test_what_every_test_loads_takes_no_compiled_part() -> None:
     script = "import sys; sys.modules[%r] = None; import tests.conftest, netmgr.model.model, netmgr.config.reader, netmgr.cli" % COMPILED
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=PACKAGE.parent, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@MODULES
+def test_types_are_no_text(module: str) -> None:
+    """A string within a type or as a field's is compiled when the module is loaded, and the first one takes 200 kB for good."""
+    typing = {alias.asname or alias.name for node in ast.walk(TREES[module])
+              if isinstance(node, ast.ImportFrom) and node.module == "typing" for alias in node.names} - {"Literal"}
+    inner = [node.slice for node in ast.walk(TREES[module])
+             if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id in typing]
+    fields = [node.annotation for each in ast.walk(TREES[module]) if isinstance(each, ast.ClassDef)
+              for node in each.body if isinstance(node, ast.AnnAssign)]
+    texts = [node.lineno for each in inner + fields for node in ast.walk(each)
+             if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    assert not texts, "lines %s" % texts

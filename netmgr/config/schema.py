@@ -14,6 +14,8 @@ from netmgr.values.sets import Form
 
 if TYPE_CHECKING:
     from netmgr.config.fleet import Fleet
+else:
+    Fleet = object          # loaded only where a fleet is configured
 
 
 NOWHERE = Entry("", 0)
@@ -115,7 +117,7 @@ class Config(NamedTuple):
     socket_mode: int = 0o660
     socket_group: Optional[str] = None
     log_level: str = "info"
-    fleet: "Optional[Fleet]" = None
+    fleet: Optional[Fleet] = None
     files: Tuple[str, ...] = ()
     group_entry: Optional[Entry] = None
 

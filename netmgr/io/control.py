@@ -159,7 +159,7 @@ class ControlServer:
 class _Client:
     """One connection.  `line` is what it has asked and is not answered yet, `active` when it last completed a line or took bytes."""
 
-    def __init__(self, loop: Loop, connection: socket.socket, peer: Peer, asks: Callable[["_Client"], None],
+    def __init__(self, loop: Loop, connection: socket.socket, peer: Peer, asks: "Callable[[_Client], None]",
                  gone: Callable[[], object]) -> None:
         self.peer = peer
         self.line: Optional[str] = None

@@ -17,7 +17,9 @@ from netmgr.values.errors import ProtocolError
 from netmgr.wire import http1
 
 if TYPE_CHECKING:
-    import ssl
+    from ssl import SSLContext
+else:
+    SSLContext = object         # loaded only where it is used
 
 RECEIVE = 1 << 16
 TURN_LIMIT = 1 << 18            # bytes of answers taken in one turn of the loop
@@ -31,7 +33,7 @@ class Member(NamedTuple):
     """Whom to connect to, and by which TLS; `server_name` is what the certificate must bear, where that is not the address."""
 
     endpoint: Endpoint
-    context: "Optional[ssl.SSLContext]" = None
+    context: Optional[SSLContext] = None
     server_name: Optional[str] = None
 
 
@@ -44,7 +46,7 @@ class Question(NamedTuple):
     answered: Callable[[http1.Head, bytes], None]
 
 
-def tls_context(tls: Tls) -> "ssl.SSLContext":
+def tls_context(tls: Tls) -> SSLContext:
     """What the section `tls` means.  OSError when a file cannot be read or used."""
     import ssl
     context = ssl.create_default_context(cafile=tls.ca)

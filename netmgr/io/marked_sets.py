@@ -4,7 +4,7 @@ The answer comes set by set, so that whoever asks can do something else in betwe
 takes the longer for each piece the more there were before.  The socket is one for this question, for a dump can be given up only with it.
 """
 
-from typing import Iterator, Optional
+from typing import Iterator, Optional, Tuple
 
 from netmgr.io.nft_socket import Netfilter
 from netmgr.values import sets
@@ -40,7 +40,7 @@ def _has_comment(name: SetName) -> bool:
     return any(kind == NEWSETELEM and nft_read.mentions_comment(payload) for kind, payload in _dump(question, RECEIVES_AT_MOST))
 
 
-def _dump(question: bytes, receives: Optional[int] = None) -> Iterator["tuple[int, memoryview]"]:
+def _dump(question: bytes, receives: Optional[int] = None) -> Iterator[Tuple[int, memoryview]]:
     """Type and payload of each message of a dump, or of the first receives.  What ends with an error ends: others have changed it."""
     netfilter = Netfilter()
     try:

@@ -30,14 +30,6 @@ NO_INTERFACE = Interface("")        # of what is on another host, or in a contai
 FEW = 16                # addresses that are looked at one by one, whatever a quick look at all of them would save
 
 Claims = List[Tuple[SetName, List[bytes]]]
-Binding = Tuple["Feed", Form]
-
-
-class Bound(NamedTuple):
-    """The feeds of some zones whose sets can hold what they should: those of sets with keys of one part, and the others."""
-
-    plain: Sequence[Binding]
-    others: Sequence[Binding] = ()
 
 
 class Feed(NamedTuple):
@@ -59,6 +51,16 @@ class Feed(NamedTuple):
     def is_plain(self) -> bool:
         """Whether its set is no map, and its keys have one part."""
         return self.value is None and self.holds in WORDS
+
+
+Binding = Tuple[Feed, Form]
+
+
+class Bound(NamedTuple):
+    """The feeds of some zones whose sets can hold what they should: those of sets with keys of one part, and the others."""
+
+    plain: Sequence[Binding]
+    others: Sequence[Binding] = ()
 
 
 def feeds_of_zone(zone: Zone) -> Tuple[Feed, ...]:

@@ -1,7 +1,7 @@
 """Elements in nft's notation."""
 
 from struct import unpack
-from typing import Callable, Dict, Iterable, Iterator, List
+from typing import Callable, Dict, Iterable, Iterator, List, Tuple
 
 from netmgr.values import addresses, verdicts
 from netmgr.values.sets import (
@@ -40,7 +40,7 @@ def value_text(kind: str, value: bytes) -> str:
     return verdicts.text(value) if kind == VERDICT else element_text(Form(kind), value)
 
 
-def split(form: Form, element: bytes) -> Iterator["tuple[str, bytes, bytes]"]:
+def split(form: Form, element: bytes) -> Iterator[Tuple[str, bytes, bytes]]:
     """Each part of a key: its type, the first and the last of its range, which are the same where there is none."""
     width, at, parts = form.width, 0, form.parts
     last = width if form.interval else 0

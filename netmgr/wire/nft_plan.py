@@ -22,7 +22,7 @@ _BYTEORDER_NONE, _BYTEORDER_HOST, _BYTEORDER_BIG = 0, 1, 2      # nft's enum byt
 _NUMBERS = {name: number for number, name in TYPES.items()}
 
 
-def plan(number: int, form: Form, maker: "ffi.CData") -> "ffi.CData":
+def plan(number: int, form: Form, maker: ffi.CData) -> ffi.CData:
     """The struct nftcodec_plan of a set or map of this form, with a number of its own in its transaction."""
     flags = NFT_SET_INTERVAL if form.interval else 0
     fields = [padded(WIDTHS[part]) for part in form.parts] if is_concatenation(form.type) and form.interval else []

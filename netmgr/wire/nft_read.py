@@ -83,7 +83,7 @@ class Elements:
             expiring=self._pick(records, start | expires, start | expires),
             foreign=self._pick(records, start | ours, start))
 
-    def _pick(self, records: "ffi.CData", mask: int, value: int) -> FrozenSet[bytes]:
+    def _pick(self, records: ffi.CData, mask: int, value: int) -> FrozenSet[bytes]:
         like = self._set.like
         keys = self._set.width * (2 if like & (lib.NFTCODEC_RANGES | lib.NFTCODEC_BOXES) else 1)
         stride = keys + self._set.value

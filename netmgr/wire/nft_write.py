@@ -55,12 +55,12 @@ _ANY = Form(IPV4_ADDR)
 _COMMENT = ffi.new("char[]", COMMENT.encode())
 
 
-def _manner(message: int, flags: int = 0, **more: object) -> "ffi.CData":
+def _manner(message: int, flags: int = 0, **more: object) -> ffi.CData:
     return ffi.new("struct nftcodec_manner *", {"message": message, "flags": flags, **more})
 
 
 @cache
-def _of_elements(interval: bool, timeout: bool, destroy: bool) -> Dict[str, "ffi.CData"]:
+def _of_elements(interval: bool, timeout: bool, destroy: bool) -> Dict[str, ffi.CData]:
     """How elements of such sets are deleted, restored and added."""
     flags = NLM_F_CREATE | NLM_F_EXCL if interval else NLM_F_CREATE
     return {
@@ -84,10 +84,10 @@ class _Known(NamedTuple):
 
     form: Form
     destroy: bool
-    set: "ffi.CData"
-    names: Tuple["ffi.CData", "ffi.CData"]
+    set: ffi.CData
+    names: Tuple[ffi.CData, ffi.CData]
     stride: int
-    manners: Dict[str, "ffi.CData"]
+    manners: Dict[str, ffi.CData]
 
 
 class Writer:
