@@ -37,6 +37,7 @@ from netmgr.sync.repairs import Repairs
 from netmgr.values.counters import Counters
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import ContainerSeen, Event, HostGone, HostSeen
+from netmgr.values.happenings import Culprit
 from netmgr.values.sets import Change, SetName
 from netmgr.values.snapshots import Snapshot
 from netmgr.values.text import Log, reason
@@ -92,7 +93,7 @@ class Keeper:
         self._leftovers: Optional[Iterator[Optional[SetName]]] = self._find_leftovers()
         self._make(config, directory)
         self.reporter = Reporter(log)
-        self.repairs = Repairs(self._reconciler(), loop.now, _utc_seconds, log, self.reporter.chronicle.tell)
+        self.repairs = Repairs(self._reconciler(), loop.now, _utc_seconds, log, self.reporter.chronicle.tell, _identify)
 
     # -- what the sources tell
 
@@ -328,6 +329,12 @@ def _holdings(model: Model, config: Config) -> "Optional[Holdings]":
         return None
     from netmgr.model.holdings import Holdings
     return Holdings(model.policy, config.fleet.publish)
+
+
+def _identify(pid: int, process: str) -> Culprit:
+    """Loaded when there is the first one to identify."""
+    from netmgr.io.culprit import identify
+    return identify(pid, process)
 
 
 def _utc_seconds() -> str:

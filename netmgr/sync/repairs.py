@@ -42,14 +42,15 @@ class Repair(NamedTuple):
 class Repairs:
     """Decides, looks, reconciles, counts.  `clock` is monotonic seconds, `utc` the time of day for people."""
 
-    def __init__(self, reconciler: Reconciler, clock: Callable[[], float], utc: Callable[[], str], log: Log, tell: Tell) -> None:
+    def __init__(self, reconciler: Reconciler, clock: Callable[[], float], utc: Callable[[], str], log: Log, tell: Tell,
+                 identify: Callable[[int, str], Culprit] = Culprit) -> None:
         self.reconciler = reconciler
         self.mended: FrozenSet[SetName] = frozenset()
         self.made = 0
         self.last_repair: Optional[Repair] = None
         self._clock = clock
         self._utc = utc
-        self._log, self._tell_happening = log, tell
+        self._log, self._tell_happening, self._identify = log, tell, identify
         self._suspects: List[Suspect] = []
         self._suspicious = False
         self._passing: List[SetName] = []               # what the quick look that is under way has not come to yet
@@ -221,17 +222,24 @@ class Repairs:
         self.last_repair = Repair(tuple(self._suspects), self._utc(), names)
         before = self._damper.fighting(now)
         self._damper.repaired(now)
-        who = " or ".join(map(named, self._suspects)) or named(None)
+        culprit = self._culprit()
+        who = str(culprit) if culprit is not None else " or ".join(map(named, self._suspects)) or named(None)
         programs = " or ".join(sorted({OTHER if suspect is None else suspect.process for suspect in self._suspects}))
         alone = self._accounts.repaired(programs, who, names, now)
         slowed = self._damper.fighting(now) and not before
         level = "warning" if alone and not slowed else "debug"
-        self._tell_happening(happening._replace(cause=who, culprit=_culprit(self._suspects)), level)
+        self._tell_happening(happening._replace(cause=who, culprit=culprit), level)
         if slowed:
             self._log("warning", "%s and netmgr keep undoing each other's work in %s: repairs are slowed down" % (who, names_of(names)))
         if programs == OURSELVES and not alone and not self._rivalled:
             self._rivalled = True
             self._log("error", "%s: two configurations fill the same sets (%s)" % (self.rival, who))
+
+
+    def _culprit(self) -> Optional[Culprit]:
+        """Who did it, when it can only be one.  What there is to read of him is read when the repair is made."""
+        suspect = self._suspects[0] if len(self._suspects) == 1 else None
+        return None if suspect is None else self._identify(suspect.pid, suspect.process)
 
 
 OTHER = "another program"
@@ -240,12 +248,6 @@ OTHER = "another program"
 def named(suspect: Suspect) -> str:
     """How the log calls who committed something."""
     return OTHER if suspect is None else "%s (pid %d)" % (suspect.process, suspect.pid)
-
-
-def _culprit(suspects: Sequence[Suspect]) -> Optional[Culprit]:
-    """Who did it, when it can only be one."""
-    suspect = suspects[0] if len(suspects) == 1 else None
-    return None if suspect is None else Culprit(suspect.pid, suspect.process)
 
 
 def _happening(changes: Sequence[ChangeElements]) -> Happening:

@@ -7,7 +7,7 @@ import sys
 from typing import Any, Dict, List
 
 from tests import prometheus
-from tests.kernel.lab import Lab
+from tests.kernel.lab import Lab, kernel_pid
 from tests.kernel.running import ROOT, Netmgr
 from tests.waiting import eventually
 
@@ -157,3 +157,30 @@ def test_metrics_count_what_happens(lab: Lab) -> None:
     netmgr.ask("reload")
     assert (value("reloads_total", result="failure"), value("reloads_total", result="success")) == (1, 0)
     prometheus.lint(netmgr.ask("metrics"))
+
+
+FLUSH = """
+from netmgr.io.nft import Nft
+from netmgr.values.addresses import parse
+from netmgr.values.sets import IPV4_ADDR, ChangeElements, Form, SetName
+name = SetName("inet", "filter", "wan_ips")
+print(Nft().commit([ChangeElements(name, Form(IPV4_ADDR), [parse("192.0.2.1")[0]], [])]).committed, flush=True)
+input()
+"""
+
+
+def test_who_did_it_is_told_with_his_command_line(lab: Lab) -> None:
+    kernel_pid()
+    netmgr = running(lab)
+    lab.run("ip addr add 192.0.2.1/24 dev eth0")
+    netmgr.holds("wan_ips", "192.0.2.1")
+    with lab.inside():
+        flusher = subprocess.Popen([sys.executable, "-c", FLUSH], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert flusher.stdout is not None and flusher.stdout.readline() == b"True\n"
+    eventually(lambda: any(each["kind"] == "repaired" for each in logged(netmgr)))
+    (told,) = [each for each in logged(netmgr) if each["kind"] == "repaired"]
+    assert told["sets"] == ["inet filter wan_ips"] and told["culprit"]["pid"] == flusher.pid
+    assert told["culprit"]["command"].startswith(sys.executable + " -c ")
+    assert told["cause"].startswith("%s (pid %d" % (told["culprit"]["process"], flusher.pid))
+    flusher.communicate(b"\n")

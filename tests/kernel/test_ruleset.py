@@ -60,7 +60,7 @@ def test_damage_is_repaired_and_put_down_to_who_did_it(netmgr: Netmgr, what: str
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", source["last_repair"]["time"])
     if "poll" not in netmgr.config.read_text():
         assert source["last_repair"]["process"] == "nft"
-        assert "nft (pid %d)" % source["last_repair"]["pid"] in netmgr.log()
+        assert "nft (pid %d" % source["last_repair"]["pid"] in netmgr.log()
 
 
 def test_a_set_that_changes_its_type_or_appears(netmgr: Netmgr) -> None:
