@@ -60,7 +60,8 @@ class Model:
         self.held_zones: Optional[FrozenSet[str]] = None        # None: all
         self._recall = recall
         self._labelled = LabelledZones(self.policy)
-        if any(rule.value == OWN_ADDRESS for zone in config.zones.values() for rule in zone.sets):
+        self._has_primaries = any(rule.value == OWN_ADDRESS for zone in config.zones.values() for rule in zone.sets)
+        if self._has_primaries:
             inventory.keep_order()
         self._primaries: Dict[str, Claims] = {}         # by interface, what is claimed because of its primary address
         self._now = 0.0
@@ -75,10 +76,9 @@ class Model:
         """Account for what is gone from the inventory and what it gained."""
         primaries: Dict[str, None] = {}
         for gained, thing in changes:
-            if isinstance(thing, (Interface, Addresses)):
+            if self._has_primaries and isinstance(thing, (Interface, Addresses)):
                 interface = thing.interface if isinstance(thing, Addresses) else thing
-                if interface.name in self._primaries or self.policy.has_primary(interface):
-                    primaries[interface.name] = None
+                primaries[interface.name] = None
             if gained and isinstance(thing, ContainerSeen):
                 self._welcome(thing)
             account = self.ledger.claim if gained else self.ledger.release
@@ -449,6 +449,8 @@ class Model:
 
     def _count_primaries(self) -> None:
         """After all was counted anew."""
+        if not self._has_primaries:
+            return
         found = ((interface.name, self.policy.of_primary(*addresses)) for interface, addresses in self.inventory.interfaces()
                  if self.policy.has_primary(interface))
         self._primaries = {name: claims for name, claims in found if claims}

@@ -1,0 +1,196 @@
+"""A random walk with concatenations and maps: whenever it is quiet, they are what `ip -j addr`, nft and the configuration make of them.
+
+The seed is printed.  NETMGR_SEED=… replays a walk, NETMGR_STEPS=… changes its length.
+"""
+
+import os
+import random
+import re
+from typing import Callable, Dict, Iterator, List, Set, Tuple
+
+from tests.kernel.lab import Lab
+from tests.kernel.running import Netmgr
+from tests.kernel.truth import covered, usable, without
+from tests.waiting import eventually
+
+STEPS = int(os.environ.get("NETMGR_STEPS", "200"))
+NAMES = ("eth0", "eth1", "ppp0")
+SETS = {
+    "pairs": "set pairs { type ifname . ipv4_addr\n}",
+    "nets": "set nets { type ifname . ipv4_addr; flags interval\n}",
+    "zones": "map zones { type ifname : verdict\n}",
+    "marks": "map marks { type ifname : mark\n}",
+    "outside": "map outside { type ifname : ipv4_addr\n}",
+}
+ZONE = """  %s:
+    sets:
+      pairs: {holds: [interfaces, addresses]}
+      nets: {holds: [interfaces, networks]}
+      zones: {holds: interfaces, verdict: jump %s}
+      marks: {holds: interfaces, mark: %d}
+      outside: {holds: interfaces, value: address}
+"""
+RULES = {"eth0": "wan", "eth1": "lan", "ppp0": "wan"}
+MARKS = {"wan": 16, "lan": 32}
+CONFIG = "interfaces:\n%sdocker: {enabled: false}\nzones:\n%s" % (
+    "".join("  - {name: %s, nftables_zone: %s}\n" % each for each in RULES.items()),
+    "".join(ZONE % (zone, zone, mark) for zone, mark in MARKS.items()))
+
+Held = Dict[str, Tuple[Set[str], Set[str]]]     # netmgr's elements and the others', by set
+
+
+class Walk:
+    """The operations, each by the chance that the generator gives."""
+
+    def __init__(self, lab: Lab, seed: int) -> None:
+        self.lab, self.chance = lab, random.Random(seed)
+        self.log: List[str] = []
+        self.load_ruleset()
+        for name in NAMES:
+            lab.link(name)
+        self.netmgr = Netmgr(lab, CONFIG)
+
+    def step(self) -> None:
+        """One operation; those that make no sense just now fail, as they would for an administrator."""
+        operations: Tuple[Tuple[int, Callable[[], None]], ...] = (
+            (30, self.address), (4, self.link), (3, self.flush), (6, self.foreign), (3, self.chain), (2, self.load_ruleset),
+            (1, self.crash))
+        self.chance.choices([call for _weight, call in operations], [weight for weight, _call in operations])[0]()
+
+    def run(self, command: str, text: str = "") -> None:
+        self.log.append("%s  %s" % (command, text))
+        self.lab.run(command, text, check=False)
+
+    def address(self) -> None:
+        address = "10.0.%d.%d/%d" % (self.chance.randrange(4), self.chance.randrange(1, 30), self.chance.choice((24, 28, 32)))
+        self.run("ip addr %s %s dev %s" % (self.chance.choice(("add", "add", "del")), address, self.chance.choice(NAMES)))
+
+    def link(self) -> None:
+        name = self.chance.choice(NAMES)
+        if any(each["ifname"] == name for each in self.lab.links()):
+            self.run("ip link del " + name)
+        else:
+            self.log.append("link " + name)
+            self.lab.link(name)
+
+    def flush(self) -> None:
+        name = self.chance.choice(list(SETS))
+        self.run("nft flush %s inet filter %s" % (SETS[name].split()[0], name))
+
+    def foreign(self) -> None:
+        name = self.chance.choice(NAMES)
+        element = self.chance.choice((
+            'pairs { "%s" . 10.0.0.5 }' % name, 'nets { "%s" . 10.0.%d.0/25 }' % (name, self.chance.randrange(4)),
+            'marks { "%s" : 7 }' % name))
+        self.run("nft -f -", "%s element inet filter %s\n" % (self.chance.choice(("add", "delete")), element))
+
+    def chain(self) -> None:
+        self.run("nft %s chain inet filter %s" % (self.chance.choice(("add", "add", "delete")), self.chance.choice(("wan", "lan"))))
+
+    def load_ruleset(self) -> None:
+        objects = ["chain %s { }" % zone for zone in MARKS if self.chance.random() < 0.7]
+        objects += [SETS[name] for name in SETS if self.chance.random() < 0.9]
+        self.run("nft -f -", "flush ruleset\ntable inet filter {\n%s\n}\n" % "\n".join(objects))
+
+    def crash(self) -> None:
+        self.log.append("kill -9 and start")
+        self.netmgr.kill()
+        self.netmgr.start(wait=False)
+
+    def check(self) -> None:
+        """Wait until every set is the truth."""
+        wrong: List[str] = []
+
+        def right() -> bool:
+            wrong[:] = differences(self.lab)
+            return not wrong
+        try:
+            eventually(right, 30)
+        except AssertionError:
+            raise AssertionError("after %s:\n%s\n%s\n%s" % (
+                "; ".join(self.log[-12:]), "\n".join(wrong), self.netmgr.ask("status json"), self.netmgr.log()[-3000:])) from None
+
+
+def listed(lab: Lab) -> Tuple[Held, Set[str]]:
+    """What nft lists of each set that there is, and the chains."""
+    text = lab.run("nft list table inet filter", check=False)
+    found: Held = {}
+    for name, body in re.findall(r"^\t(?:set|map) (\w+) {\n(.*?)^\t}$", text, re.MULTILINE | re.DOTALL):
+        inside = " ".join(body.split()).partition("elements = { ")[2].rpartition(" }")[0]
+        items = [each.replace('"', "") for each in inside.split(", ") if each]
+        found[name] = ({each.replace(" comment netmgr", "") for each in items if " comment netmgr" in each},
+                       {each for each in items if " comment netmgr" not in each})
+    return found, set(re.findall(r"^\tchain (\w+) {", text, re.MULTILINE))
+
+
+def differences(lab: Lab) -> List[str]:
+    """Every set that is not as it should be, in words."""
+    held, chains = listed(lab)
+    interfaces = {each["ifname"]: each for each in lab.addresses() if each["ifname"] in RULES}
+    return [each for name in held for each in WRONG[name](held[name], interfaces, chains)]
+
+
+def pairs(held: Tuple[Set[str], Set[str]], interfaces: Dict[str, Dict[str, object]], _chains: Set[str]) -> Iterator[str]:
+    own, foreign = held
+    wanted = {"%s . %s" % (name, address) for name, each in interfaces.items() for address, _length in usable(each) if "." in address}
+    if own != wanted - foreign:
+        yield "pairs: %s, %s, wanted %s" % (own, foreign, wanted)
+
+
+def nets(held: Tuple[Set[str], Set[str]], interfaces: Dict[str, Dict[str, object]], _chains: Set[str]) -> Iterator[str]:
+    own, foreign = ({name: covered(each.partition(" . ")[2] for each in some if each.startswith(name)) for name in RULES} for some in held)
+    for name in RULES:
+        wanted = covered("%s/%d" % (network(address, length), length) for address, length in usable(interfaces.get(name, {"addr_info": []}))
+                         if "." in address)
+        if own[name] != without(wanted, foreign[name]):
+            yield "nets of %s: %s, %s, wanted %s" % (name, own[name], foreign[name], wanted)
+
+
+def network(address: str, length: int) -> str:
+    """The first address of the network."""
+    import ipaddress
+    return str(ipaddress.ip_interface("%s/%d" % (address, length)).network.network_address)
+
+
+def mapped(held: Tuple[Set[str], Set[str]], wanted: Dict[str, str]) -> Iterator[str]:
+    own, foreign = held
+    theirs = {each.partition(" : ")[0] for each in foreign}
+    if own != {"%s : %s" % each for each in wanted.items() if each[0] not in theirs}:
+        yield "%s, %s, wanted %s" % (own, foreign, wanted)
+
+
+def zones(held: Tuple[Set[str], Set[str]], interfaces: Dict[str, Dict[str, object]], chains: Set[str]) -> Iterator[str]:
+    return mapped(held, {name: "jump " + RULES[name] for name in interfaces if RULES[name] in chains})
+
+
+def marks(held: Tuple[Set[str], Set[str]], interfaces: Dict[str, Dict[str, object]], _chains: Set[str]) -> Iterator[str]:
+    return mapped(held, {name: "0x%08x" % MARKS[RULES[name]] for name in interfaces})
+
+
+def outside(held: Tuple[Set[str], Set[str]], interfaces: Dict[str, Dict[str, object]], _chains: Set[str]) -> Iterator[str]:
+    primary: Dict[str, str] = {}
+    for name, interface in interfaces.items():
+        infos = interface["addr_info"]
+        assert isinstance(infos, list)
+        first = [each["local"] for each in infos if each["family"] == "inet" and not each.get("secondary")]
+        primary.update({name: first[0]} if first else {})
+    return mapped(held, primary)
+
+
+WRONG = {"pairs": pairs, "nets": nets, "zones": zones, "marks": marks, "outside": outside}
+
+
+def test_random_walk_with_concatenations_and_maps(lab: Lab) -> None:
+    seed = int(os.environ.get("NETMGR_SEED", random.SystemRandom().randrange(1 << 32)))
+    print("NETMGR_SEED=%d NETMGR_STEPS=%d" % (seed, STEPS))
+    walk = Walk(lab, seed)
+    done = 0
+    while done < STEPS:
+        for _ in range(walk.chance.randrange(1, 10)):
+            walk.step()
+            done += 1
+        walk.check()
+    eventually(walk.netmgr.answers, 30)
+    held, _chains = listed(lab)
+    counted = {row["name"]: row["elements"] for row in walk.netmgr.status()["sets"] if row["state"] != "missing"}
+    assert counted == {name: len(own) for name, (own, _foreign) in held.items()}
