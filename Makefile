@@ -4,7 +4,7 @@ ARGS =
 BUILT_FROM := $(wildcard setup.py pyproject.toml csrc/*.py csrc/*.c csrc/*.h .ci/setup)
 PEERS := $(patsubst benchmarks/peers/%.c,benchmarks/.peers/%,$(wildcard benchmarks/peers/*.c))
 
-.PHONY: demo demo-fleet test lint schema test-pythons test-kernels test-faults test-system wheel deb release-check bench bench-quick clean
+.PHONY: demo demo-fleet test lint schema test-pythons test-kernels test-faults test-outages test-system wheel deb release-check bench bench-quick clean
 
 demo: .venv/ready
 	.venv/bin/netmgr demo $(ARGS)
@@ -22,6 +22,10 @@ lint: .venv/ready
 
 schema: .venv/ready
 	.venv/bin/python -c 'from netmgr.config import json_schema; print(json_schema.text(), end="")' > pkg-files/schema/netmgr.schema.json
+
+# Outages of etcd of half a minute with leases of ten seconds: too long for every run of the tests.
+test-outages: .venv/fleet
+	.ci/test -q tests/fleet/outages.py $(ARGS)
 
 test-pythons: .venv/ready
 	.ci/pythons $(ARGS)

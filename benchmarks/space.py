@@ -152,9 +152,9 @@ class Networks(Space):
 
 
 class Netmgr:
-    """A netmgr in a namespace, from process start to READY; `seconds` is how long that took."""
+    """A netmgr in a namespace, from process start to READY; `seconds` is how long that took.  `program` is what is started."""
 
-    def __init__(self, space: Lab) -> None:
+    def __init__(self, space: Lab, program: Sequence[str] = (NETMGR,)) -> None:
         self._space = space
         environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         environment["NOTIFY_SOCKET"] = path = str(space.directory / ("notify-%d" % len(space.processes)))
@@ -162,7 +162,7 @@ class Netmgr:
             manager.bind(path)
             manager.settimeout(PATIENCE)
             start = time.perf_counter()
-            self.process = space.start([NETMGR, "run", "--config", str(space.directory / "config.yaml")], environment)
+            self.process = space.start([*program, "run", "--config", str(space.directory / "config.yaml")], environment)
             while b"READY=1" not in manager.recv(4096):
                 pass
             self.seconds = time.perf_counter() - start

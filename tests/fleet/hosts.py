@@ -82,12 +82,13 @@ class Fleet:
         for host in alive:
             host.netmgr.holds("peer_wan_ips", *(other.address for other in alive if other is not host), seconds=seconds)
 
-    def watch(self, seconds: float, alive: Iterable[Host]) -> List[str]:
-        """Look for so long whether a live host is missing from another's set: who, in whose."""
+    def watch(self, seconds: float, alive: Iterable[Host], sets_of: Optional[Iterable[Host]] = None) -> List[str]:
+        """Look for so long whether a live host is missing from another's set, or from those of these hosts: who, in whose."""
         alive, missing = list(alive), []
+        looked_at = alive if sets_of is None else list(sets_of)
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            for host in alive:
+            for host in looked_at:
                 held = host.peers()
                 missing += ["%s in %s" % (other.name, host.name) for other in alive if other is not host and other.address not in held]
             if missing:
