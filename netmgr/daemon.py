@@ -122,7 +122,7 @@ class Daemon:
         is_ready = state(sets, keeper.model, self._sources_status()) == "ready"
         return metrics.text(keeper.model, metrics.Measured(
             __version__, is_ready, sets, keeper.repairs.made, len(self._control.clients), self._loaded,
-            keeper.counters, self._reloads, keeper.counted(), enabled, process.measures()))
+            keeper.counters, self._reloads, keeper.counted(), enabled, process.measures(), self._sources.consumed()))
 
     def follow(self, listener: Callable[[Happening], None]) -> Callable[[], None]:
         """Tell the listener that netmgr has started, and what happens from now on, until the result is called."""

@@ -12,7 +12,7 @@ from netmgr.io.link_source import LinkSource
 from netmgr.io.loop import Loop
 from netmgr.io.ruleset import Ruleset, watcher
 from netmgr.keeper import Keeper, Waiting
-from netmgr.show.answers import Fact
+from netmgr.show.answers import ConsumedZone, Fact
 from netmgr.values.counters import Told
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import ContainerSeen
@@ -125,6 +125,11 @@ class Sources:
     def behind(self) -> bool:
         """Whether one of them has still to read what it was asked to."""
         return any(each.source.behind and each.source.state not in SILENT for each in self.running.values())
+
+    def consumed(self) -> List[ConsumedZone]:
+        """The zones that hold what other hosts publish."""
+        facts = (each.source.facts.get("consumed") for each in self.running.values())
+        return [row for rows in facts if isinstance(rows, tuple) for row in rows if isinstance(row, ConsumedZone)]
 
     def troubles(self) -> List[str]:
         """Those that cannot be read, or have not been, each with the reason."""

@@ -8,6 +8,7 @@ import pytest
 from netmgr.io import process
 from netmgr.io.clock import now
 from netmgr.model.address_counts import AddressCounts
+from netmgr.show.answers import ConsumedZone
 from netmgr.show.metrics import LINES, Measured, text
 from netmgr.show.status import everything, set_rows
 from netmgr.values.addresses import IFA_F_PERMANENT, IFA_F_TENTATIVE
@@ -82,6 +83,16 @@ def test_sources_and_what_they_told() -> None:
     assert (found["netmgr_source_up{source=netlink}"], found["netmgr_source_up{source=docker}"]) == (1, 0)
     assert found["netmgr_events_total{source=netlink}"] == 7 and found["netmgr_overruns_total"] == 2
     assert (found["netmgr_snapshots_total{reason=start}"], found["netmgr_snapshots_total{reason=overrun}"]) == (1, 2)
+
+
+def test_a_fleet() -> None:
+    assert not any("fleet" in name for name in samples(Bench()))
+    consumed = (ConsumedZone("peer_wan", "wan", 7, 9, ("evil: no", "worse: no"), 1, 0), ConsumedZone("peer_lan", "lan"))
+    told = measured(consumed=consumed)
+    found = samples(Bench(), told)
+    assert [found["netmgr_fleet_%s{zone=peer_wan}" % name] for name in ("hosts", "hosts_refused", "hosts_held")] == [7, 2, 1]
+    assert found["netmgr_fleet_hosts{zone=peer_lan}"] == 0
+    lint("".join(text(Bench().model, told)))
 
 
 @pytest.mark.parametrize("seconds", [0.0, *COMMIT_BOUNDS, 0.0007, 7.5])

@@ -137,7 +137,7 @@ class Consuming:
         self._tables_changed()
 
     def _on_seen(self, seen: Seen) -> None:
-        self.told.events += 1
+        self.told.events += len(seen.events)
         if not self._follower.take(seen, self._loop.now()):
             self._say("info", "etcd has compacted what was missed; everything is listed again")
             self.list_again()

@@ -8,7 +8,7 @@ from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence
 
 from netmgr.model.managed_set import SYNCED
 from netmgr.model.model import Model
-from netmgr.show.answers import SetStatus
+from netmgr.show.answers import ConsumedZone, SetStatus
 from netmgr.values.counters import COMMIT_BOUNDS, Counters, Told
 from netmgr.values.holds import ADDRESSES
 from netmgr.values.text import printable
@@ -37,7 +37,10 @@ class Metric(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What the daemon knows beside its model.  `sources` are those that are enabled: whether they are well, and what they have told."""
+    """What the daemon knows beside its model.  `sources` are those that are enabled: whether they are well, and what they have told.
+
+    `consumed` are the zones that hold what other hosts of a fleet publish.
+    """
 
     version: str
     ready: bool
@@ -50,11 +53,13 @@ class Measured(NamedTuple):
     interfaces: Mapping[str, int]
     sources: Mapping[str, Tuple[bool, Told]]
     process: Mapping[str, Number]
+    consumed: Sequence[ConsumedZone] = ()
 
 
 def text(model: Model, measured: Measured) -> Iterator[str]:
     """All of it, as it is now, in pieces."""
-    return _pieces([*_of_sets(measured.sets), *_of_things(model, measured), *_of_doings(measured), *_of_process(measured)])
+    return _pieces([*_of_sets(measured.sets), *_of_things(model, measured), *_of_fleet(measured.consumed), *_of_doings(measured),
+                    *_of_process(measured)])
 
 
 def _pieces(metrics: Sequence[Metric]) -> Iterator[str]:
@@ -113,6 +118,16 @@ def _addresses_of(model: Model, zone: str) -> int:
         if feed.holds == ADDRESSES and form is not None:
             most[form.type] = max(most.get(form.type, 0), len(model.ledger.wanted(feed.set)))
     return sum(most.values())
+
+
+def _of_fleet(consumed: Sequence[ConsumedZone]) -> Iterator[Metric]:
+    """Nothing where there is none."""
+    if consumed:
+        yield _by("fleet_hosts", "gauge", "Other hosts that count in the zone.", "zone", {each.zone: each.hosts for each in consumed})
+        yield _by("fleet_hosts_refused", "gauge", "Hosts whose present record is refused; the last good one counts.", "zone",
+                  {each.zone: len(each.refused) for each in consumed})
+        yield _by("fleet_hosts_held", "gauge", "Hosts that are missing and go on to count, for this host had a break itself.", "zone",
+                  {each.zone: each.held for each in consumed})
 
 
 def _of_doings(measured: Measured) -> Iterator[Metric]:

@@ -22,6 +22,10 @@ def test_addresses_come_and_go_everywhere(fleet: Fleet) -> None:
     consumed = told["consumed"]
     assert isinstance(consumed, list)
     assert [(each["zone"], each["source"], each["hosts"], each["refused"]) for each in consumed] == [("peer_wan", "wan", 2, [])]
+    metrics = second.netmgr.ask("metrics")
+    assert 'netmgr_source_up{source="fleet"} 1\n' in metrics and 'netmgr_fleet_hosts{zone="peer_wan"} 2\n' in metrics
+    causes = second.netmgr.ask("log json 50")
+    assert '"cause": "fleet: h1 published"' in causes or '"cause":"fleet: h1 published"' in causes
     assert "lets clients get around their rights" in str(told["warning"]) and second.netmgr.status()["state"] == "ready"
 
 
