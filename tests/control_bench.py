@@ -11,9 +11,9 @@ from netmgr.io.control import ControlServer, Listener, listen
 from netmgr.io.loop import Loop
 from netmgr.show.answers import Explanation, GraphEdge, GraphNode, SetContents, Status
 from netmgr.show.commands import answering
-from netmgr.values.happenings import Happening
 from netmgr.values.replies import Say
 from netmgr.values.text import Log
+from tests.chronicle import Told
 
 
 class Bench:
@@ -32,8 +32,8 @@ class Bench:
         self.diff_answer = "# nothing would change"
         self.reload_answer = "OK: nothing had to change"
         self.pending: Optional[List[Say]] = None
-        self.happenings: List[Happening] = []
-        self.listeners: List[Callable[[Happening], None]] = []
+        told = Told()
+        self.listeners, self.log, self.follow = told.listeners, told.log, told.follow
         self.loop = Loop()
         self.clients: List[socket.socket] = []
         log: Log = lambda *line: self.logged.append(line)       # noqa: E731
@@ -66,15 +66,8 @@ class Bench:
     def graph(self) -> Iterator[Union[GraphNode, GraphEdge]]:
         return iter(())
 
-    def log(self, number: int, names: Sequence[str]) -> List[Happening]:
-        return self.happenings[-number:]
-
     def metrics(self) -> Iterator[str]:
         return iter(["netmgr_ready 1\n"])
-
-    def follow(self, listener: Callable[[Happening], None]) -> Callable[[], None]:
-        self.listeners.append(listener)
-        return lambda: self.listeners.remove(listener)
 
     def reload(self, reply: Say) -> None:
         self.asked.append("reload")

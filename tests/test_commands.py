@@ -2,7 +2,7 @@
 
 import json
 import random
-from typing import Any, Callable, Dict, Iterator, List, Sequence, Union
+from typing import Any, Dict, Iterator, List, Sequence, Union
 
 import pytest
 
@@ -14,6 +14,7 @@ from netmgr.show.tables import sets_text
 from netmgr.values.happenings import Happening
 from netmgr.values.replies import Say
 from netmgr.values.text import printable
+from tests.chronicle import Told
 
 SET = {"family": "inet", "table": "filter", "name": "wan_ips", "type": "ipv4_addr", "zone": "wan", "holds": "addresses",
        "state": "synced", "elements": 1, "foreign": 0, "error": None, "warning": None,
@@ -103,8 +104,8 @@ class Recorder:
 
     def __init__(self) -> None:
         self.done: List[str] = []
-        self.happenings = [Happening("started", "2026-11-27T20:31:05.123456Z", error=str(number)) for number in range(60)]
-        self.listeners: List[Callable[[Happening], None]] = []
+        told = Told([Happening("started", "2026-11-27T20:31:05.123456Z", error=str(number)) for number in range(60)])
+        self.listeners, self.log, self.follow = told.listeners, told.log, told.follow
 
     def status(self) -> Status:
         return read_status(json.dumps(STATUS))
@@ -118,15 +119,8 @@ class Recorder:
     def graph(self) -> Iterator[Union[GraphNode, GraphEdge]]:
         yield GraphNode("zone:wan", "zone", "wan")
 
-    def log(self, number: int, names: Sequence[str]) -> List[Happening]:
-        return self.happenings[-number:]
-
     def metrics(self) -> Iterator[str]:
         return iter(("netmgr_ready 1\n", "netmgr_containers 0\n"))
-
-    def follow(self, listener: Callable[[Happening], None]) -> Callable[[], None]:
-        self.listeners.append(listener)
-        return lambda: self.listeners.remove(listener)
 
     def reload(self, reply: Say) -> None:
         self.done.append("reload")

@@ -25,7 +25,7 @@ Changed = Callable[[Sequence[Suspect]], None]
 
 
 class Ruleset:
-    """The door to nf_tables for the one who commits.  `watcher` is the source that is told of his commits, too, or none."""
+    """The door to nf_tables for the one who commits.  `watcher` makes his commits, for it must know of them, or nobody watches."""
 
     def __init__(self, nft: Nft) -> None:
         self.nft = nft
@@ -56,28 +56,21 @@ class Ruleset:
 class RulesetEvents:
     """Calls changed(by) for what others commit, as told by the kernel; None among them is one of whom it is not known who."""
 
-    def __init__(self, loop: Loop, ruleset: Ruleset, changed: Changed, doubt: Callable[[], None]) -> None:
-        self.state = "ok"
+    def __init__(self, loop: Loop, nft: Nft, changed: Changed) -> None:
         self.error: Optional[str] = None
-        self.pending = self.behind = False
-        self.facts: Dict[str, int] = {}
         self.told = Told()
-        self.refresh = doubt
-        self._loop, self._ruleset, self._nft, self._changed = loop, ruleset, ruleset.nft, changed
+        self._loop, self._nft, self._changed = loop, nft, changed
         self._watch = Watch(self._nft.portid)
         self._again: Optional[Deadline] = None
 
     def start(self) -> None:
         """Begin to tell."""
-        self._ruleset.watcher = self
         self._loop.watch(self._watch.fileno(), self._drain)
 
     def stop(self) -> None:
         """Give the socket back."""
         if self._again is not None:
             self._again.cancel()
-        if self._ruleset.watcher is self:
-            self._ruleset.watcher = None
         self._loop.unwatch(self._watch.fileno())
         self._watch.close()
 
@@ -120,14 +113,14 @@ class RulesetEvents:
 
     def _deaf(self, problem: OSError) -> None:
         """Nothing is told: try again in a while, for the descriptor may stay ready, and look at everything then."""
-        self.state, self.error = "error", "foreign changes cannot be noticed: %s" % reason(problem)
+        self.error = "foreign changes cannot be noticed: %s" % reason(problem)
         self._loop.unwatch(self._watch.fileno())
         if self._again is not None:
             self._again.cancel()
         self._again = self._loop.call_later(RETRY, self._hear_again)
 
     def _hear_again(self) -> None:
-        self.state, self.error, self._again = "ok", None, None
+        self.error, self._again = None, None
         self._listen()
         self._changed([None])
 
@@ -135,27 +128,20 @@ class RulesetEvents:
 class RulesetPoll:
     """Asks for the generation every `interval` seconds, and after each commit of our own."""
 
-    def __init__(self, loop: Loop, ruleset: Ruleset, changed: Changed, doubt: Callable[[], None], interval: float) -> None:
-        self.state = "ok"
+    def __init__(self, loop: Loop, nft: Nft, changed: Changed, interval: float) -> None:
         self.error: Optional[str] = None
-        self.pending = self.behind = False
-        self.facts: Dict[str, int] = {}
         self.told = Told()
-        self.refresh = doubt
-        self._loop, self._ruleset, self._nft, self._changed = loop, ruleset, ruleset.nft, changed
+        self._loop, self._nft, self._changed = loop, nft, changed
         self._interval = interval
         self._generation = self._nft.generation()
         self._deadline: Optional[Deadline] = None
 
     def start(self) -> None:
         """Begin to ask, and to tell."""
-        self._ruleset.watcher = self
         self._deadline = self._loop.call_later(self._interval, self._poll)
 
     def stop(self) -> None:
         """Stop asking."""
-        if self._ruleset.watcher is self:
-            self._ruleset.watcher = None
         if self._deadline is not None:
             self._deadline.cancel()
 
@@ -183,8 +169,44 @@ class RulesetPoll:
 Watcher = Union[RulesetEvents, RulesetPoll]
 
 
-def watcher(loop: Loop, ruleset: Ruleset, settings: Nftables, changed: Changed, doubt: Callable[[], None]) -> Watcher:
-    """The source of what others commit, in the way that the configuration wants; its refresh() is doubt()."""
+class RulesetSource:
+    """The source of what others commit; the watcher notices it.  refresh() is doubt()."""
+
+    def __init__(self, ruleset: Ruleset, watcher: Watcher, doubt: Callable[[], None]) -> None:
+        self.pending = self.behind = False
+        self.facts: Dict[str, int] = {}
+        self.refresh = doubt
+        self._ruleset, self._watcher = ruleset, watcher
+
+    @property
+    def state(self) -> str:
+        """ok or error."""
+        return "ok" if self._watcher.error is None else "error"
+
+    @property
+    def error(self) -> Optional[str]:
+        """Why nothing is noticed."""
+        return self._watcher.error
+
+    @property
+    def told(self) -> Told:
+        """What was noticed, counted."""
+        return self._watcher.told
+
+    def start(self) -> None:
+        """Begin to tell."""
+        self._ruleset.watcher = self._watcher
+        self._watcher.start()
+
+    def stop(self) -> None:
+        """Tell no more; another may have taken over."""
+        if self._ruleset.watcher is self._watcher:
+            self._ruleset.watcher = None
+        self._watcher.stop()
+
+
+def watcher(loop: Loop, ruleset: Ruleset, settings: Nftables, changed: Changed, doubt: Callable[[], None]) -> RulesetSource:
+    """The source of what others commit, in the way that the configuration wants."""
     if settings.watch == "events":
-        return RulesetEvents(loop, ruleset, changed, doubt)
-    return RulesetPoll(loop, ruleset, changed, doubt, settings.poll_interval)
+        return RulesetSource(ruleset, RulesetEvents(loop, ruleset.nft, changed), doubt)
+    return RulesetSource(ruleset, RulesetPoll(loop, ruleset.nft, changed, settings.poll_interval), doubt)

@@ -1,0 +1,20 @@
+"""What a service tells of happenings: those that a test gives, and to whoever listens what the test says."""
+
+from typing import Callable, List, Sequence
+
+from netmgr.values.happenings import Happening
+
+
+class Told:
+    """`listeners` are those who follow just now."""
+
+    def __init__(self, happenings: Sequence[Happening] = ()) -> None:
+        self.happenings = list(happenings)
+        self.listeners: List[Callable[[Happening], None]] = []
+
+    def log(self, number: int, names: Sequence[str]) -> List[Happening]:
+        return self.happenings[-number:]
+
+    def follow(self, listener: Callable[[Happening], None]) -> Callable[[], None]:
+        self.listeners.append(listener)
+        return lambda: self.listeners.remove(listener)
