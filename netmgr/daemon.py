@@ -63,6 +63,7 @@ class Daemon:
         self._manager = systemd.Manager(loop.now, self._summary, loop.call_later)
         self._control = self._listen(config)
         self._sources = Sources()
+        self._states: Dict[str, str] = {}       # of the sources, as they were when last looked at
         try:
             self._keeper = Keeper(loop, edge.kernel, self._manager, config, self._directory(config), self._ready, log, options.dry_run)
             self._first = self._sources.prepare(edge.recipes(config, self._keeper))
@@ -78,6 +79,7 @@ class Daemon:
         self._watchdog(systemd.watchdog_seconds())
         self._swap(self._first)
         self._loop.before_sleep.append(self._keeper.settle)
+        self._loop.before_sleep.append(self._look_at_sources)
 
     def stop(self) -> None:
         """The clean end: nothing is told any more, sets are as `on_stop` says, and only then nobody can ask any more."""
@@ -143,7 +145,12 @@ class Daemon:
     def resync(self, reply: Say) -> None:
         """Read everything anew and reconcile."""
         self._sources.refresh()
-        Settling(self._loop, self._sources, self._keeper, lambda settled: reply(_said("resynced", settled)))
+
+        def done(settled: Settled) -> None:
+            trouble = ", ".join(settled.troubles) or None
+            self._keeper.reporter.chronicle.tell(Happening("resync", cause="resync", error=trouble), "")
+            reply(_said("resynced", settled))
+        Settling(self._loop, self._sources, self._keeper, done)
 
     def diff(self, path: str, reply: Say) -> None:
         """What a reload would change; the kernel's sets are read, and nothing else happens."""
@@ -164,6 +171,20 @@ class Daemon:
     def _manner(self) -> Manner:
         return Manner(os.getpid(), self._loop.now() - self._begun, self._options.config_path, self._calendar, self._options.dry_run,
                       self._begun)
+
+    def _look_at_sources(self) -> None:
+        for name, each in self._sources.running.items():
+            if each.source.state != self._states.get(name):
+                self._source_changed(name, each.source.state, each.source.error)
+
+    def _source_changed(self, name: str, state: str, error: Optional[str]) -> None:
+        """The log has it from the source."""
+        before, self._states[name] = self._states.get(name), state
+        if state == "ok" and before is not None:
+            self._keeper.reporter.chronicle.tell(Happening("source-ok", cause="%s: ok" % name, source=name), "")
+        elif before == "ok":
+            lost = Happening("source-lost", cause="%s: %s" % (name, state), source=name, error=error or state)
+            self._keeper.reporter.chronicle.tell(lost, "")
 
     def _sources_status(self) -> SourcesStatus:
         told = [SourceStatus(name, each.source.state, each.source.error, each.source.facts)
@@ -204,6 +225,8 @@ class Daemon:
             answer += "; " + self._summary()
         if _socket_of(self._keeper.config) != self._bound:
             answer += "; the control socket stays %s until a restart" % self._where
+        wrong = None if answer.startswith("OK") else answer.partition(": ")[2]
+        self._keeper.reporter.chronicle.tell(Happening("reload", cause="reload", error=wrong), "")
         for line in answer.split("\n"):
             self._log("info" if answer.startswith("OK") else "warning", "reload: %s" % line)
         self._manager.news(*(["READY=1"] if self._is_ready else []))

@@ -151,6 +151,8 @@ class Keeper:
         if changes and not self.dry_run:
             self.counters.committed_after(self._loop.now() - self._loop.woken)
         self.reporter.settled(self.model, () if self.dry_run else changes, self.repairs.mended, self.repairs.reconciler.quiet)
+        if self.repairs.reconciler.other:
+            self._tell_states()
         self._finish()
         self._tell_others()
         if self._ready is not None and self.repairs.reconciler.complete and not self._awaited():
@@ -253,6 +255,11 @@ class Keeper:
             self._holdings.apply(changes)
         if self._counted is not None:
             self._counted.apply(changes)
+
+    def _tell_states(self) -> None:
+        reconciler = self.repairs.reconciler
+        names, reconciler.other = reconciler.other, set()
+        self.reporter.states(self.model, names, self.repairs.blamed)
 
     def _tell_refusals(self, seen: Iterable[ContainerSeen]) -> None:
         for line in self._refusals.news(self.model.policy, seen):

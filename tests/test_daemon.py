@@ -280,6 +280,15 @@ def test_a_resync_reads_everything(scene: Scene) -> None:
     assert scene.ask("resync") == "OK: resynced: nothing had to change"
 
 
+def test_a_source_that_is_lost_and_found_is_a_happening(scene: Scene) -> None:
+    scene.start()
+    for state, error in (("error", "nobody there"), ("ok", None)):
+        scene.sources["boxes"].state, scene.sources["boxes"].error = state, error
+        scene.loop.turn(0)
+    told = [(each.kind, each.cause, each.error) for each in scene.daemon.log(10, ["boxes"])]
+    assert told == [("source-lost", "boxes: error", "nobody there"), ("source-ok", "boxes: ok", None)]
+
+
 def test_the_status_shows_the_sources_as_they_are(scene: Scene) -> None:
     scene.start()
     scene.sources["boxes"].state, scene.sources["boxes"].error = "error", "nobody there"

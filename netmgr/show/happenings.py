@@ -26,11 +26,12 @@ class Chronicle:
         self._kept: Deque[Happening] = deque(maxlen=KEPT)
 
     def tell(self, happening: Happening, level: Optional[str] = None) -> None:
-        """It happens now.  The level of its line in the log is that of its kind, if none is given."""
+        """It happens now.  The level of its line in the log is that of its kind, if none is given; "": who tells has logged it already."""
         happening = happening._replace(time=self._utc())
         self._kept.append(happening)
         self.counts[happening.kind] = self.counts.get(happening.kind, 0) + 1
-        self._log(level or LEVEL[happening.kind], line_of(happening))
+        if level != "":
+            self._log(level or LEVEL[happening.kind], line_of(happening))
         for listener in list(self._listeners):
             listener(happening)
 

@@ -54,6 +54,7 @@ class Reconciler:
         self.dry_run = dry_run
         self.quiet = False
         self.counters = counters or Counters()
+        self.other: Set[SetName] = set()        # sets whose state is another than when somebody last took this
         self._kernel = kernel
         self._log = log
         self.survey = Survey(kernel, model)
@@ -146,6 +147,7 @@ class Reconciler:
     def _tell_errors(self, now: float) -> None:
         """What is wrong and was not, or had not been for long; sets that were never in error take no place in _told."""
         for name in self.model.overview.take_news():
+            self.other.add(name)
             error = self.model.sets[name].error
             text, well_since = self._told.get(name, (None, None))
             if error is not None:

@@ -46,6 +46,7 @@ class Repairs:
                  identify: Callable[[int, str], Culprit] = Culprit) -> None:
         self.reconciler = reconciler
         self.mended: FrozenSet[SetName] = frozenset()
+        self.blamed: Optional[str] = None       # whose doings settle() has looked at
         self.made = 0
         self.last_repair: Optional[Repair] = None
         self._clock = clock
@@ -106,7 +107,9 @@ class Repairs:
     def settle(self, in_slices: bool = True) -> List[Change]:
         """Look if a look is due, then reconcile.  Returns what was committed."""
         now, drift = self._clock(), self._auditing and not self._suspects
-        self.mended = frozenset()
+        self.mended, self.blamed = frozenset(), None
+        if self._suspects and self._look_at is not None and self._look_at <= now:
+            self.blamed = " or ".join(map(named, self._suspects))
         self._until = now + SLICE if in_slices else math.inf
         self.reconciler.quiet = self._damper.fighting(now)
         if self._look_at is None or self._look_at > now:

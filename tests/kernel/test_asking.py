@@ -184,3 +184,25 @@ def test_who_did_it_is_told_with_his_command_line(lab: Lab) -> None:
     assert told["culprit"]["command"].startswith(sys.executable + " -c ")
     assert told["cause"].startswith("%s (pid %d" % (told["culprit"]["process"], flusher.pid))
     flusher.communicate(b"\n")
+
+
+def test_states_of_sets_reloads_and_resyncs_are_happenings(lab: Lab) -> None:
+    netmgr = running(lab)
+
+    def kinds(name: str) -> List[str]:
+        return [each["kind"] for each in logged(netmgr, name) if each["kind"].startswith("set-")]
+
+    lab.nft("delete set inet filter lan_nets")
+    eventually(lambda: kinds("lan_nets") == ["set-missing"])
+    lab.nft("add set inet filter lan_nets { type ifname; }")
+    eventually(lambda: kinds("lan_nets") == ["set-missing", "set-error"])
+    told = logged(netmgr, "lan_nets")[-1]
+    assert (told["set"], told["zone"]) == ("inet filter lan_nets", "lan") and told["error"] == netmgr.state("lan_nets")["error"]
+    assert told["error"] in [each["what"] for each in netmgr.status()["problems"]]
+    lab.nft("delete set inet filter lan_nets; add set inet filter lan_nets { type ipv4_addr; flags interval; }")
+    eventually(lambda: kinds("lan_nets") == ["set-missing", "set-error", "set-synced"])
+    assert netmgr.ask("resync").startswith("OK") and netmgr.ask("reload").startswith("OK")
+    netmgr.configure("nonsense: 1")
+    assert netmgr.ask("reload").startswith("ERROR")
+    done = [(each["kind"], "error" in each) for each in logged(netmgr) if each["kind"] in ("reload", "resync")]
+    assert done == [("resync", False), ("reload", False), ("reload", True)]
