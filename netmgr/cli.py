@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Callable, Iterator, Optional, Sequence
 
 from netmgr import __version__
-from netmgr.paths import Place, has_systemd, place, service_is_stopped, socket_path
+from netmgr.paths import Place, has_systemd, http_address, place, service_is_stopped, socket_path
 from netmgr.show.command_line import Command, Request, UsageError, known_command, parse, usage
 from netmgr.values.text import place_of, printable, printable_lines, reason
 
@@ -224,6 +224,18 @@ def _watch(request: Request) -> int:
     return DONE
 
 
+def _http(request: Request) -> int:
+    from netmgr import http
+    where, options = _place(request), request.options
+    control = options.get("--socket") or socket_path(where)
+    try:
+        http.run(control, (options.get("--listen", ""), http_address(where)), options.get("--token-file"),
+                 [name for name in options.get("--host", "").split(",") if name])
+    except (OSError, ValueError) as error:
+        raise CommandError(FAILED, "netmgr: http: %s" % (reason(error) if isinstance(error, OSError) else error)) from None
+    return DONE
+
+
 def _asking(line: str, starts: bool = False) -> Callable[[Request], int]:
     return lambda request: _show((_as_json if "--json" in request.options else str)(_ask(request, line, starts)))
 
@@ -316,6 +328,7 @@ COMMANDS = {command.name: command for command in (
     Command("resync", _CLIENT, "let the daemon read links, addresses, sets and containers again", _asking("resync", starts=True), "[json]"),
     Command("ping", _CLIENT, "whether a daemon answers", _asking("ping"), "[json]"),
     Command("shutdown", _CLIENT, "stop the daemon cleanly", _asking("shutdown"), "[json]"),
+    Command("http", ("--listen", "--token-file", "--host", "--socket", "--config"), "serve a page and metrics over HTTP, read-only", _http),
     Command("demo", ("--step", "--pace"), "all of it in a private network namespace, on the real kernel", _demo),
     Command("help", (), "the commands, or the options of one", _help, "[COMMAND]"),
     Command("version", (), "name and version", lambda _request: _show("netmgr %s\n" % __version__)),

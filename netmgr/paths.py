@@ -33,7 +33,12 @@ def place(given: Optional[str], environment: Mapping[str, str], exists: Callable
 
 def socket_path(where: Place) -> str:
     """Where the daemon with this configuration listens, as far as the configuration tells."""
-    return _configured_socket(where.config) or where.socket
+    return _configured(where.config, "socket_path") or where.socket
+
+
+def http_address(where: Place) -> str:
+    """`http_bind_addr` of the configuration, "" without it."""
+    return _configured(where.config, "http_bind_addr") or ""
 
 
 def has_systemd() -> bool:
@@ -60,18 +65,18 @@ def unit_states() -> Tuple[str, str]:
     return (said[0], said[1]) if len(said) == 2 else ("", "")
 
 
-def _configured_socket(path: str) -> Optional[str]:
-    """`socket_path`, whatever else is wrong with the file: a daemon runs on when its configuration was broken since."""
+def _configured(path: str, wanted: str) -> Optional[str]:
+    """A top-level key that is text, whatever else is wrong with the file: a daemon runs on when its configuration was broken since."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             text = file.read()
     except OSError:
         return None
-    if "socket_path" not in text:
+    if wanted not in text:
         return None
     from netmgr.config.yaml_values import compose
     try:
-        found = [value for key, value in compose(text, path).entries("a mapping") if key.node.value == "socket_path"]
-        return found[0].scalar("a path", str) if found else None
+        found = [value for key, value in compose(text, path).entries("a mapping") if key.node.value == wanted]
+        return found[0].scalar("text", str) if found else None
     except ConfigError:
         return None

@@ -119,7 +119,8 @@ def test_the_table_of_the_contract() -> None:
     daemon = {"run": {"--config", "--socket", "--log-level", "--dry-run"}, "check": {"--strict", "--json", "--config"},
               "init": {"--output"}, "diff": {"--running", "--config", "--socket"},
               "watch": {"--json", "--socket", "--config", "--exec", "--settle"},
-              "demo": {"--step", "--pace"}, "help": set(), "version": set()}
+              "demo": {"--step", "--pace"}, "http": {"--listen", "--token-file", "--host", "--socket", "--config"},
+              "help": set(), "version": set()}
     for name, options in daemon.items():
         assert set(cli.COMMANDS[name].options) == options
     assert set(cli.COMMANDS) == {*daemon, *CLIENTS}

@@ -23,14 +23,15 @@ FLOORS: Dict[str, FrozenSet[str]] = {room: frozenset(below.split()) for room, be
     "model": "values config",
     "sync": "values wire config model",
     "show": "values wire config model sync",
+    "web": "values show",
     "io": "values wire config",
-    "programs": "values wire config model sync show io",
+    "programs": "values wire config model sync show web io",
 }.items()}
 
 # What a pure room may use of the standard library: nothing that opens, waits or tells the time.
 PURE = {
     "base64", "binascii", "bisect", "codecs", "collections", "difflib", "enum", "errno", "fnmatch", "functools", "heapq",
-    "ipaddress", "itertools", "json", "math", "operator", "re", "struct", "typing",
+    "hmac", "html", "ipaddress", "itertools", "json", "math", "operator", "re", "struct", "typing",
 }
 OPENING = {"open", "print", "input", "exec", "eval", "__import__"}
 OTHER_LOOPS = {"asyncio", "concurrent", "multiprocessing", "queue", "sched", "threading"}

@@ -51,6 +51,10 @@ class Follower:
             self.close()
             raise
 
+    def fileno(self) -> int:
+        """What becomes readable when something is told."""
+        return self._connection.fileno()
+
     def close(self) -> None:
         """Hang up."""
         self._connection.close()

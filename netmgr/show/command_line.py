@@ -24,6 +24,9 @@ OPTIONS = {
     "--settle": ("SECONDS", "run it once for what happens within that time"),
     "--problems": ("", "only what is wrong"),
     "--watch": ("", "show it again whenever something happens"),
+    "--listen": ("ADDRESS", "where to listen: ADDRESS:PORT or unix:PATH, instead of http_bind_addr"),
+    "--token-file": ("FILE", "the token that every request has to show; needed beyond loopback"),
+    "--host": ("NAMES", "names under which it is asked for, besides addresses and localhost; comma-separated"),
     "--help": ("", "this text"),
 }
 LETTERS = {"-c": "--config", "-j": "--json", "-h": "--help"}

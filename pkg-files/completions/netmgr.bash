@@ -3,7 +3,7 @@
 _netmgr()
 {
     local cur=$2 prev=$3 command="" value="" word options
-    local commands='run check diff init status sets explain graph log watch metrics reload resync ping shutdown demo help version'
+    local commands='run check diff init status sets explain graph log watch metrics reload resync ping shutdown http demo help version'
     COMPREPLY=()
     if [[ $cur == = ]]; then        # --config=, of which bash makes two words, and three of --config=FILE
         cur=""
@@ -11,7 +11,7 @@ _netmgr()
         prev=${COMP_WORDS[COMP_CWORD-2]}
     fi
     case $prev in
-    -c | --config | --socket | --output)
+    -c | --config | --socket | --output | --token-file)
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         return
@@ -30,7 +30,7 @@ _netmgr()
             continue
         elif [[ $value ]]; then
             value=""
-        elif [[ " -c --config --socket --log-level --output --pace --exec --settle " == *" $word "* ]]; then
+        elif [[ " -c --config --socket --log-level --output --pace --exec --settle --listen --token-file --host " == *" $word "* ]]; then
             value=follows
         elif [[ " $commands " == *" $word "* ]]; then
             command=$word
@@ -46,6 +46,7 @@ _netmgr()
     watch) options='--json --socket --config --exec --settle' ;;
     status) options='--json --socket --config --problems --watch' ;;
     sets | explain | graph | log | metrics | reload | resync | ping | shutdown) options='--json --socket --config' ;;
+    http) options='--listen --token-file --host --socket --config' ;;
     demo) options='--step --pace' ;;
     *) options= ;;
     esac
