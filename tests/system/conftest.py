@@ -11,7 +11,7 @@ from tests.system.machine import Machine
 
 
 class Build(NamedTuple):
-    """A package, and what lintian says of it."""
+    """A package, and what lintian says of it, by Debian's rules and by Ubuntu's."""
 
     package: Path
     complaints: str
@@ -37,7 +37,8 @@ def build(release: str, tmp_path_factory: pytest.TempPathFactory) -> Build:
     with Machine(roots.root(release + "-build"), boot=False) as machine:
         machine.run("DEB_BUILD_OPTIONS=nocheck /source/pkg-files/build-deb /root/deb", seconds=600)
         package = machine.run("ls /root/deb/netmgr_*.deb")
-        complaints = machine.attempt("lintian --allow-root --pedantic --info /root/deb/*.changes")[1]
+        complaints = machine.attempt("cd /root/deb; lintian --allow-root --pedantic --info *.changes;"
+                                     " lintian --allow-root --pedantic --info --profile ubuntu *.deb")[1]
         return Build(machine.get(package, tmp_path_factory.mktemp(release)), complaints)
 
 

@@ -72,15 +72,20 @@ class Machine:
     def attempt(self, command: Command, text: str = "", seconds: float = 120) -> Tuple[int, str]:
         """The same, as exit status and output."""
         done = subprocess.run(
-            self._inside(command), input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds, check=False,
+            self.inside(command), input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds, check=False,
             env=ENVIRONMENT,
         )
         return done.returncode, done.stdout.rstrip("\n")
 
+    def inside(self, command: Command) -> List[str]:
+        """The command of the host that runs this one inside."""
+        words = ["sh", "-c", command] if isinstance(command, str) else list(command)
+        return ["nsenter", "--target", str(self.leader), *INSIDE, *words]
+
     def start(self, command: Command, log: Path) -> "subprocess.Popen[bytes]":
         """A process inside that runs until close(); its output goes to a file of the host."""
         with open(log, "wb") as output:
-            process = subprocess.Popen(self._inside(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=ENVIRONMENT,
+            process = subprocess.Popen(self.inside(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=ENVIRONMENT,
                                        start_new_session=True)
         self._started.append(process)
         return process
@@ -101,14 +106,14 @@ class Machine:
     def put(self, file: Path) -> str:
         """A copy of a file of the host, in /root: its path inside."""
         with open(file, "rb") as source:
-            subprocess.run(self._inside(["sh", "-c", 'cat >"/root/$0"', file.name]), stdin=source, env=ENVIRONMENT, timeout=60, check=True)
+            subprocess.run(self.inside(["sh", "-c", 'cat >"/root/$0"', file.name]), stdin=source, env=ENVIRONMENT, timeout=60, check=True)
         return "/root/" + file.name
 
     def get(self, path: str, directory: Path) -> Path:
         """A copy of a file inside, in a directory of the host."""
         copy = directory / Path(path).name
         with open(copy, "wb") as target:
-            subprocess.run(self._inside(["cat", path]), stdout=target, env=ENVIRONMENT, timeout=60, check=True)
+            subprocess.run(self.inside(["cat", path]), stdout=target, env=ENVIRONMENT, timeout=60, check=True)
         return copy
 
     def console(self) -> str:
@@ -133,10 +138,6 @@ class Machine:
         assert self._nspawn.poll() is None, "systemd-nspawn ended: %s" % self.console()
         children = Path("/proc/%d/task/%d/children" % (self._nspawn.pid, self._nspawn.pid)).read_text().split()
         return next((int(child) for child in children if _is_first(child)), 0)
-
-    def _inside(self, command: Command) -> List[str]:
-        words = ["sh", "-c", command] if isinstance(command, str) else list(command)
-        return ["nsenter", "--target", str(self.leader), *INSIDE, *words]
 
 
 def _words(command: Command) -> List[str]:

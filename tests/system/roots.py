@@ -21,6 +21,7 @@ SYSTEM = (*PYTHON, "systemd-sysv", "dbus", "nftables", "iproute2", "libmnl0", "l
 BUILD = ("build-essential", "debhelper", "dh-python", "pybuild-plugin-pyproject", "python3-dev", "python3-cffi", "python3-setuptools",
          "python3-yaml", "python3-pytest", "libmnl-dev", "libnftnl-dev", "nftables", "iproute2", "procps", "socat", "systemd", "lintian",
          "mandoc")
+TESTBED = (*SYSTEM, "autopkgtest", "dpkg-dev")
 PODMAN = (*SYSTEM, "podman", "netavark")
 ENGINES = ("docker.io", "docker-cli", "podman", "netavark", "aardvark-dns", "crun", "iptables", "nftables", "iproute2", "procps", "python3",
            "busybox-static")
@@ -38,6 +39,8 @@ RECIPES = {
     "bookworm-build": Recipe("bookworm", BUILD),
     "trixie": Recipe("trixie", SYSTEM),
     "trixie-build": Recipe("trixie", BUILD),
+    "bookworm-testbed": Recipe("bookworm", TESTBED),
+    "trixie-testbed": Recipe("trixie", TESTBED),
     "networkd": Recipe("trixie", (*SYSTEM, "dnsmasq-base")),
     "embedded": Recipe("trixie", (*PYTHON, "python3-pip", "openrc")),
     "bookworm-podman": Recipe("bookworm", PODMAN),

@@ -4,6 +4,8 @@ These machines have the host's network, for packages, and nothing of it is touch
 """
 
 import re
+import shlex
+import subprocess
 from pathlib import Path
 from typing import Iterator
 
@@ -11,7 +13,7 @@ import pytest
 
 from tests.documents import blocks
 from tests.system import roots
-from tests.system.machine import Machine
+from tests.system.machine import ENVIRONMENT, Machine
 
 TREE = "/home/user/netmgr"
 LEFT_OUT = ("./.git", "./.venv", "./.cache", "./build", "./dist", "*.so")
@@ -38,15 +40,38 @@ def _as_user(machine: Machine, command: str, seconds: float = 600) -> "tuple[int
 
 def test_without_rights_the_command_is_named(bare: Machine) -> None:
     status, output = _as_user(bare, ".ci/setup </dev/null")
-    assert status == 1
+    assert status == 3
     assert "this user may not install them" in output
     assert re.search(r"^  apt-get install .*\bpython3-venv\b.*\blibnftnl-dev\b", output, re.MULTILINE)
     status, output = _as_user(bare, "pkg-files/build-deb </dev/null")
-    assert status == 1 and "  apt-get install dpkg-dev" in output
+    assert status == 3 and "  apt-get build-dep %s/build/deb/netmgr" % TREE in output
+
+
+def test_the_password_is_asked_for_once(bare: Machine) -> None:
+    """At a terminal, by a sudo that remembers none."""
+    bare.run("apt-get -q update && apt-get -q -y install --no-install-recommends make sudo", seconds=300)
+    bare.run("echo user:secret | chpasswd")
+    bare.write("/etc/sudoers.d/user", "Defaults timestamp_timeout=0\nuser ALL=(ALL) ALL\n")
+    asked, output = _at_a_terminal(bare, ".ci/setup; echo status $?", b"password for user: ", b"secret\n")
+    assert asked == 1 and "status 0" in output, output
+
+
+def _at_a_terminal(machine: Machine, command: str, question: bytes, answer: bytes) -> "tuple[int, str]":
+    """How often it asked, and what the terminal of the machine's showed."""
+    user = "su user --session-command %s" % shlex.quote("cd %s && %s" % (TREE, command))
+    with subprocess.Popen(machine.inside(["script", "-qec", user, "/dev/null"]), stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
+                          env=ENVIRONMENT) as process:
+        assert process.stdin and process.stdout
+        shown, asked = b"", 0
+        while piece := process.stdout.read(4096):
+            shown += piece
+            if shown.count(question) > asked:
+                asked += 1
+                process.stdin.write(answer)
+    return asked, shown.decode(errors="replace")
 
 
 def test_the_two_commands_with_sudo(bare: Machine) -> None:
-    bare.run("apt-get -q update && apt-get -q -y install --no-install-recommends make sudo", seconds=300)
     bare.write("/etc/sudoers.d/user", "user ALL=(ALL) NOPASSWD: ALL\n")
     for line in _block("make demo").splitlines():
         command = line.partition("#")[0].strip()

@@ -1,6 +1,5 @@
 """The Debian package: built, linted, installed, upgraded, removed and purged, on Debian 12 and 13."""
 
-import re
 from pathlib import Path
 
 from tests.system import roots
@@ -38,13 +37,14 @@ def test_lintian_finds_nothing(build: Build) -> None:
     assert build.complaints == ""
 
 
-def test_debians_own_tests_of_the_package(installed: Machine) -> None:
-    """As autopkgtest runs them, one after the other on the installed package."""
-    control = installed.run("cat /source/pkg-files/debian/tests/control")
-    names = re.findall(r"^Tests: (.*)$", control, re.MULTILINE)
-    assert sorted(names) == ["demo", "service"]
-    for name in names:
-        installed.run("cd /tmp && /source/pkg-files/debian/tests/" + name)
+def test_autopkgtest_passes(release: str, build: Build) -> None:
+    """Debian's own program runs the package's tests; a machine that is made for this may be changed as they like."""
+    with Machine(roots.root(release + "-testbed")) as machine:
+        package = machine.put(build.package)
+        machine.run("mkdir /root/tree && cp -r /source/pkg-files/debian /root/tree")
+        output = machine.attempt("autopkgtest --ignore-restrictions=isolation-container,isolation-machine --summary-file=/root/summary"
+                                 " --no-built-binaries %s /root/tree/ -- null" % package, seconds=600)[1]
+        assert [line.split() for line in machine.run("cat /root/summary").splitlines()] == [["demo", "PASS"], ["service", "PASS"]], output
 
 
 def test_manual_pages_and_completions(release: str) -> None:
