@@ -4,7 +4,7 @@ ARGS =
 BUILT_FROM := $(wildcard setup.py pyproject.toml csrc/*.py csrc/*.c csrc/*.h .ci/setup)
 PEERS := $(patsubst benchmarks/peers/%.c,benchmarks/.peers/%,$(wildcard benchmarks/peers/*.c))
 
-.PHONY: demo demo-fleet test lint schema test-pythons test-kernels test-faults test-outages test-system wheel deb release-check bench bench-quick clean
+.PHONY: demo demo-fleet test lint schema test-pythons test-kernels test-faults soak test-outages test-system wheel deb release-check bench bench-quick clean
 
 demo: .venv/ready
 	.venv/bin/netmgr demo $(ARGS)
@@ -35,7 +35,11 @@ test-kernels: .venv/kernels
 
 # Takes about an hour; ARGS="-k runs" is a part of it.
 test-faults: .venv/faults
-	.ci/test -q tests/faults $(ARGS)
+	.ci/test -q tests/faults --ignore=tests/faults/test_soak.py $(ARGS)
+
+# Takes $NETMGR_SOAK_SECONDS, ten minutes by default.
+soak: .venv/faults
+	.ci/test -q -rP tests/faults/test_soak.py $(ARGS)
 
 # Boots Debian 12 and 13, and takes root.
 test-system: .venv/system

@@ -74,8 +74,7 @@ class Stage:
         lab.link("eth0")
         lab.run("ip addr add 192.0.2.1/24 dev eth0")
         lab.run("ip route add default via 192.0.2.254")
-        lab.start([sys.executable, "-m", "tests.faults.engine", self._engine], {**os.environ, "PYTHONPATH": str(ROOT)})
-        eventually(lambda: Path(self._engine).exists(), PATIENCE, "the engine listens")
+        self._start_engine()
         self.netmgr = Netmgr(lab, CONFIG % (self._zone, self._engine), start=False)
 
     def survives(self, part: Callable[[Fault], None], fault: Fault) -> None:
@@ -84,16 +83,16 @@ class Stage:
             part(fault)
             self._is_true()
         except BaseException:
-            for process in self.lab.processes[1:]:
-                if process.poll() is None:
+            for process in self.lab.processes:
+                if process is not self._engine_process and process.poll() is None:
                     process.kill()
                     process.wait()
             raise
 
     def live(self) -> None:
         """A life without a fault."""
-        self._happen()
-        self._load_another()
+        self.change()
+        self.load_another()
         self._is_ready()
 
     def leave(self) -> None:
@@ -121,14 +120,14 @@ class Stage:
     def run(self, fault: Fault) -> None:
         """Addresses, foreign changes and questions while the call fails."""
         injection = self._disturbed(fault)
-        self._happen()
+        self.change()
         self._is_calm(injection)
         injection.close()
 
     def reload(self, fault: Fault) -> None:
         """A reload of another configuration while the call fails."""
         injection = self._disturbed(fault)
-        self._load_another()
+        self.load_another()
         self._is_calm(injection)
         injection.close()
 
@@ -139,6 +138,27 @@ class Stage:
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(PATIENCE)
         injection.close()
+
+    def churn(self) -> None:
+        """Many addresses that come and go at once."""
+        for verb in ("add", "del"):
+            lines = ("addr %s 198.51.100.%d/32 dev eth0" % (verb, host) for host in range(1, 251))
+            self.lab.run("ip -batch -", "\n".join(lines) + "\n")
+
+    def replace_engine(self) -> None:
+        """The engine dies and comes again."""
+        self._engine_process.kill()
+        self._engine_process.wait()
+        Path(self._engine).unlink()
+        self._start_engine()
+
+    def begin_well(self) -> None:
+        """A start without a fault."""
+        self._ensure()
+
+    def is_quiet(self) -> None:
+        """Nothing happens any more, and the sets are right."""
+        self._is_ready()
 
     # -- what must be so afterwards
 
@@ -165,7 +185,7 @@ class Stage:
 
     # -- inner parts
 
-    def _happen(self) -> None:
+    def change(self) -> None:
         """Another address beside the first, which keeps the route there; a foreign flush; questions."""
         before, self._host = self._host, self._host % 200 + 2
         for change in ("add 192.0.2.%d/24" % self._host, "del 192.0.2.%d/24" % before):
@@ -174,10 +194,16 @@ class Stage:
         for question in ("status json", "log", "resync"):
             self._ask(question)
 
-    def _load_another(self) -> None:
+    def load_another(self) -> None:
+        """Another configuration, and a reload."""
         self._zone = "dmz" if self._zone == "lan" else "lan"
         self.netmgr.configure(CONFIG % (self._zone, self._engine))
         self._ask("reload")
+
+    def _start_engine(self) -> None:
+        self._engine_process = self.lab.start([sys.executable, "-m", "tests.faults.engine", self._engine],
+                                              {**os.environ, "PYTHONPATH": str(ROOT)})
+        eventually(lambda: Path(self._engine).exists(), PATIENCE, "the engine listens")
 
     def _disturbed(self, fault: Fault) -> Injection:
         self._ensure()

@@ -1,0 +1,63 @@
+"""A long life in a short time: addresses, foreign changes, reloads, containers and clients without a pause, for $NETMGR_SOAK_SECONDS.
+
+At each quiet moment the sets are right, and in the end neither memory nor descriptors have grown since it was warm.
+"""
+
+import os
+import random
+import socket
+import time
+from pathlib import Path
+from typing import List, NamedTuple
+
+from netmgr.io.client import Follower
+from tests.faults.stage import Stage
+from tests.kernel.lab import Lab
+from tests.waiting import eventually
+
+SECONDS = float(os.environ.get("NETMGR_SOAK_SECONDS", "600"))
+WARM = 20               # rounds
+PAGES_MORE = 512        # 2 MB: what the allocator may come to need for the same work
+
+
+class Size(NamedTuple):
+    """What the process takes."""
+
+    pages: int
+    descriptors: int
+
+
+def size(process: int) -> Size:
+    return Size(int(Path("/proc/%d/statm" % process).read_text().split()[1]), len(os.listdir("/proc/%d/fd" % process)))
+
+
+def test_soak(network_namespaces: None) -> None:
+    chance = random.Random(15)
+    with Lab() as lab:
+        stage = Stage(lab)
+        stage.begin_well()
+        process, begin = stage.process, time.monotonic()
+        sizes: List[Size] = []
+        while time.monotonic() - begin < SECONDS or len(sizes) < 2 * WARM:
+            a_round(stage, chance)
+            stage.is_quiet()
+            assert stage.process is process and process.poll() is None
+            eventually(lambda: not sizes or size(process.pid).descriptors <= sizes[0].descriptors, 60, "the clients have gone")
+            sizes.append(size(process.pid))
+        print("%d rounds, %d to %d pages, %d to %d descriptors" % (len(sizes), sizes[WARM].pages, sizes[-1].pages, *(
+            each.descriptors for each in (sizes[WARM], sizes[-1]))))
+        assert sizes[-1].pages <= sizes[WARM].pages + PAGES_MORE
+        assert sizes[-1].descriptors <= sizes[WARM].descriptors
+
+
+def a_round(stage: Stage, chance: random.Random) -> None:
+    """Some of all that happens, in an order of its own."""
+    follower = Follower(str(stage.netmgr.socket), "watch json", 30)
+    idle = socket.socket(socket.AF_UNIX)
+    idle.connect(str(stage.netmgr.socket))
+    doings = [stage.change] * 4 + [stage.churn] * 2 + [stage.load_another] + ([stage.replace_engine] if chance.random() < 0.2 else [])
+    chance.shuffle(doings)
+    for doing in doings:
+        doing()
+    follower.close()
+    idle.close()
