@@ -69,7 +69,8 @@ def test_a_member_is_frozen(fleet: Fleet) -> None:
     leader = fleet.cluster.leader()
     leader.freeze()
     assert fleet.watch(2 * fleet.ttl, fleet.hosts) == []
-    leader.thaw()
+    leader.kill()       # not thawed: a leader of etcd 3.5.1 that wakes up may end leases that were renewed meanwhile
+    leader.start("existing")
     assert fleet.watch(fleet.ttl, fleet.hosts) == []
 
 
