@@ -1,6 +1,6 @@
 """A long life in a short time: addresses, foreign changes, reloads, containers and clients without a pause, for $NETMGR_SOAK_SECONDS.
 
-At each quiet moment the sets are right, and in the end neither memory nor descriptors have grown since it was warm.
+At each quiet moment the sets are right, and the second half of that life has neither more memory nor more descriptors than the first.
 """
 
 import os
@@ -16,7 +16,7 @@ from tests.kernel.lab import Lab
 from tests.waiting import eventually
 
 SECONDS = float(os.environ.get("NETMGR_SOAK_SECONDS", "600"))
-WARM = 20               # rounds
+ROUNDS_AT_LEAST = 40
 PAGES_MORE = 512        # 2 MB: what the allocator may come to need for the same work
 
 
@@ -38,16 +38,18 @@ def test_soak(network_namespaces: None) -> None:
         stage.begin_well()
         process, begin = stage.process, time.monotonic()
         sizes: List[Size] = []
-        while time.monotonic() - begin < SECONDS or len(sizes) < 2 * WARM:
+        while time.monotonic() - begin < SECONDS or len(sizes) < ROUNDS_AT_LEAST:
             a_round(stage, chance)
             stage.is_quiet()
             assert stage.process is process and process.poll() is None
             eventually(lambda: not sizes or size(process.pid).descriptors <= sizes[0].descriptors, 60, "the clients have gone")
             sizes.append(size(process.pid))
-        print("%d rounds, %d to %d pages, %d to %d descriptors" % (len(sizes), sizes[WARM].pages, sizes[-1].pages, *(
-            each.descriptors for each in (sizes[WARM], sizes[-1]))))
-        assert sizes[-1].pages <= sizes[WARM].pages + PAGES_MORE
-        assert sizes[-1].descriptors <= sizes[WARM].descriptors
+        half = len(sizes) // 2
+        first, second = sizes[:half], sizes[half:]
+        (before, most), (after, more) = (tuple(map(max, zip(*some))) for some in (first, second))
+        print("%d rounds, at most %d and then %d pages, %d and then %d descriptors" % (len(sizes), before, after, most, more))
+        assert after <= before + PAGES_MORE
+        assert more <= most
 
 
 def a_round(stage: Stage, chance: random.Random) -> None:
