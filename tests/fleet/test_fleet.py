@@ -215,6 +215,6 @@ def test_the_example_of_the_documents(fleet: Fleet) -> None:
         host.lab.nft((folder / "nftables.conf").read_text().replace("/run/netmgr/", "%s/" % host.netmgr.includes))
         assert host.netmgr.ask("reload").startswith("OK")
     fleet.together(30)
-    text = fleet.hosts[0].netmgr.ask("status")
+    text = " ".join(fleet.hosts[0].netmgr.ask("status").split())
     assert "published wan (1 address)" in text and "consumed peer_wan from wan (2 addresses, 2 hosts)" in text
     assert json.loads(fleet.hosts[0].netmgr.ask("explain %s json" % fleet.hosts[1].address))["feeds"][0]["source"] == "edge-2"
