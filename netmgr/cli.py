@@ -200,7 +200,8 @@ def _graph(request: Request) -> int:
 
 
 def _log(request: Request) -> int:
-    return _show(_ask(request, " ".join(["log", *(["json"] if "--json" in request.options else []), *request.words])))
+    words = [*(["json"] if "--json" in request.options else []), *request.words]
+    return _show(_ask(request, " ".join(["log", *words]), may_be_empty="json" in words))
 
 
 def _watch(request: Request) -> int:
@@ -245,7 +246,7 @@ def _as_json(answer: str) -> str:
     return json.dumps({"answer": answer.rstrip("\n")}) + "\n"
 
 
-def _ask(request: Request, line: str, starts: bool = False) -> str:
+def _ask(request: Request, line: str, starts: bool = False, may_be_empty: bool = False) -> str:
     """The daemon's answer to one line.  CommandError when there is none, or when it is an error.
 
     Whoever connects to the socket of a service that is stopped starts it, which is not for those who only look.
@@ -253,7 +254,8 @@ def _ask(request: Request, line: str, starts: bool = False) -> str:
     from netmgr.io.client import ask
     path = _socket(request, starts)
     with _explained(path):
-        answer = ask(path, line, ANSWER_SECONDS, lambda: print("netmgr: %s does not answer yet; %s" % (path, _hint()), file=sys.stderr))
+        answer = ask(path, line, ANSWER_SECONDS, lambda: print("netmgr: %s does not answer yet; %s" % (path, _hint()), file=sys.stderr),
+                     may_be_empty)
     if answer.startswith("ERROR:"):
         raise CommandError(FAILED, answer.rstrip("\n"))
     return answer

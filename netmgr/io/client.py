@@ -18,8 +18,10 @@ LONGEST = 10            # times the time that the daemon may be silent: all of i
 CONNECT_AGAIN = 0.05
 
 
-def ask(path: str, line: str, timeout: float, slow: Callable[[], None] = lambda: None) -> str:
+def ask(path: str, line: str, timeout: float, slow: Callable[[], None] = lambda: None, may_be_empty: bool = False) -> str:
     """Send one line to the daemon at `path` and read its answer to the end; `slow` is called when that begins late.
+
+    An answer that may be empty is one that has a line for each of something of which there may be none.
 
     FileNotFoundError or ConnectionError when none is there or it goes without an answer, TimeoutError when it accepts no connection
     or sends nothing for `timeout` seconds, ProtocolError when its answer does not end, and any other OSError of connect().
@@ -32,7 +34,7 @@ def ask(path: str, line: str, timeout: float, slow: Callable[[], None] = lambda:
             answer = _read_to_end(connection, timeout, slow)
         except (BlockingIOError, socket.timeout):
             raise TimeoutError("no answer within %g seconds" % timeout) from None
-    if not answer:
+    if not answer and not may_be_empty:
         raise ConnectionError("the connection ended without an answer")
     return answer.decode("utf-8", "backslashreplace")
 

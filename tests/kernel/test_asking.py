@@ -95,6 +95,8 @@ def test_the_log_says_what_happened_and_why(lab: Lab) -> None:
                      ("link-renamed", "eth0: renamed to eth9")):
         assert expected in told
     assert "inet filter wan_ips: removed 192.0.2.1 (eth0: address removed)" in netmgr.log()
+    of_nothing = lab.run("%s -m netmgr log --json --socket %s what_is_not_there" % (sys.executable, netmgr.socket))
+    assert of_nothing == "", "no object a line is an answer, too"
 
 
 def test_watching_with_a_command_through_a_restart(lab: Lab) -> None:
