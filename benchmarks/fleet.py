@@ -4,7 +4,9 @@ Members and hosts are in network namespaces on this machine, so etcd, netmgr and
 speaks for all simulated hosts. The bare watch is `etcdctl watch`, from its put to the line that it prints, in turns with netmgr, from the
 put to the transaction as a subscriber of nf_tables sees it; both watch the same member, and the put goes to another. The longest turn is
 processor time of one turn of netmgr's loop, while records come as a list, go with one lease, and come as events. A dead host is one whose
-lease is renewed no more; counted is from the last renewal, in the order of renewals, until the address has left the set.
+lease is renewed no more; counted is from the last renewal, in the order of renewals, until the address has left the set.  An address of
+the consumer itself changes while nothing comes, and while all those hosts come and go without a pause: counted is from the line that `ip
+-batch` is given until the address is seen in its set.
 """
 
 import contextlib
@@ -15,6 +17,7 @@ import signal
 import socket
 import statistics
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Tuple, Union
@@ -28,12 +31,14 @@ from netmgr.wire import etcd
 from tests.fleet.cluster import CLIENTS, Cluster, Net, program
 from tests.kernel.lab import Lab
 
-SET = SetName("inet", "filter", "peer_wan_ips")
+SET, OWN_SET = SetName("inet", "filter", "peer_wan_ips"), SetName("inet", "filter", "wan_ips")
 PUTS, ROUNDS, MANY, DEAD, WATCHERS, TTL = 100, 4, 10_000, 1_000, 100, 10
+HOSTS, CHANGES, QUICK_CHANGES = 1_000, 400, 100
 QUICK_PUTS, QUICK_ROUNDS, QUICK_MANY, QUICK_DEAD, QUICK_WATCHERS = 50, 1, 1_000, 100, 20
 LONG = 3600
 AIM_RATIO, AIM_LATENCY, AIM_DEATH, AIM_TURN, AIM_RECORD = 2.0, 20.0, 1.0, 10.0, 3.0
 CONFIGURATION = """\
+interfaces: [{name: probe0, nftables_zone: wan}]
 nftables: {include_dir: %(directory)s/include}
 docker: {enabled: false}
 socket_path: %(directory)s/socket
@@ -56,6 +61,7 @@ def run(quick: bool) -> Section:
         turns = world.longest_turns(many)
         deaths = {count: world.deaths(count) for count in (1, dead)}
         costs = {count: world.cost(count, puts) for count in (0, watchers)}
+        own = {count: world.own_changes(QUICK_CHANGES if quick else CHANGES, count) for count in (0, HOSTS)}
     bare, ours = (statistics.median(latency[name]) for name in ("etcdctl watch", "netmgr"))
     record = (lot[1] - empty[1]) / many
     delivered = (costs[watchers] - costs[0]) / watchers
@@ -69,6 +75,8 @@ def run(quick: bool) -> Section:
     rows += [["{:,} dead: gone after the lease's end, the last".format(count), "%.2f s" % found, ""] for count, found in deaths.items()]
     rows += [["etcd's processors for a change, {:,} watch".format(count), milliseconds(found), ""] for count, found in costs.items()]
     rows += [["of that for each that watches", "%d us" % (1e6 * delivered), ""]]
+    rows += [["an address of the consumer, while {:,} hosts come and go".format(count), milliseconds(quantile(found, 0.5)),
+              milliseconds(quantile(found, 0.99))] for count, found in own.items()]
     header = ["what", "p50, or what is said", "p99; of turns: the next longest"]
     return Section("The fleet", " ".join((__doc__ or "").split()), header, rows, [
         Verdict("from etcd's put to the transaction elsewhere, p50, against `etcdctl watch`", ours / bare, " x", AIM_RATIO),
@@ -177,13 +185,52 @@ class World:
         self.load.revoke(lease)
         return used / puts
 
+    def own_changes(self, changes: int, hosts: int) -> List[float]:
+        """Seconds from each change of the consumer's own address to its set, while so many hosts come and go."""
+        found = []
+        with self.consumer() as (host, _netmgr), self._coming_and_going(hosts), host.inside():
+            nft, ip = Nft(), subprocess.Popen(["ip", "-batch", "-"], stdin=subprocess.PIPE)
+            assert ip.stdin is not None
+            for number in range(changes):
+                time.sleep(0.005)
+                start = time.perf_counter()
+                ip.stdin.write(b"addr %s 192.0.2.1/32 dev probe0\n" % (b"del" if number % 2 else b"add"))
+                ip.stdin.flush()
+                while _held(nft, OWN_SET) != 1 - number % 2:
+                    if time.perf_counter() - start > PATIENCE:
+                        raise RuntimeError("an address does not get into its set")
+                found.append(time.perf_counter() - start)
+            ip.communicate()
+            nft.close()
+        return found
+
+    @contextlib.contextmanager
+    def _coming_and_going(self, hosts: int) -> Iterator[None]:
+        """So many hosts publish, and go, without a pause."""
+        over = threading.Event()
+
+        def load() -> None:
+            while hosts and not over.is_set():
+                lease = self.load.grant(LONG)
+                self.load.publish(crowd(hosts), lease)
+                self.load.revoke(lease)
+
+        thread = threading.Thread(target=load)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
     @contextlib.contextmanager
     def consumer(self, *program_of: str) -> "Iterator[Tuple[Lab, Netmgr]]":
         """A host that consumes, with an empty set."""
         self._hosts += 1
         with Lab() as host:
             self.net.join(host, "10.99.0.%d/24" % (100 + self._hosts))
-            host.nft("add table inet filter; add set inet filter peer_wan_ips { type ipv4_addr; }")
+            host.link("probe0")
+            host.nft("table inet filter { set peer_wan_ips { type ipv4_addr; }; set wan_ips { type ipv4_addr; }; }")
             text = CONFIGURATION % {"directory": host.directory, "endpoint": self.cluster.members[0].endpoint}
             (host.directory / "config.yaml").write_text(text)
             with Netmgr(host, program_of or (NETMGR,)) as netmgr:
@@ -261,11 +308,15 @@ def _size(host: Lab) -> int:
     with host.inside():
         nft = Nft()
     try:
-        info = nft.inspect(SET)
-        assert info is not None
-        return len(nft.read(info).contents.ours)
+        return _held(nft, SET)
     finally:
         nft.close()
+
+
+def _held(nft: Nft, name: SetName) -> int:
+    info = nft.inspect(name)
+    assert info is not None
+    return len(nft.read(info).contents.ours)
 
 
 def _wait(host: Lab, count: int) -> None:
