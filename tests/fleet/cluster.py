@@ -119,6 +119,11 @@ class Etcd:
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
 
+    def thaw(self) -> None:
+        """Go on."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
     def drop(self, what: str) -> None:
         """Lose packets: `peers` those of other members, `everything` all."""
         match = {"peers": "tcp dport %d" % PEERS, "everything": "meta oifname eth0"}[what]

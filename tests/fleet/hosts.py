@@ -70,10 +70,10 @@ class Host:
 class Fleet:
     """A cluster and hosts; `lost` are the live hosts that ever were missing from somebody's set while watch() looked."""
 
-    def __init__(self, hosts: int = 3, ttl: int = 10) -> None:
+    def __init__(self, hosts: int = 3, ttl: int = 10, more: str = "") -> None:
         self.net = Net()
         self.cluster = Cluster(self.net)
-        self.hosts: List[Host] = [Host(self.net, self.cluster, number, ttl) for number in range(1, hosts + 1)]
+        self.hosts: List[Host] = [Host(self.net, self.cluster, number, ttl, more) for number in range(1, hosts + 1)]
         self.ttl = ttl
 
     def together(self, seconds: float = 20, alive: Optional[Iterable[Host]] = None) -> None:
