@@ -174,6 +174,8 @@ def _status_now(request: Request) -> int:
         width = max(WIDTH, get_terminal_size().columns) if sys.stdout.isatty() else WIDTH
         colour = {"ready": GREEN, "degraded": RED}.get(status.state, "")
         _show(status_text(status, width, "--problems" in request.options), colour, status.state)
+    if request.words and not (status.interfaces or status.containers or status.sets):
+        raise CommandError(FAILED, "netmgr: nothing is known of %s" % ", ".join(request.words))
     return DONE if status.state == "ready" else FAILED
 
 

@@ -336,6 +336,18 @@ def test_what_a_server_sends_controls_no_terminal(bench: Bench, arguments: Seque
     assert result(ask(bench, *arguments)) == (1, "", "ERROR: \\x1b[2J\n")
 
 
+@pytest.mark.parametrize("arguments", [
+    ("explain", "a\nshutdown"), ("log", "a\rshutdown"), ("status", "x", "a\nshutdown"), ("diff", "a\nshutdown")])
+def test_an_argument_is_no_second_command(bench: Bench, arguments: Sequence[str]) -> None:
+    code, out, err = result(ask(bench, *arguments))
+    assert (code, out) == (2, "") and err.startswith("netmgr: an argument has a line break: 'a\\")
+
+
+def test_the_status_of_what_is_not_known(bench: Bench) -> None:
+    code, out, err = result(ask(bench, "status", "nosuch"))
+    assert (code, err) == (1, "netmgr: nothing is known of nosuch\n") and out.startswith("netmgr ")
+
+
 def test_every_answer_as_json(bench: Bench) -> None:
     assert json.loads(ask(bench, "ping", "--json").stdout) == {"answer": "PONG"}
     assert json.loads(ask(bench, "reload", "--json").stdout)["answer"].startswith("OK")

@@ -104,6 +104,9 @@ def _checked(words: Sequence[str], options: Dict[str, str], commands: Commands) 
         if option not in (*command.options, "--help"):
             raise UsageError("%s has no option %s; %s" % (command.name, option, _advice(option, command.options, _help(command))))
     rest = list(words[1:])
+    for word in rest:
+        if "\n" in word or "\r" in word:
+            raise UsageError("an argument has a line break: %s" % ascii(word))      # the daemon would read a second command
     if rest[:1] == ["json"] and {"--json", "--socket"} <= set(command.options):
         options["--json"] = ""
         del rest[0]

@@ -64,7 +64,7 @@ def explain(model: Model, words: str, since: Since) -> Explanation:
     feeds = [row for row in rows if isinstance(row, FeedRow)]
     if kind in ("address", "network"):
         named = {(row.set, row.element) for row in feeds}
-        feeds += [row for row in _of_others(model, words) if (row.set, row.element) not in named]
+        feeds += [row for row in _covering(model, words) if (row.set, row.element) not in named]
     return Explanation(thing=words, kind=kind, feeds=tuple(feeds), kept_out=tuple(row for row in rows if isinstance(row, KeptOutRow)))
 
 
@@ -306,8 +306,8 @@ def _span(element: bytes, form: Form) -> Tuple[bytes, bytes, bytes]:
     return key, (first | host).to_bytes(form.width, "big"), b""
 
 
-def _of_others(model: Model, words: str) -> Iterator[FeedRow]:
-    """Elements of somebody else's that are or cover the address, where nothing of ours is."""
+def _covering(model: Model, words: str) -> Iterator[FeedRow]:
+    """Elements in the kernel that are or cover the address, whosever they are."""
     packed, length = addresses.parse(words)
     first = network(packed, length) if "/" in words else packed
     last = (int.from_bytes(first, "big") | (1 << len(packed) * 8 - length) - 1).to_bytes(len(packed), "big")
@@ -315,9 +315,10 @@ def _of_others(model: Model, words: str) -> Iterator[FeedRow]:
         form = managed.seen.form
         if form is None or managed.seen.info is None or form.type not in (IPV4_ADDR, IPV6_ADDR) or WIDTHS[form.type] != len(packed):
             continue
-        for each in managed.held.foreign if form.interval or form.value else managed.held.foreign & {first}:
-            if each[:form.width] <= first and last <= (each[form.width:form.keys] or each[:form.width]):
-                yield FeedRow(str(name), element_text(form, each), None, None, None, True, "another", None)
+        for owner, held in (("netmgr", managed.held.ours), ("another", managed.held.foreign)):
+            for each in held if form.interval or form.value else held & {first}:
+                if each[:form.width] <= first and last <= (each[form.width:form.keys] or each[:form.width]):
+                    yield FeedRow(str(name), element_text(form, each), None, None, None, True, owner, None)
 
 
 def _out(claimant: Claimant, feed: Feed, reason: str, why: Optional[str] = None) -> KeptOutRow:

@@ -107,7 +107,7 @@ def json_pieces(rows: Iterator[Row]) -> Iterator[str]:
 
 def dot_pieces(rows: Iterator[Row]) -> Iterator[str]:
     """For dot(1) of Graphviz."""
-    yield 'digraph netmgr {\n\trankdir=LR;\n\tnode [shape=box, fontname="sans-serif"];\n'
+    yield 'digraph netmgr {\n  rankdir=LR;\n  node [shape=box, fontname="sans-serif"];\n'
     for some in _batches(rows):
         yield "".join(map(_dot, some))
     yield "}\n"
@@ -116,10 +116,10 @@ def dot_pieces(rows: Iterator[Row]) -> Iterator[str]:
 def _dot(row: Row) -> str:
     if isinstance(row, GraphEdge):
         label = " [label=%s]" % _dot_quoted([row.text]) if row.text else ""
-        return "\t%s -> %s%s;\n" % (_dot_quoted([row.source]), _dot_quoted([row.target]), label)
+        return "  %s -> %s%s;\n" % (_dot_quoted([row.source]), _dot_quoted([row.target]), label)
     style = ", style=dashed" if row.state in (MISSING, "absent", "down") else ", color=red" if _is_wrong(row) else ""
     shape = {"zone": ", shape=ellipse", "set": ", shape=cylinder"}.get(row.kind, "")
-    return "\t%s [label=%s%s%s];\n" % (_dot_quoted([row.id]), _dot_quoted(_label(row)), shape, style)
+    return "  %s [label=%s%s%s];\n" % (_dot_quoted([row.id]), _dot_quoted(_label(row)), shape, style)
 
 
 def _dot_quoted(lines: Sequence[str]) -> str:
@@ -132,17 +132,17 @@ def mermaid_pieces(rows: Iterator[Row]) -> Iterator[str]:
     numbers: Dict[str, int] = {}
     for some in _batches(rows):
         yield "".join(_mermaid(row, numbers) for row in some)
-    yield "\tclassDef wrong stroke:#d33,stroke-width:2px\n\tclassDef away stroke-dasharray:4\n"
+    yield "  classDef wrong stroke:#d33,stroke-width:2px\n  classDef away stroke-dasharray:4\n"
 
 
 def _mermaid(row: Row, numbers: Dict[str, int]) -> str:
     if isinstance(row, GraphEdge):
         arrow = "-->|%s|" % _mermaid_quoted([row.text]) if row.text else "-->"
-        return "\tn%d %s n%d\n" % (numbers[row.source], arrow, numbers[row.target])
+        return "  n%d %s n%d\n" % (numbers[row.source], arrow, numbers[row.target])
     numbers[row.id] = len(numbers)
     begin, end = {"zone": ("([", "])"), "set": ("[(", ")]")}.get(row.kind, ("[", "]"))
     style = ":::away" if row.state in (MISSING, "absent", "down") else ":::wrong" if _is_wrong(row) else ""
-    return "\tn%d%s%s%s%s\n" % (numbers[row.id], begin, _mermaid_quoted(_label(row)), end, style)
+    return "  n%d%s%s%s%s\n" % (numbers[row.id], begin, _mermaid_quoted(_label(row)), end, style)
 
 
 def _mermaid_quoted(lines: Sequence[str]) -> str:

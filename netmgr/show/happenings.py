@@ -108,7 +108,8 @@ def journal_fields(happening: Happening) -> Iterator[Tuple[str, str]]:
 
 def log_text(happenings: Iterable[Happening]) -> str:
     """`log` for people."""
-    return "".join("%s  %s\n" % (each.time, printable(line_of(each))) for each in happenings) or "nothing has happened yet\n"
+    lines = ["%s  %s\n" % (each.time, printable(line_of(each))) for each in happenings]
+    return "".join(lines) or "nothing of that is known to have happened\n"
 
 
 def _changed(told: Happening) -> str:

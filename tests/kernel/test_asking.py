@@ -74,6 +74,8 @@ def test_each_reason_as_the_kernel_has_it(lab: Lab) -> None:
     lab.run("ip addr add 172.16.5.1/24 dev eth1")
     eventually(lambda: "covered" in reasons(netmgr, "172.16.5.1"))
     assert reasons(netmgr, "127.0.0.1") == ["no_zone"]
+    (inside,) = explained(netmgr, "192.168.1.77")["feeds"]
+    assert (inside["set"], inside["element"], inside["owner"]) == ("inet filter lan_nets", "192.168.1.0/24", "netmgr")
     lab.run("nft delete set inet filter lan_nets")
     eventually(lambda: "set_missing" in reasons(netmgr, "192.168.1.1"))
     lab.run("nft delete set inet filter wan_ips")
