@@ -42,8 +42,8 @@ def test_what_it_shows_in_comments_is_right_when_uncommented() -> None:
 def test_it_names_every_key() -> None:
     keys = {*reader.TOP, *reader.INTERFACE, *reader.ZONE, *set_rules.SET, *reader.NFTABLES, *reader.DOCKER,
             *fleet_reader.FLEET, *fleet_reader.CONSUMED, *fleet_reader.TLS}
-    without_effect = {"nftables_rules_path", "http_bind_addr"}
-    assert [key for key in sorted(keys - without_effect) if not re.search(r"\b%s:" % key, DEFAULT)] == []
+    of_no_use_to_the_daemon = {"nftables_rules_path", "http_bind_addr"}
+    assert [key for key in sorted(keys - of_no_use_to_the_daemon) if not re.search(r"\b%s:" % key, DEFAULT)] == []
     assert [key for key in sorted(keys) if not re.search(r"^\.(It )?Cm %s\b" % key, YAML_MANUAL, re.MULTILINE)
             and ".Ss %s\n" % key not in YAML_MANUAL] == []
 

@@ -24,6 +24,12 @@ def _newer(machine: Machine, package: str) -> str:
     return "/root/newer.deb"
 
 
+def _get(machine: Machine, path: str) -> str:
+    """The status and the body of that answer over HTTP."""
+    program = "import sys, urllib.request; answer = urllib.request.urlopen(sys.argv[1]); print(answer.status, answer.read().decode())"
+    return machine.run(["python3", "-c", program, "http://127.0.0.1:9476" + path])
+
+
 def _configured(machine: Machine, directory: Path, config: str) -> Host:
     host = Host(machine, directory)
     host.begin()
@@ -69,6 +75,32 @@ def test_installed_it_runs_and_touches_nothing(fresh: Machine, build: Build) -> 
     assert fresh.run("systemctl --failed --quiet") == ""
     assert CONFIG_FILE in fresh.run("dpkg-query --show --showformat='${Conffiles}' netmgr")
     assert fresh.run("ls /usr/share/man/man8/netmgr.8.gz /usr/share/man/man5/netmgr.yaml.5.gz")
+
+
+def test_the_page_over_http_is_off_until_it_is_asked_for(fresh: Machine, build: Build) -> None:
+    states = "systemctl show --property=ActiveState --value netmgr-http.socket netmgr-http.service"
+    package = _install(fresh, build)
+    fresh.run(["dpkg", "--install", _newer(fresh, package)])
+    assert fresh.run("systemctl is-enabled netmgr-http.socket", check=False) == "disabled"
+    assert fresh.run(states).split() == ["inactive", "inactive"]
+    assert "netmgr-metrics.timer" in fresh.run("ls /usr/share/doc/netmgr/examples/monitoring").split()
+
+    fresh.run("systemctl enable --now netmgr-http.socket")
+    assert _get(fresh, "/").startswith("200 <!DOCTYPE html>")
+    assert _get(fresh, "/status").startswith("200 {")
+    pid = fresh.run("systemctl show --property=MainPID --value netmgr-http.service")
+    assert fresh.run("stat --format=%%U /proc/%s" % pid) == "netmgr-http"
+    fresh.run("systemd-analyze security --offline=yes --threshold=15 netmgr-http.service")
+    fresh.run("dpkg --install " + package)
+    assert _get(fresh, "/").startswith("200 <!DOCTYPE html>")
+    assert fresh.run("systemctl show --property=MainPID --value netmgr-http.service") != pid
+
+    fresh.run("dpkg --purge netmgr")
+    assert fresh.run("pgrep --uid netmgr-http || echo none") == "none"
+    assert "9476" not in fresh.run("ss --listening --tcp --numeric")
+    assert fresh.run("find /etc/systemd /var/lib/systemd /usr/lib/sysusers.d /usr/share/doc -name '*netmgr*'") == ""
+    assert fresh.run(states).split() == ["inactive", "inactive"]
+    assert "netmgr" not in fresh.run("systemctl list-unit-files --no-legend") + fresh.run("systemctl --failed --quiet")
 
 
 def test_an_upgrade_leaves_no_gap(fresh: Machine, build: Build, tmp_path: Path) -> None:
