@@ -7,7 +7,7 @@ from typing import Container, Dict, Iterable, List, Optional, Sequence
 
 from netmgr.io.clock import utc
 from netmgr.model.inventory import ThingChange
-from netmgr.model.managed_set import ERROR, MISSING, SYNCED, ManagedSet
+from netmgr.model.managed_set import ERROR, SYNCED, ManagedSet
 from netmgr.model.model import Model
 from netmgr.show.happenings import Chronicle
 from netmgr.show.telling import Causes, News, of_set, of_things
@@ -43,8 +43,6 @@ class Reporter:
             managed = model.sets.get(name)
             state = SYNCED if managed is None else managed.state.word
             what = "" if managed is None or state == SYNCED else managed.error or state
-            if state == MISSING and (managed is None or not model.promised(managed)):
-                what = ""
             if what == self._wrong.get(str(name), ""):
                 continue
             if what:

@@ -205,6 +205,15 @@ def test_states_of_sets_reloads_and_resyncs_are_happenings(lab: Lab) -> None:
     assert told["error"] in [each["what"] for each in netmgr.status()["problems"]]
     lab.nft("delete set inet filter lan_nets; add set inet filter lan_nets { type ipv4_addr; flags interval; }")
     eventually(lambda: kinds("lan_nets") == ["set-missing", "set-error", "set-synced"])
+
+    assert netmgr.state("lan_ips")["state"] == "synced", "so nobody misses the other set of the convention"
+    lab.nft("add set inet filter lan_ifs { type inet_service; }")
+    eventually(lambda: kinds("lan_ifs") == ["set-error"])
+    lab.nft("delete set inet filter lan_ifs")
+    eventually(lambda: kinds("lan_ifs") == ["set-error", "set-missing"])
+    lab.nft("delete set inet filter lan_ips")
+    eventually(lambda: kinds("lan_ips") == ["set-missing"])
+
     assert netmgr.ask("resync").startswith("OK") and netmgr.ask("reload").startswith("OK")
     netmgr.configure("nonsense: 1")
     assert netmgr.ask("reload").startswith("ERROR")
