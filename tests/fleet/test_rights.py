@@ -1,11 +1,12 @@
 """A real etcd with TLS, client certificates, users and roles: who may do what, and what netmgr says when it may not."""
 
-from typing import Iterator, List
+from typing import Iterator, List, Optional
 
 import pytest
 
 from tests.fleet.cluster import Cluster, Net, program
 from tests.fleet.hosts import Host
+from tests.fleet.trickle import Trickle
 from tests.waiting import eventually
 
 TLS = """  tls: {ca: %(ca)s, certificate: %(certificate)s, key: %(key)s}
@@ -20,11 +21,11 @@ class Secure:
         self.cluster = Cluster(self.net, 1, ["--bcrypt-cost", "4"], secure=True)
         self.hosts: List[Host] = []
 
-    def host(self, number: int, more: str = "", tls: bool = True, start: bool = True) -> Host:
+    def host(self, number: int, more: str = "", tls: bool = True, endpoints: Optional[List[str]] = None) -> Host:
         authority = self.cluster.authority
         assert authority is not None
         section = TLS % {"ca": authority.path("ca.pem"), "certificate": authority.path("client.pem"), "key": authority.path("client.key")}
-        self.hosts.append(Host(self.net, self.cluster, number, 5, (section if tls else "") + more))
+        self.hosts.append(Host(self.net, self.cluster, number, 5, (section if tls else "") + more, endpoints=endpoints))
         return self.hosts[-1]
 
     def password(self, host: str, text: str) -> str:
@@ -74,6 +75,19 @@ def test_certificates_of_both_sides(secure: Secure) -> None:
     eventually(lambda: "CERTIFICATE_VERIFY_FAILED" in str(stranger.fleet()["error"]), 20)
     assert stranger.fleet()["state"] == "error" and stranger.netmgr.status()["state"] == "degraded"
     stranger.netmgr.holds("wan_ips", stranger.address)
+
+
+def test_tls_that_comes_byte_by_byte(secure: Secure) -> None:
+    way = Trickle(secure.cluster.members[0])
+    try:
+        first, second = secure.host(1, endpoints=[way.endpoint]), secure.host(2)
+        first.netmgr.holds("peer_wan_ips", second.address, seconds=30)
+        second.netmgr.holds("peer_wan_ips", first.address, seconds=30)
+        second.lab.run("ip addr add 203.0.113.77/32 dev wan0")
+        first.netmgr.holds("peer_wan_ips", second.address, "203.0.113.77", seconds=30)
+        assert first.fleet()["state"] == "ok" and way.bytes > 5000
+    finally:
+        way.close()
 
 
 def test_users_and_roles_as_the_manual_shows_them(secure: Secure) -> None:
