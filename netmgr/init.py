@@ -46,6 +46,8 @@ def _write_new(path: str, text: str) -> None:
     """Nothing is overwritten.  OSError."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    except FileExistsError:
+        raise OSError("%s is there already, and nothing is overwritten; move it away, or name another file" % path) from None
     except OSError as problem:
         raise OSError("%s cannot be written: %s" % (path, problem.strerror)) from None
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
