@@ -49,7 +49,8 @@ RESULTS: Dict[str, Row] = {
     "`interfaces: - name: eth0`": Row(USUAL),
     "`dhcp: true`, `address: 192.168.1.1/24`": Row(USUAL),
     "`nftables_zone: wan`": Row({"inet filter lan_ips": ALL_FOUR, "inet filter trusted_ips": ALL_FOUR}),
-    "`nftables_rules_path:`, `http_bind_addr:`": Row(USUAL),
+    "`nftables_rules_path:`": Row(USUAL),
+    "`http_bind_addr:`": Row(USUAL),
     "creates `table inet filter` and the sets of each zone at its start": Row({**USUAL, "inet filter wan_ips6": (SIX,)}),
     "`set wan_ips { type ipv4_addr; flags dynamic; }`, `set wan_ipv6 …`": Row({**USUAL, "inet filter wan_ipv6": (SIX,)}),
     # scripts
