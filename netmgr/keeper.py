@@ -162,6 +162,11 @@ class Keeper:
             for each in list(self._following):
                 each(changes)
 
+    @property
+    def is_ready(self) -> bool:
+        """The sets have been right at least once."""
+        return self._ready is None
+
     def follow(self, changed: Changed) -> None:
         """Tell what was committed, each time that the sets have followed."""
         self._following.append(changed)

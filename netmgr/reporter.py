@@ -53,6 +53,13 @@ class Reporter:
             if managed is not None:
                 self.chronicle.tell(Happening(kind, cause=cause, set=str(name), zone=_zones(managed), error=managed.error), "")
 
+    def source(self, name: str, before: Optional[str], state: str, error: Optional[str]) -> None:
+        """A source is in another state.  The log has it from the source."""
+        if state == "ok" and before is not None:
+            self.chronicle.tell(Happening("source-ok", cause="%s: ok" % name, source=name), "")
+        elif before == "ok":
+            self.chronicle.tell(Happening("source-lost", cause="%s: %s" % (name, state), source=name, error=error or state), "")
+
     def settled(self, model: Model, changes: Sequence[Change], mended: Container[SetName], quiet: bool) -> None:
         """The sets have followed, by these transactions; those that were mended are told already; quiet: the log need not tell."""
         if not self._news and not changes:

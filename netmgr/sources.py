@@ -5,7 +5,7 @@ begins.  When the configuration changes, sources whose settings are the same go 
 Another kind of source is another recipe.
 """
 
-from typing import Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Protocol, Sequence
+from typing import Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 from netmgr.config.schema import Config, Docker
 from netmgr.io.link_source import LinkSource
@@ -85,6 +85,7 @@ class Sources:
 
     def __init__(self) -> None:
         self.running: Dict[str, Running] = {}
+        self._states: Dict[str, str] = {}       # as they were when last asked for
 
     def prepare(self, recipes: Sequence[Recipe]) -> Dict[str, Running]:
         """What is to run by these recipes, for swap(); nothing has changed yet, and nothing has when this fails (OSError)."""
@@ -121,6 +122,16 @@ class Sources:
     def waiting(self) -> List[Waiting]:
         """What there is to know of them for who hears what they tell."""
         return [Waiting(each.source, each.recipe.zones, each.recipe.vital) for each in self.running.values()]
+
+    def changed(self) -> List[Tuple[str, Optional[str], str, Optional[str]]]:
+        """Those whose state is another than at the last call: the name, the state before, that of now, and why it is not ok."""
+        found = []
+        for name, each in self.running.items():
+            before, after = self._states.get(name), each.source.state
+            if after != before:
+                self._states[name] = after
+                found.append((name, before, after, each.source.error))
+        return found
 
     def behind(self) -> bool:
         """Whether one of them has still to read what it was asked to."""

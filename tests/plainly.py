@@ -4,7 +4,7 @@ from typing import Dict, Iterator, Set, Tuple
 
 from netmgr.model.managed_set import ManagedSet
 from netmgr.model.model import Model
-from netmgr.show.status import shown, summary
+from netmgr.show.status import shown
 from netmgr.values.sets import SetName
 from netmgr.values.text import number
 
@@ -54,7 +54,7 @@ def check(model: Model, now: float = 0.0, planned: bool = True) -> None:
     """Hold what is kept against it.  What a set relies on is known when its claims have been planned for."""
     for name, expected in marks(model, now):
         assert set(getattr(model.overview, name)) == expected or (name == "fleeting" and not planned), name
-    assert summary(model) == text(model)
+    assert str(model.overview) == text(model)
     assert {managed.name for managed in shown(model)} == {*model.overview.synced, *model.overview.missing, *model.overview.error}
     assert all(active(model, zone) == model.active(zone) for zone in model.policy.zones)
     until = [managed.pause.until for managed in model.sets.values() if managed.pause.until > now]

@@ -8,12 +8,13 @@ from typing import Callable, Dict, Iterator, List, Optional
 import pytest
 
 from netmgr.config.schema import Config
-from netmgr.daemon import Daemon, Edge, Options
+from netmgr.daemon import Daemon
 from netmgr.io.configuration import load
 from netmgr.io.include_files import IncludeFiles
 from netmgr.io.log import Log
 from netmgr.io.loop import Loop
 from netmgr.keeper import Keeper
+from netmgr.reloading import Edge, Options
 from netmgr.sources import Recipe
 from netmgr.values.counters import Told
 from netmgr.values.errors import ProtocolError
@@ -107,7 +108,7 @@ class Scene:
 
     def ask(self, what: str) -> str:
         answers: List[str] = []
-        getattr(self.daemon, what)(answers.append)
+        getattr(self.daemon.desk, what)(answers.append)
         for _turn in range(10):
             if not answers:
                 self.turn()
@@ -184,7 +185,7 @@ def test_an_answer_waits_for_what_was_asked_of_the_sources(scene: Scene, what: s
     scene.start()
     answers: List[str] = []
     scene.sources["boxes"].behind = True
-    getattr(scene.daemon, what)(answers.append)
+    getattr(scene.daemon.desk, what)(answers.append)
     scene.turn()
     assert answers == []
     scene.happen(seen("192.0.2.2/24"))
@@ -209,7 +210,7 @@ def test_who_asks_does_not_wait_for_ever(scene: Scene) -> None:
     scene.start()
     answers: List[str] = []
     scene.sources["boxes"].behind = True
-    scene.daemon.resync(answers.append)
+    scene.daemon.desk.resync(answers.append)
     scene.turn()
     scene.loop.ahead += 60
     scene.turn()
@@ -251,11 +252,11 @@ def test_what_one_turn_brings_is_one_transaction(scene: Scene) -> None:
 def test_a_set_that_failed_is_tried_again_without_any_event(scene: Scene) -> None:
     scene.kernel.refuses[named("wan_ips")] = (1, "not permitted")
     scene.start()
-    assert scene.daemon.status().state == "degraded"
+    assert scene.daemon.desk.status().state == "degraded"
     scene.kernel.refuses.clear()
     scene.loop.ahead += 3600
     scene.turn()
-    assert (scene.held("wan_ips"), scene.daemon.status().state) == (["192.0.2.1"], "ready")
+    assert (scene.held("wan_ips"), scene.daemon.desk.status().state) == (["192.0.2.1"], "ready")
 
 
 def test_an_audit_finds_what_no_event_has_told(scene: Scene) -> None:
@@ -285,7 +286,7 @@ def test_a_source_that_is_lost_and_found_is_a_happening(scene: Scene) -> None:
     for state, error in (("error", "nobody there"), ("ok", None)):
         scene.sources["boxes"].state, scene.sources["boxes"].error = state, error
         scene.loop.turn(0)
-    told = [(each.kind, each.cause, each.error) for each in scene.daemon.log(10, ["boxes"])]
+    told = [(each.kind, each.cause, each.error) for each in scene.daemon.desk.log(10, ["boxes"])]
     assert told == [("source-lost", "boxes: error", "nobody there"), ("source-ok", "boxes: ok", None)]
 
 
@@ -293,7 +294,7 @@ def test_the_status_shows_the_sources_as_they_are(scene: Scene) -> None:
     scene.start()
     scene.sources["boxes"].state, scene.sources["boxes"].error = "error", "nobody there"
     scene.sources["links"].facts["overruns"] = 3
-    status = scene.daemon.status()
+    status = scene.daemon.desk.status()
     assert (status.state, list(status.sources)) == ("degraded", ["links", "boxes", "last"])
     assert status.sources["links"].facts["overruns"] == 3 and status.sources["boxes"].facts["error"] == "nobody there"
 
@@ -331,7 +332,7 @@ def test_containers_stay_over_a_reload(scene: Scene) -> None:
     before = scene.held("wan_ips")
     scene.configure(WAN + "log_level: error\n")
     scene.ask("reload")
-    assert (scene.held("wan_ips"), len(scene.daemon.status().containers)) == (before, 1)
+    assert (scene.held("wan_ips"), len(scene.daemon.desk.status().containers)) == (before, 1)
 
 
 @pytest.mark.parametrize("refusal", [None, OSError(24, "Too many open files"), ProtocolError("odd")])

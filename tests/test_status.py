@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Optional
 import pytest
 
 from netmgr.show.answers_json import read_sets, read_status, sets_json, status_json
-from netmgr.show.status import Manner, SourcesStatus, SourceStatus, everything, set_contents, summary
+from netmgr.show.status import Manner, SourcesStatus, SourceStatus, everything, set_contents
 from netmgr.show.tables import sets_text, status_text
 from netmgr.sync.repairs import Repair
 from netmgr.values.addresses import IFA_F_DEPRECATED, IFA_F_PERMANENT, IFA_F_SECONDARY, IFA_F_TENTATIVE
@@ -243,7 +243,7 @@ def test_what_is_wrong_makes_it_degraded() -> None:
     value = status(bench)
     assert [(row["name"], row["state"]) for row in value["sets"]] == [("wan_ips", "error"), ("lan_ips", "synced")]
     assert value["state"] == "degraded" and "ifname" in value["sets"][0]["error"]
-    assert summary(bench.model) == "0 elements in 1 set, 1 set in error"
+    assert str(bench.model.overview) == "0 elements in 1 set, 1 set in error"
 
 
 @pytest.mark.parametrize(("sources", "state"), [

@@ -9,6 +9,7 @@ from typing import AbstractSet, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from netmgr.model.managed_set import ERROR, MISSING, SYNCED, ManagedSet, State
 from netmgr.values.sets import SetName
+from netmgr.values.text import number
 
 Names = Dict[SetName, None]     # who came first stands first
 
@@ -77,6 +78,13 @@ class Overview:
         self.since: Dict[SetName, Tuple[str, float]] = {}
         self._marks: Dict[SetName, Marks] = {}
         self.pauses: List[Tuple[float, SetName]] = []
+
+    def __str__(self) -> str:
+        """All sets in one line."""
+        parts = ["%s in %s" % (number(self.own, "element"), number(len(self.synced), "set"))]
+        parts += [number(len(self.missing), "set") + " missing"] if self.missing else []
+        parts += [number(len(self.error), "set") + " in error"] if self.error else []
+        return ", ".join(parts)
 
     def note(self, name: SetName, marks: Marks) -> Marks:
         """From now on these are a set's marks; what they were."""

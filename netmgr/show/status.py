@@ -105,15 +105,6 @@ def shown(model: Model) -> Iterator[ManagedSet]:
             yield managed
 
 
-def summary(model: Model) -> str:
-    """All sets in one line."""
-    overview = model.overview
-    parts = ["%s in %s" % (number(overview.own, "element"), number(len(overview.synced), "set"))]
-    parts += [number(len(overview.missing), "set") + " missing"] if overview.missing else []
-    parts += [number(len(overview.error), "set") + " in error"] if overview.error else []
-    return ", ".join(parts)
-
-
 def set_contents(model: Model, manner: Manner) -> Sequence[SetContents]:
     """Every set with its elements."""
     return [SetContents(_row(model, managed, manner), _elements(model, managed)) for managed in shown(model)]

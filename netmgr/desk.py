@@ -1,0 +1,104 @@
+"""What the control socket asks for, answered from the daemon's parts."""
+
+import os
+from typing import Callable, Iterator, List, Sequence, Union
+
+from netmgr import __version__
+from netmgr.io.clock import Calendar, utc
+from netmgr.io.configuration import load
+from netmgr.io.loop import Loop
+from netmgr.keeper import Keeper
+from netmgr.reloading import Edge, Options, Reloading, said
+from netmgr.settling import Settled, Settling
+from netmgr.show.answers import Explanation, GraphEdge, GraphNode, SetContents, Status
+from netmgr.show.status import Manner, SourcesStatus, SourceStatus, everything, set_contents, set_rows, state
+from netmgr.sources import Sources
+from netmgr.values.errors import ConfigError
+from netmgr.values.happenings import Happening
+from netmgr.values.replies import Say
+
+
+class Desk:
+    """The service behind netmgr.show.commands.  `clients` is how many are there."""
+
+    def __init__(self, loop: Loop, options: Options, edge: Edge, keeper: Keeper, sources: Sources, reloading: Reloading,
+                 clients: Callable[[], int]) -> None:
+        self._loop, self._options, self._edge, self._keeper, self._sources = loop, options, edge, keeper, sources
+        self._clients = clients
+        self._reloading = reloading
+        self._begun, self._started, self._calendar = loop.now(), Happening("started", utc()), Calendar()
+        self.reload = reloading.reload
+
+    def status(self) -> Status:
+        """The state of everything."""
+        return everything(self._keeper.model, self._sources_status(), self._manner())
+
+    def sets(self) -> Sequence[SetContents]:
+        """Every set with its elements."""
+        return set_contents(self._keeper.model, self._manner())
+
+    def explain(self, thing: str) -> Explanation:
+        """Why this thing is in sets, or is not."""
+        from netmgr.show.explain import explain
+        return explain(self._keeper.model, thing, self._keeper.reporter.chronicle.since)
+
+    def graph(self) -> Iterator[Union[GraphNode, GraphEdge]]:
+        """What feeds what, made as it is read."""
+        from netmgr.show.graph import graph
+        return graph(self._keeper.model)
+
+    def log(self, number: int, names: Sequence[str]) -> List[Happening]:
+        """The last so many happenings that concern these names."""
+        return self._keeper.reporter.chronicle.last(number, names)
+
+    def metrics(self) -> Iterator[str]:
+        """All that is counted, in the text format of Prometheus, in pieces."""
+        from netmgr.io import process
+        from netmgr.show import metrics
+        keeper, reloading = self._keeper, self._reloading
+        enabled = {name: (each.source.state == "ok", each.source.told) for name, each in self._sources.running.items()
+                   if each.source.state != "disabled"}
+        sets = set_rows(keeper.model, self._manner())
+        is_ready = state(sets, keeper.model, self._sources_status()) == "ready"
+        return metrics.text(keeper.model, metrics.Measured(
+            __version__, is_ready, sets, keeper.repairs.made, self._clients(), reloading.loaded,
+            keeper.counters, reloading.counts, keeper.counted(), enabled, process.measures(), self._sources.consumed()))
+
+    def follow(self, listener: Callable[[Happening], None]) -> Callable[[], None]:
+        """Tell the listener that netmgr has started, and what happens from now on, until the result is called."""
+        listener(self._started)
+        return self._keeper.reporter.chronicle.follow(listener)
+
+    def resync(self, reply: Say) -> None:
+        """Read everything anew and reconcile."""
+        self._sources.refresh()
+
+        def done(settled: Settled) -> None:
+            trouble = ", ".join(settled.troubles) or None
+            self._keeper.reporter.chronicle.tell(Happening("resync", cause="resync", error=trouble), "")
+            reply(said("resynced", settled))
+        Settling(self._loop, self._sources, self._keeper, done)
+
+    def diff(self, path: str, reply: Say) -> None:
+        """What a reload would change; the kernel's sets are read, and nothing else happens."""
+        from netmgr.show import differences
+        try:
+            config = load(path or self._options.config_path)
+            reply(differences.answer(differences.of_a_reload(config, self._edge.kernel, self._keeper.model)))
+        except (ConfigError, OSError) as problem:
+            reply("ERROR: %s" % problem)
+
+    def shutdown(self, reply: Say) -> None:
+        """Stop after this turn of the loop, when the answer is out."""
+        self._loop.call_later(0, self._loop.stop)
+        reply("OK: stopping")
+
+    def _manner(self) -> Manner:
+        return Manner(os.getpid(), self._loop.now() - self._begun, self._options.config_path, self._calendar, self._options.dry_run,
+                      self._begun)
+
+    def _sources_status(self) -> SourcesStatus:
+        told = [SourceStatus(name, each.source.state, each.source.error, each.source.facts)
+                for name, each in self._sources.running.items()]
+        repairs = self._keeper.repairs
+        return SourcesStatus(told, repairs.made, repairs.last_repair, repairs.rival)
