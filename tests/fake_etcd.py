@@ -1,16 +1,15 @@
 """etcd's JSON gateway on a unix socket, in this process and on the same loop as what is tested.
 
 It answers as a member would, out of `pairs`, `leases` and everything that has happened.  `handlers` replaces the answer to one kind of
-request: version, range, txn, grant, keepalive, revoke or watch.  `piece`: so many bytes are sent in a turn of the loop, None is all.
+request: version, range, txn, grant, keepalive, revoke or watch.
 """
 
 import json
-import os
-import socket
 from base64 import b64decode, b64encode
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple
 
-from netmgr.io.loop import READ, WRITE, Loop
+from netmgr.io.loop import Loop
+from tests.fake_http import Connection, Server
 
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 CHUNK = 1000
@@ -37,100 +36,25 @@ class Asked(NamedTuple):
     body: Any
 
 
-class Caller:
-    """One connection to the member."""
-
-    def __init__(self, etcd: "FakeEtcd", loop: Loop, connection: socket.socket) -> None:
-        self._etcd, self._loop, self._connection = etcd, loop, connection
-        self._received, self._waiting = b"", bytearray()
-        self.open = True
-        connection.setblocking(False)
-        loop.watch(connection.fileno(), self._ready)
-
-    def send(self, data: bytes) -> None:
-        """Send, whenever the peer reads."""
-        if self.open:
-            self._waiting += data
-            self._loop.watch(self._connection.fileno(), self._ready, READ | WRITE)
-
-    def close(self) -> None:
-        if self.open:
-            self.open = False
-            self._loop.unwatch(self._connection.fileno())
-            self._connection.close()
-
-    def _ready(self, events: int) -> None:
-        if events & READ:
-            self._receive()
-        if self.open and events & WRITE:
-            self._flush()
-
-    def _receive(self) -> None:
-        try:
-            data = self._connection.recv(65536)
-        except BlockingIOError:
-            return
-        except ConnectionResetError:
-            data = b""
-        if not data:
-            self.close()
-            return
-        self._received += data
-        while self.open and b"\r\n\r\n" in self._received:
-            head, _, rest = self._received.partition(b"\r\n\r\n")
-            length = next((int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"Content-Length:")), 0)
-            if len(rest) < length:
-                return
-            self._received = rest[length:]
-            bodies = [json.loads(line) for line in rest[:length].split(b"\n") if line]
-            self._etcd.asked(self, Asked(head.split(b" ")[1].decode().rsplit("/", 1)[1], bodies))
-
-    def _flush(self) -> None:
-        piece = self._waiting[:self._etcd.piece]
-        try:
-            del self._waiting[:self._connection.send(piece)]
-        except BlockingIOError:
-            return
-        except (BrokenPipeError, ConnectionResetError):
-            self.close()
-            return
-        if not self._waiting:
-            self._loop.watch(self._connection.fileno(), self._ready, READ)
-
-
 class FakeEtcd:
     def __init__(self, loop: Loop, path: str) -> None:
-        self.path = path
-        self.piece: Optional[int] = None
-        self.handlers: Dict[str, Callable[[Caller, Asked], None]] = {}
+        self.handlers: Dict[str, Callable[[Connection, Asked], None]] = {}
         self.requests: List[str] = []
         self.pairs: Dict[bytes, Dict[str, str]] = {}
         self.leases: List[int] = []
         self.revision = 1
         self._happened: List[Dict[str, Any]] = []
-        self._watches: List[Caller] = []
-        self._callers: List[Caller] = []
-        self._loop = loop
-        self._listener: Optional[socket.socket] = None
+        self._watches: List[Connection] = []
+        self.path, self.server = path, Server(loop, path, self._requested)
 
     def open(self) -> "FakeEtcd":
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        listener.bind(self.path)
-        listener.listen(16)
-        self._listener = listener
-        self._loop.watch(listener.fileno(), lambda _events: self._accept(listener))
+        self.server.open()
         return self
 
     def close(self) -> None:
         """The member dies; nobody listens any more."""
-        if self._listener is not None:
-            self._loop.unwatch(self._listener.fileno())
-            self._listener.close()
-            self._listener = None
-            os.unlink(self.path)
-        for caller in self._callers:
-            caller.close()
-        self._callers, self._watches = [], []
+        self.server.remove()
+        self._watches = []
 
     # -- what happens in the store
 
@@ -160,11 +84,12 @@ class FakeEtcd:
 
     # -- what is asked
 
-    def asked(self, caller: Caller, asked: Asked) -> None:
+    def _requested(self, caller: Connection, target: str, body: bytes) -> None:
+        asked = Asked(target.rsplit("/", 1)[1], [json.loads(line) for line in body.split(b"\n") if line])
         self.requests.append(asked.kind)
         self.handlers.get(asked.kind, self.answer)(caller, asked)
 
-    def answer(self, caller: Caller, asked: Asked) -> None:
+    def answer(self, caller: Connection, asked: Asked) -> None:
         """What a member in good health says."""
         if asked.kind == "watch":
             self._watch(caller, asked.body)
@@ -199,7 +124,7 @@ class FakeEtcd:
             self.put(b64decode(put["key"]).decode(), b64decode(put["value"]), int(put["lease"]))
         return encoded({"header": self.header(), "succeeded": True, "responses": []})
 
-    def _watch(self, caller: Caller, bodies: List[Any]) -> None:
+    def _watch(self, caller: Connection, bodies: List[Any]) -> None:
         caller.send(STREAM_HEAD)
         self._watches.append(caller)
         for body in bodies:
@@ -207,9 +132,3 @@ class FakeEtcd:
             missed = [event for event in self._happened if int(event["kv"]["mod_revision"]) >= start]
             lines: List[Dict[str, Any]] = [{"created": True}, *([{"events": missed}] if missed else [])]
             caller.send(chunks(b"".join(encoded({"result": {"header": self.header(), **line}}) + b"\n" for line in lines)))
-
-    def _accept(self, listener: socket.socket) -> None:
-        connection, _address = listener.accept()
-        self._callers = [caller for caller in self._callers if caller.open]
-        self._watches = [caller for caller in self._watches if caller.open]
-        self._callers.append(Caller(self, self._loop, connection))

@@ -17,7 +17,8 @@ from netmgr.values.events import ContainerSeen
 from tests import engine_bodies as bodies
 from tests import other_users
 from tests.engine_bodies import APIS, container, event, identifier
-from tests.fake_engine import Client, FakeEngine
+from tests.fake_engine import FakeEngine
+from tests.fake_http import Connection
 from tests.waiting import eventually
 
 FAST = Timing(patience=5, list_patience=5, headless=0.01, pause=0.001, confirm=0.02, between=0.02, first_retry=0.002, longest_retry=0.03,
@@ -152,7 +153,7 @@ def test_events_that_do_not_matter(world: World) -> None:
 
 def test_a_container_between_subscription_and_list(world: World) -> None:
     """The list is taken, a container starts, the list arrives."""
-    def list_once(client: Client) -> None:
+    def list_once(client: Connection) -> None:
         del world.engine.handlers["list"]
         stale = bodies.listing(world.engine.containers)
         world.engine.containers.append(container(1, name="late"))
@@ -168,7 +169,7 @@ def test_a_container_between_subscription_and_list(world: World) -> None:
 
 def test_a_container_whose_event_the_engine_never_told(world: World) -> None:
     """The engine says that we are subscribed before we are."""
-    def list_once(client: Client) -> None:
+    def list_once(client: Connection) -> None:
         del world.engine.handlers["list"]
         stale = bodies.listing(world.engine.containers)
         world.engine.containers.append(container(1, name="silent"))
@@ -182,7 +183,7 @@ def test_a_container_whose_event_the_engine_never_told(world: World) -> None:
 
 def test_an_event_that_comes_before_its_effect(world: World) -> None:
     """Docker 20.10: a container that died is listed as running until its lock is free.  Nothing is told when it is."""
-    waiting: List[Client] = []
+    waiting: List[Connection] = []
     world.engine.containers = [container(number) for number in (1, 2)]
     world.engine.open()
     world.make(FAST._replace(confirm=FOREVER)).start()
@@ -349,7 +350,7 @@ def test_health_of_a_paused_container(world: World) -> None:
 @pytest.mark.parametrize("answer", [
     lambda client: client.send(bodies.reply(b"{", "200 OK"), end=True), lambda client: client.close(), lambda client: None,
     lambda client: client.send(bodies.reply(b"", "500 Internal Server Error"), end=True)])
-def test_health_that_cannot_be_had(world: World, answer: Callable[[Client], None]) -> None:
+def test_health_that_cannot_be_had(world: World, answer: Callable[[Connection], None]) -> None:
     world.engine.containers = [container(1, health="healthy"), container(2, state="paused")]
     world.engine.handlers["inspect"] = answer
     world.engine.open()
@@ -443,7 +444,7 @@ def test_retries_are_fast_at_first_and_slow_in_the_end(world: World) -> None:
 
 
 def test_an_engine_that_does_not_last_is_asked_less_and_less(world: World) -> None:
-    def list_and_leave(client: Client) -> None:
+    def list_and_leave(client: Connection) -> None:
         client.send(bodies.reply(b"[]"), end=True)
         for stream in world.engine.streams:
             stream.send(bodies.chunk(event(1, "start")) + b"0\r\n\r\n", end=True)
@@ -461,11 +462,11 @@ def test_an_engine_that_does_not_last_is_asked_less_and_less(world: World) -> No
 
 # -- engines that answer badly
 
-def _complain(status: str) -> Callable[[Client], None]:
+def _complain(status: str) -> Callable[[Connection], None]:
     return lambda client: client.send(bodies.reply(b'{"message": "my reason"}', status), end=True)
 
 
-BAD_ANSWERS: Dict[str, Tuple[Callable[[Client], None], str]] = {
+BAD_ANSWERS: Dict[str, Tuple[Callable[[Connection], None], str]] = {
     "silence": (lambda client: None, "no complete answer within"),
     "a head that stops": (lambda client: client.send(b"HTTP/1.1 200 OK\r\n"), "no complete answer within"),
     "nothing and out": (lambda client: client.close(), "ended in the middle"),
@@ -485,7 +486,7 @@ BAD_ANSWERS: Dict[str, Tuple[Callable[[Client], None], str]] = {
 
 @pytest.mark.parametrize("bad, reason", BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
 @pytest.mark.parametrize("kind", ["version", "list"])
-def test_bad_answers(world: World, kind: str, bad: Callable[[Client], None], reason: str) -> None:
+def test_bad_answers(world: World, kind: str, bad: Callable[[Connection], None], reason: str) -> None:
     """The reason is told once, however often it is tried; then a good answer is all it takes."""
     world.engine.containers = [container(1)]
     world.engine.handlers[kind] = bad
@@ -514,7 +515,7 @@ NO_EVENTS = {
 
 
 @pytest.mark.parametrize("bad, why", NO_EVENTS.values(), ids=NO_EVENTS.keys())
-def test_without_events_it_is_listed_now_and_then(world: World, bad: Callable[[Client], None], why: str) -> None:
+def test_without_events_it_is_listed_now_and_then(world: World, bad: Callable[[Connection], None], why: str) -> None:
     world.engine.handlers["events"] = bad
     world.engine.open()
     world.make(FAST._replace(headless=0.2, longest_retry=0.5), poll_interval=0.1).start()
@@ -539,7 +540,7 @@ def test_without_events_it_is_listed_now_and_then(world: World, bad: Callable[[C
 def test_an_engine_that_says_nothing_before_its_first_event(world: World, podman: bool) -> None:
     """It is listed after a moment, and asked now and then until an event has come; nothing is amiss."""
     world.engine.podman = podman
-    streams: List[Client] = []
+    streams: List[Connection] = []
     world.engine.handlers["events"] = streams.append
     world.engine.containers = [container(1)]
     world.engine.open()
@@ -594,7 +595,7 @@ def test_a_container_that_makes_no_sense(world: World) -> None:
 # -- somebody in between
 
 
-def _forbidden(client: Client) -> None:
+def _forbidden(client: Connection) -> None:
     client.send(bodies.reply(b"<html><body><h1>403 Forbidden</h1>\nRequest forbidden by administrative rules.\n</body></html>",
                              "403 Forbidden"), end=True)
 
@@ -636,7 +637,7 @@ def test_endless_answers(world: World, kind: str) -> None:
     """They are cut at the limit, well before the deadline."""
     more = bodies.chunk(b" " * 1_000_000)
 
-    def endless(client: Client) -> None:
+    def endless(client: Connection) -> None:
         client.send(bodies.STREAM_HEAD + more * 70)
 
     world.engine.handlers[kind] = endless
@@ -649,7 +650,7 @@ def test_endless_answers(world: World, kind: str) -> None:
 
 
 def test_a_slow_list(world: World) -> None:
-    waiting: List[Client] = []
+    waiting: List[Connection] = []
     world.engine.handlers["list"] = waiting.append
     world.engine.open()
     world.source.start()
@@ -696,8 +697,8 @@ def test_an_engine_gone_mad(world: World, seed: int) -> None:
     """Damaged answers of all kinds for a while; then the truth."""
     source_of_chance = random.Random(seed)
 
-    def damage(kind: str) -> Callable[[Client], None]:
-        def answer(client: Client) -> None:
+    def damage(kind: str) -> Callable[[Connection], None]:
+        def answer(client: Connection) -> None:
             whole = {"version": bodies.reply(bodies.version(), chunks=50), "list": bodies.reply(bodies.listing([container(1, FRONT)])),
                      "inspect": bodies.reply(bodies.inspection(1)),
                      "events": bodies.STREAM_HEAD + bodies.chunk(event(1, "die")) * 3}[kind]

@@ -15,7 +15,8 @@ from netmgr.model.following import Following
 from netmgr.model.publication import Publication
 from netmgr.values import addresses
 from netmgr.values.events import HostSeen
-from tests.fake_etcd import Asked, Caller, FakeEtcd, chunks, encoded, reply
+from tests.fake_etcd import Asked, FakeEtcd, chunks, encoded, reply
+from tests.fake_http import Connection
 from tests.waiting import eventually
 
 TTL = 10
@@ -103,7 +104,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 @pytest.mark.parametrize("piece", [None, 100, 7])
 def test_however_the_bytes_are_cut(world: World, piece: Optional[int]) -> None:
     world.start()
-    world.etcd.piece = piece
+    world.etcd.server.piece = piece
     world.etcd.put(PEERS + "b", value("b", "203.0.113.2"))
     for _ in range(3):
         world.loop.turn(0)
@@ -120,7 +121,7 @@ def test_however_the_bytes_are_cut(world: World, piece: Optional[int]) -> None:
 
 
 def test_byte_by_byte_from_the_beginning(world: World) -> None:
-    world.etcd.piece = 1
+    world.etcd.server.piece = 1
     world.etcd.open()
     world.source.start()
 
@@ -148,7 +149,7 @@ def test_bytes_behind_an_answer_end_the_connection(world: World) -> None:
 def test_garbage_is_survived(world: World, kind: str) -> None:
     randoms = random.Random(kind)
 
-    def damaged(caller: Caller, asked: Asked) -> None:
+    def damaged(caller: Connection, asked: Asked) -> None:
         body = world.etcd.body_of(asked) if kind != "watch" else encoded({"result": {"header": world.etcd.header(), "created": True}})
         garbage = bytearray(body)
         for _ in range(randoms.randint(1, 5)):
