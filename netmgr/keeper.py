@@ -7,7 +7,6 @@ claims, for that source may.
 
 from typing import (
     TYPE_CHECKING,
-    AbstractSet,
     Callable,
     Dict,
     FrozenSet,
@@ -36,7 +35,7 @@ from netmgr.sync.reconciler import Kernel, Reconciler
 from netmgr.sync.repairs import Repairs
 from netmgr.values.counters import Counters
 from netmgr.values.errors import ProtocolError
-from netmgr.values.events import ContainerSeen, Event, HostGone, HostSeen
+from netmgr.values.events import ContainerSeen, Event, HostGone, HostSeen, NextHops
 from netmgr.values.happenings import Culprit
 from netmgr.values.sets import Change, SetName
 from netmgr.values.snapshots import Snapshot
@@ -112,9 +111,9 @@ class Keeper:
         if self._counted is not None:
             self._counted.clear()
 
-    def defaults(self, carriers: AbstractSet[int]) -> None:
-        """The interfaces over which there is a default route."""
-        self._changed(self._inventory.replace_defaults(carriers))
+    def defaults(self, hops: NextHops) -> None:
+        """The interfaces over which there is a default route, with their next hops."""
+        self._changed(self._inventory.replace_defaults(hops))
 
     def containers(self, engine: str, seen: Sequence[ContainerSeen], gone: Sequence[str]) -> None:
         """Containers of an engine that are new or other than before, and the ids of those that are gone."""

@@ -7,7 +7,7 @@ Another kind of source is another recipe.
 
 from typing import Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
 
-from netmgr.config.schema import Config, Docker
+from netmgr.config.schema import Config, Docker, needs_routes
 from netmgr.io.link_source import LinkSource
 from netmgr.io.loop import Loop
 from netmgr.io.ruleset import Ruleset, watcher
@@ -179,12 +179,11 @@ class Nobody:
 def recipes(config: Config, loop: Loop, ruleset: Ruleset, keeper: Keeper, log: Log) -> List[Recipe]:
     """The sources of netmgr under this configuration, in the order in which they begin."""
     nftables = config.nftables
-    by_route = any(rule.default_route for rule in config.interfaces)
     found = [
         Recipe("netlink", nftables.audit_interval,
                lambda: LinkSource(loop, keeper.events, keeper.snapshot, log, nftables.audit_interval), vital=True),
         *([Recipe("routes", nftables.audit_interval, lambda: _routes(nftables.audit_interval, loop, keeper, log), vital=True)]
-          if by_route else []),
+          if needs_routes(config) else []),
         Recipe("nftables", (nftables.watch, nftables.poll_interval),
                lambda: watcher(loop, ruleset, nftables, keeper.repairs.changed, keeper.doubt)),
         *(_engine(engine._replace(entry=None), nftables.audit_interval, loop, keeper, log) for engine in config.docker),

@@ -1,10 +1,10 @@
 """Random lives of links, addresses and containers: every event that a source may send, in every order."""
 
 import random
-from typing import Dict, FrozenSet, Iterable, List, Optional, Tuple, Union
+from typing import Dict, Iterable, List, Optional, Tuple, Union
 
 from netmgr.values.addresses import identity, parse
-from netmgr.values.events import AddressGone, AddressSeen, ContainerSeen, Endpoint, LinkGone, LinkSeen
+from netmgr.values.events import AddressGone, AddressSeen, ContainerSeen, Endpoint, LinkGone, LinkSeen, NextHops
 
 Event = Union[LinkSeen, LinkGone, AddressSeen, AddressGone]
 
@@ -13,6 +13,7 @@ NAMES = ("eth0", "eth1", "ppp0", "ppp1", "lan0", "unlisted")
 ADDRESSES = tuple(parse(each) for each in (
     "192.0.2.1/24", "192.0.2.1/25", "192.0.2.2/24", "192.0.3.1/24", "192.0.2.9/32", "10.0.0.1/8", "169.254.0.1/16",
     "2001:db8::1/64", "2001:db8::2/64", "2001:db8:0:1::1/64", "fe80::1/64", "fd00::1/128"))
+NEXT_HOPS = tuple(parse(each)[0] for each in ("192.0.2.254", "192.0.2.253", "169.254.0.9", "10.0.0.9", "2001:db8::9", "fe80::9"))
 PEERS: Tuple[Optional[bytes], ...] = (None, None, parse("192.0.2.77")[0])
 FLAGS = (0x80, 0x80, 0x80, 0x00, 0x81, 0xA0, 0xC0, 0x44, 0x88, 0x380)
 LABELS: Tuple[Tuple[Tuple[str, str], ...], ...] = (
@@ -46,9 +47,10 @@ def random_link(source: random.Random, index: int, up: bool) -> LinkSeen:
                     source.choice(((), ("other",), ("ppp9", "other"))))
 
 
-def random_carriers(source: random.Random) -> FrozenSet[int]:
-    """The interfaces over which there is a default route."""
-    return frozenset(source.sample((*INDEXES, 77), source.randrange(3)))
+def random_hops(source: random.Random) -> NextHops:
+    """The interfaces over which there is a default route, with their next hops."""
+    carriers = source.sample((*INDEXES, 77), source.randrange(3))
+    return {index: tuple(sorted(source.sample(NEXT_HOPS, source.randrange(3)))) for index in carriers}
 
 
 def random_snapshot(source: random.Random) -> Tuple[List[LinkSeen], Dict[int, Dict[bytes, int]]]:

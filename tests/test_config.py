@@ -8,6 +8,8 @@ import pytest
 
 from netmgr.config.reader import parse
 from netmgr.config.schema import NOWHERE, Config, Docker, InterfaceRule, Nftables, SetRule, Zone, default_zone
+from netmgr.config.yaml_values import alternatives
+from netmgr.values import holds
 from netmgr.values.addresses import DEPRECATED, DYNAMIC, GLOBAL, LINK_LOCAL, PRIVATE, SINGLE, TEMPORARY
 from netmgr.values.choice import ALL, USUAL, Choice, choose, network_of
 from netmgr.values.errors import ConfigError, Entry
@@ -215,6 +217,7 @@ def test_accepted(text: str, key: str, expected: object) -> None:
 ZONE_RULES = "(nftables allows letters, digits and _ . / - in a name, and no digit, / or - at its beginning)"
 
 WHICH = ("a network or link_local, private, loopback, temporary, deprecated, dynamic, permanent, secondary, global or single")
+WORDS = alternatives(tuple(holds.WORDS))
 
 REJECTED: List[Tuple[str, str]] = [
     ("interfaces: 5", "1: interfaces: expected a list of interfaces, got 5"),
@@ -298,9 +301,9 @@ REJECTED: List[Tuple[str, str]] = [
      '2: zones.w.only[0]: expected %s, got "192.0.2.1/24" (an address in the network 192.0.2.0/24)' % WHICH),
     ("zones:\n  w: {exclude: [192.0.2.0/33]}", '2: zones.w.exclude[0]: expected %s, got "192.0.2.0/33"' % WHICH),
     ("zones:\n  w: {sets: [a]}", "2: zones.w.sets: expected a mapping from sets to what they hold, got a list"),
-    ("zones:\n  w: {sets: {a: ips}}", '2: zones.w.sets.a: expected addresses, networks or interfaces, got "ips"'),
-    ("zones:\n  w: {sets: {a: }}", "2: zones.w.sets.a: expected addresses, networks or interfaces, got nothing"),
-    ("zones:\n  w: {sets: {a: {}}}", "2: zones.w.sets.a.holds: expected addresses, networks or interfaces, got nothing"),
+    ("zones:\n  w: {sets: {a: ips}}", '2: zones.w.sets.a: expected %s, got "ips"' % WORDS),
+    ("zones:\n  w: {sets: {a: }}", "2: zones.w.sets.a: expected %s, got nothing" % WORDS),
+    ("zones:\n  w: {sets: {a: {}}}", "2: zones.w.sets.a.holds: expected %s, got nothing" % WORDS),
     ("zones:\n  w: {sets: {a b: addresses}}", '2: zones.w.sets.a b: expected a set name, got "a b" ' + ZONE_RULES),
     ("nftables:\n  on_stop: 5", "2: nftables.on_stop: expected keep or remove, got 5"),
     ("nftables:\n  include_dir: run", '2: nftables.include_dir: expected an absolute path, got "run"'),

@@ -9,7 +9,7 @@ import pytest
 from netmgr.model.inventory import Addresses, Interface, Inventory, Thing, ThingChange
 from netmgr.values.addresses import identity, local, parse, prefixlen
 from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, Event, LinkGone, LinkSeen
-from tests.happenings import random_carriers, random_containers, random_event, random_snapshot, tables
+from tests.happenings import random_containers, random_event, random_hops, random_snapshot, tables
 from tests.workbench import replaced
 
 ONE, TWO = parse("192.0.2.1")[0], parse("2001:db8::2")[0]
@@ -89,15 +89,17 @@ def test_default_routes_move() -> None:
     inventory = Inventory()
     for event in (ETH0, ADDED, LinkSeen(3, "eth1", True)):
         inventory.apply(event)
-    first = inventory.replace_defaults({2, 77})
-    carrier = PLAIN._replace(default_route=True)
+    first = inventory.replace_defaults({2: (ONE,), 77: ()})
+    carrier = PLAIN._replace(default_route=True, gateways=(ONE,))
     assert first == [ThingChange(False, PLAIN), ThingChange(False, Addresses(PLAIN, {KEY_ONE: 0x80})),
                      ThingChange(True, carrier), ThingChange(True, Addresses(carrier, {KEY_ONE: 0x80}))]
-    assert inventory.replace_defaults({77, 2}) == []
-    moved = inventory.replace_defaults({3})
+    assert inventory.replace_defaults({77: (), 2: (ONE,)}) == []
+    another = inventory.replace_defaults({77: (), 2: (ONE, TWO)})
+    assert [change.thing.gateways for change in another if isinstance(change.thing, Interface)] == [(ONE,), (ONE, TWO)]
+    moved = inventory.replace_defaults({3: (TWO,)})
     assert [(change.gained, change.thing.name, change.thing.default_route) for change in moved if isinstance(change.thing, Interface)] == [
         (False, "eth0", True), (True, "eth0", False), (False, "eth1", False), (True, "eth1", True)]
-    inventory.replace_defaults({77})
+    inventory.replace_defaults({77: ()})
     assert inventory.apply(LinkSeen(77, "late", True))[0].thing == Interface("late", default_route=True)
 
 
@@ -151,7 +153,7 @@ def test_changes_add_up_to_the_tables(seed: int) -> None:
             balance = Counter(singly(inventory.things()))
             continue
         if kind < 0.05:
-            changes = inventory.replace_defaults(random_carriers(source))
+            changes = inventory.replace_defaults(random_hops(source))
         elif kind < 0.1:
             changes = replaced(inventory, random_containers(source))
         else:

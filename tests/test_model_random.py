@@ -24,7 +24,7 @@ from netmgr.values.events import LinkSeen
 from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, NFT_SET_MAP, NFT_SET_TIMEOUT, ChangeElements, SetName
 from tests import plainly
 from tests.fakekernel import FakeKernel, FakeSet, overlap
-from tests.happenings import ADDRESSES, ENDPOINTS, NAMES, random_carriers, random_containers, random_event, random_snapshot
+from tests.happenings import ADDRESSES, ENDPOINTS, NAMES, NEXT_HOPS, random_containers, random_event, random_hops, random_snapshot
 from tests.workbench import Bench, named
 
 CONFIGURATIONS = ("""
@@ -38,9 +38,9 @@ interfaces:
   - {name: other, nftables_zone: strict}
   - {kind: vlan, nftables_zone: lan}
 zones:
-  uplink: {only: [global, 10.0.0.0/8], exclude: [192.0.2.0/28, single]}
+  uplink: {only: [global, 10.0.0.0/8], exclude: [192.0.2.0/28, single], sets: {hops4: {holds: gateways, exclude: []}, hops6: gateways}}
   strict: {table: ip other, exclusive: true, exclude: [], sets: {only_ips: addresses, only_nets: networks, only_ifs: interfaces}}
-  all: {exclude: [], sets: {all4: addresses, all6: addresses, nets4: networks, ports: interfaces, wan_ips: addresses}}
+  all: {exclude: [], sets: {all4: addresses, all6: addresses, nets4: networks, ports: interfaces, wan_ips: addresses, hops4: gateways}}
 docker: {networks: {frontend: web, 'back*': [web, lan]}, require_healthy: true}
 """, """
 interfaces: [{name: '*', nftables_zone: lan}]
@@ -82,7 +82,7 @@ class Life:
         self.bench.happen(*(random_event(self.source) for _ in range(self.source.choice((1, 1, 5)))))
 
     def routes(self) -> None:
-        self.bench.model.apply(self.inventory.replace_defaults(random_carriers(self.source)))
+        self.bench.model.apply(self.inventory.replace_defaults(random_hops(self.source)))
 
     def snapshot(self) -> None:
         self.inventory.replace_interfaces(*random_snapshot(self.source))
@@ -137,7 +137,7 @@ class Life:
         if found.info.type == IFNAME:
             element = self.source.choice(NAMES).encode().ljust(16, b"\0")
             return element * 2 if found.info.flags & NFT_SET_INTERVAL else element
-        known = [*ADDRESSES, *(endpoint[1:] for endpoint in ENDPOINTS)]
+        known = [*ADDRESSES, *((hop, len(hop) * 8) for hop in NEXT_HOPS), *(endpoint[1:] for endpoint in ENDPOINTS)]
         address, length = self.source.choice([each for each in known if len(each[0]) == width])
         if not found.info.flags & NFT_SET_INTERVAL:
             return address

@@ -9,12 +9,14 @@ import pytest
 from netmgr.values.errors import ProtocolError
 from netmgr.wire import routes
 from netmgr.wire.netlink import NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, Message, attribute, messages, request
-from netmgr.wire.routes import RTM_DELNEXTHOP, RTM_DELROUTE, RTM_NEWROUTE, carriers, is_beyond, relevant
+from netmgr.wire.routes import RTM_DELNEXTHOP, RTM_DELROUTE, RTM_NEWROUTE, Hop, hops, is_beyond, relevant
 from tests.test_rtnetlink import CAPTURES
 
-OIF = attribute(4, (7).to_bytes(4, "little"))
+FOUR, SIX = bytes((192, 0, 2, 254)), bytes((0xFE, 0x80)) + bytes(13) + b"\1"
+OIF = attribute(4, struct.pack("=I", 7))
+GATEWAY, VIA = attribute(5, FOUR), attribute(18, struct.pack("=H", 10) + SIX)
 SEVERAL = attribute(9, b"".join(struct.pack("=HBBi", 8 + len(more), flags, 0, index) + more
-                                for flags, index, more in ((0, 3, b""), (1, 4, b""), (16, 5, attribute(5, b"\x01\x02\x03\x04")))))
+                                for flags, index, more in ((0, 3, b""), (1, 4, GATEWAY), (16, 5, GATEWAY), (0, 6, VIA))))
 
 
 def route(*attributes: bytes, length: int = 0, source: int = 0, table: int = 254, kind: int = 1, flags: int = 0) -> Message:
@@ -23,32 +25,40 @@ def route(*attributes: bytes, length: int = 0, source: int = 0, table: int = 254
 
 
 def test_what_the_kernel_dumped() -> None:
-    found = [[sorted(carriers(message)) for message in messages(CAPTURES[scene]) if message.type == RTM_NEWROUTE]
+    found = [[sorted(hops(message)) for message in messages(CAPTURES[scene]) if message.type == RTM_NEWROUTE]
              for scene in ("ipv4-routes", "ipv6-routes")]
-    assert [[each for each in of_family if each] for of_family in found] == [[[7], [7, 8]], [[7], [8]]]
+    assert [[each for each in of_family if each] for of_family in found] == [
+        [[(7, FOUR)], [(7, FOUR[:3] + b"\xfd"), (8, b"")]], [[(7, b"")], [(8, b"")]]]
     first = [is_beyond(message) for message in messages(CAPTURES["ipv4-routes"]) if message.type == RTM_NEWROUTE]
     assert first == [False] * 5 + [True] * (len(first) - 5)
 
 
 @pytest.mark.parametrize(("message", "expected"), [
-    (route(OIF), {7}), (route(SEVERAL), {3, 5}), (route(OIF, attribute(15, (254).to_bytes(4, "little")), table=252), {7}),
+    (route(OIF), {(7, b"")}), (route(OIF, GATEWAY), {(7, FOUR)}), (route(VIA, OIF), {(7, SIX)}), (route(GATEWAY), set()),
+    (route(SEVERAL), {(3, b""), (5, FOUR), (6, SIX)}), (route(OIF, attribute(5, SIX)), {(7, SIX)}),
+    (route(OIF, attribute(18, struct.pack("=H", 2) + FOUR)), {(7, FOUR)}),
+    (route(OIF, attribute(18, struct.pack("=H", 28) + FOUR)), {(7, b"")}),
+    (route(OIF, attribute(15, struct.pack("=I", 254)), table=252), {(7, b"")}),
     (route(), set()), (route(OIF, length=24), set()), (route(OIF, source=64), set()), (route(OIF, kind=7), set()),
-    (route(OIF, kind=6), set()), (route(OIF, table=255), set()), (route(OIF, flags=1), set()), (route(OIF, flags=16), {7}),
-    (route(OIF, flags=0x200), set()), (route(OIF, attribute(15, (1000).to_bytes(4, "little"))), set()),
+    (route(OIF, GATEWAY, kind=6), set()), (route(OIF, table=255), set()), (route(OIF, GATEWAY, flags=1), set()),
+    (route(OIF, flags=16), {(7, b"")}), (route(OIF, flags=0x200), set()), (route(OIF, attribute(15, struct.pack("=I", 1000))), set()),
 ])
-def test_which_routes_count(message: Message, expected: FrozenSet[int]) -> None:
-    assert carriers(message) == expected
+def test_which_routes_count(message: Message, expected: FrozenSet[Hop]) -> None:
+    assert hops(message) == expected
 
 
 @pytest.mark.parametrize("message", [
     Message(RTM_NEWROUTE, 0, 1, 0, memoryview(bytes(11))), route(attribute(4, b"\1")), route(attribute(15, bytes(8))),
     route(attribute(9, bytes(7))), route(attribute(9, struct.pack("=HBBi", 7, 0, 0, 1))),
     route(attribute(9, struct.pack("=HBBi", 9, 0, 0, 1))),
-    route(b"\1"), route(b"\xff\0\4\0"),
+    route(b"\1"), route(b"\xff\0\4\0"), route(OIF, attribute(5, FOUR + b"\1")), route(OIF, attribute(5, b"")),
+    route(OIF, attribute(18, b"\2")), route(OIF, attribute(18, struct.pack("=H", 10) + FOUR)),
+    route(OIF, attribute(18, struct.pack("=H", 2))),
+    route(attribute(9, struct.pack("=HBBi", 12, 0, 0, 1) + b"\5\0\5\0")),
 ])
 def test_nonsense(message: Message) -> None:
     with pytest.raises(ProtocolError):
-        carriers(message)
+        hops(message)
 
 
 def _both(data: bytes) -> List[object]:
@@ -56,8 +66,8 @@ def _both(data: bytes) -> List[object]:
     told: List[object] = []
     for all_routes in (True, False):
         try:
-            found = [carriers(message) for message in relevant(data, all_routes) if message.type == RTM_NEWROUTE]
-            told.append(sorted(index for each in found for index in each))
+            found = [hops(message) for message in relevant(data, all_routes) if message.type == RTM_NEWROUTE]
+            told.append(sorted(hop for each in found for hop in each))
         except ProtocolError:
             told.append("nonsense")
     return told

@@ -14,8 +14,9 @@ from netmgr.config.kinds import FLAG, Fields
 from netmgr.config.schema import Config, Docker, InterfaceRule, Nftables, Zone, default_zone
 from netmgr.config.set_rules import SET, set_rule
 from netmgr.config.yaml_values import BOOLEAN, INTEGER, TEXT, Problems, Value, compose, flag
-from netmgr.values.choice import with_own
+from netmgr.values.choice import ALL, with_own
 from netmgr.values.errors import ConfigError, Entry
+from netmgr.values.holds import excludes
 from netmgr.values.sets import SetName
 from netmgr.values.text import LEVELS
 
@@ -169,8 +170,10 @@ ZONE = {
 def _zone(name: Optional[str], key: Value, value: Value) -> Zone:
     fields = Fields(value, "a mapping", ZONE)
     default = Zone("", ())
-    choice = with_own(default.choice, own(fields))
-    sets = tuple(rule._replace(choice=with_own(choice, its_own)) for rule, its_own in fields.each("sets"))
+    said = own(fields)
+    choice, of_others = with_own(default.choice, said), with_own(ALL, said)
+    sets = tuple(rule._replace(choice=with_own(choice if not rule.holds or excludes(rule.holds, rule.value) else of_others, its_own))
+                 for rule, its_own in fields.each("sets"))
     return Zone(name or "", tuple(dict.fromkeys(fields.each("table"))), choice, fields.read("exclusive", default.exclusive),
                 fields.read("convention", default.convention), sets, key.entry)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Dict, Mapping, NamedTuple, Optional, Tuple, Un
 from netmgr.config import scalars
 from netmgr.values.choice import USUAL, Choice
 from netmgr.values.errors import Entry
-from netmgr.values.holds import Value
-from netmgr.values.sets import Form
+from netmgr.values.holds import GATEWAYS, Value
+from netmgr.values.sets import AND, Form
 
 if TYPE_CHECKING:
     from netmgr.config.fleet import Fleet
@@ -127,6 +127,12 @@ def with_groups(config: Config, numbers: Mapping[str, int]) -> Config:
     rules = [rule._replace(group=numbers.get(rule.group, rule.group)) if isinstance(rule.group, str) else rule
              for rule in config.interfaces]
     return config._replace(interfaces=tuple(rules))
+
+
+def needs_routes(config: Config) -> bool:
+    """Whether anything depends on default routes."""
+    rules = (rule for zone in config.zones.values() for rule in zone.sets)
+    return any(rule.default_route for rule in config.interfaces) or any(GATEWAYS in rule.holds.split(AND) for rule in rules)
 
 
 def default_zone(name: str, nftables: Nftables) -> Zone:

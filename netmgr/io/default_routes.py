@@ -1,12 +1,13 @@
-"""Reading which interfaces carry a default route: the whole of it, however large the tables are, in pieces.
+"""Reading which interfaces carry a default route, and to which next hops: the whole of it, however large the tables are, in pieces.
 
 See netmgr/wire/routes.py for what has to be read.  A dump that is not read to its end ends with its socket, so each has one of its own.
 """
 
 import os
 import socket
-from typing import Callable, FrozenSet, List, Optional, Set
+from typing import Callable, List, Optional, Set
 
+from netmgr.values.events import NextHops
 from netmgr.wire import routes
 from netmgr.wire.netlink import (
     NETLINK_GET_STRICT_CHK,
@@ -25,18 +26,18 @@ ABSENT = (2, 95, 97)    # ENOENT: there is no such table; EOPNOTSUPP, EAFNOSUPPO
 
 
 class DefaultRoutes:
-    """One reading.  step() until it gives the interfaces; OSError and ProtocolError when that cannot be."""
+    """One reading.  step() until it gives the interfaces with their next hops; OSError and ProtocolError when that cannot be."""
 
     def __init__(self) -> None:
         self._families: List[int] = [routes.AF_INET, routes.AF_INET6]
         self._attempts = ATTEMPTS
         self._interrupted = False
-        self._found: Set[int] = set()
-        self._of_family: Set[int] = set()
+        self._found: Set[routes.Hop] = set()
+        self._of_family: Set[routes.Hop] = set()
         self._socket: Optional[socket.socket] = None
 
-    def step(self, is_over: Callable[[], bool]) -> Optional[FrozenSet[int]]:
-        """Read on until all is read, which gives the interfaces, or until the time is over: None."""
+    def step(self, is_over: Callable[[], bool]) -> Optional[NextHops]:
+        """Read on until all is read, which gives the interfaces with their next hops, or until the time is over: None."""
         while self._families:
             if self._socket is None:
                 self._socket = _asking(self._families[0])
@@ -44,7 +45,7 @@ class DefaultRoutes:
                 self._end_of_dump()
             elif is_over():
                 return None
-        return frozenset(self._found)
+        return _by_interface(self._found)
 
     def close(self) -> None:
         """Give the socket back."""
@@ -61,7 +62,7 @@ class DefaultRoutes:
                 _raise_for(message)
                 return True
             if message.type == routes.RTM_NEWROUTE:
-                self._of_family |= routes.carriers(message)
+                self._of_family |= routes.hops(message)
                 if in_order and routes.is_beyond(message):
                     return True
         return False
@@ -77,13 +78,20 @@ class DefaultRoutes:
         self._of_family, self._interrupted, self._attempts = set(), False, ATTEMPTS
 
 
-def read_default_routes() -> FrozenSet[int]:
+def read_default_routes() -> NextHops:
     """All of it at once."""
     reading = DefaultRoutes()
     try:
-        return reading.step(lambda: False) or frozenset()
+        return reading.step(lambda: False) or {}
     finally:
         reading.close()
+
+
+def _by_interface(found: Set[routes.Hop]) -> NextHops:
+    hops: NextHops = {}
+    for index, address in sorted(found):
+        hops[index] = hops.get(index, ()) + ((address,) if address else ())
+    return hops
 
 
 def _asking(family: int) -> socket.socket:

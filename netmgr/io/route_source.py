@@ -1,4 +1,4 @@
-"""The source of default routes: which interfaces carry one, told anew whenever that may have changed.
+"""The source of default routes: which interfaces carry one and to which next hops, told anew whenever that may have changed.
 
 Every event is only a hint, and so is every event of a link: with a link that goes down its IPv4 routes go without a word, and a hop of
 several is dead.  After a hint everything is read again.  That takes a fraction of a millisecond, unless there are very many IPv6 routes;
@@ -7,13 +7,14 @@ then it is done in pieces, and not all the time (see netmgr.values.pace).
 
 import errno
 import socket
-from typing import AbstractSet, Callable, Optional
+from typing import Callable, Optional
 
 from netmgr.io.default_routes import KERNEL, DefaultRoutes
 from netmgr.io.loop import Deadline, Loop
 from netmgr.io.socket_buffers import attach_filter, receive_buffer
 from netmgr.values.counters import Told
 from netmgr.values.errors import ProtocolError
+from netmgr.values.events import NextHops
 from netmgr.values.pace import Pace
 from netmgr.values.text import Log, reason
 from netmgr.wire import routes
@@ -29,9 +30,9 @@ REST = 10               # times what a reading took
 
 
 class RouteSource:
-    """Calls told(interfaces) on the loop.  `pending` until that is known for the first time.  Making one may fail: OSError."""
+    """Calls told(next hops by interface) on the loop.  `pending` until that is known for the first time.  Making one may fail: OSError."""
 
-    def __init__(self, loop: Loop, told: Callable[[AbstractSet[int]], None], log: Log, audit_interval: float = 0) -> None:
+    def __init__(self, loop: Loop, told: Callable[[NextHops], None], log: Log, audit_interval: float = 0) -> None:
         self.state = "connecting"
         self.error: Optional[str] = None
         self.pending = True
@@ -126,17 +127,17 @@ class RouteSource:
     def _read(self, is_over: Callable[[], bool]) -> None:
         assert self._reading is not None
         try:
-            carriers = self._reading.step(is_over)
+            found = self._reading.step(is_over)
         except (OSError, ProtocolError) as problem:
             self._failed(problem)
             return
-        if carriers is not None:
+        if found is not None:
             self._abandon()
             self._pace.spent(self._begun, self._loop.now())
             self.state, self.error, self.pending = "ok", None, False
             self.facts["resyncs"] += 1
             self.told.snapshot("routes")
-            self._tell(carriers)
+            self._tell(found)
 
     def _failed(self, problem: Exception) -> None:
         self._fail("they cannot be read: %s" % reason(problem))

@@ -7,8 +7,10 @@ for what becomes of them).
 from operator import itemgetter
 from typing import Callable, Collection, Dict, List
 
-from netmgr.values.addresses import network
-from netmgr.values.holds import ADDRESSES, INTERFACES, NETWORKS
+from netmgr.model.inventory import Interface
+from netmgr.values.addresses import IFA_F_PERMANENT, identity, network
+from netmgr.values.choice import Choice, counts
+from netmgr.values.holds import ADDRESSES, GATEWAYS, INTERFACES, NETWORKS
 from netmgr.values.sets import WIDTHS, Form
 
 
@@ -27,12 +29,19 @@ def of_networks(identities: Collection[bytes], form: Form) -> List[bytes]:
     return [network(each[:width], each[-1]) + each[-1:] for each in identities]
 
 
-def of_name(name: str, form: Form) -> List[bytes]:
+def of_name(interface: Interface, form: Form, _choice: Choice) -> List[bytes]:
     """The name of an interface."""
     width = WIDTHS[form.type]
-    key = name.encode("utf-8", "surrogateescape").ljust(width, b"\0")
+    key = interface.name.encode("utf-8", "surrogateescape").ljust(width, b"\0")
     return [key + bytes((width * 8,)) if form.interval else key]
 
 
+def of_gateways(interface: Interface, form: Form, choice: Choice) -> List[bytes]:
+    """The next hops of default routes over an interface, those that are chosen."""
+    width = WIDTHS[form.type]
+    hops = [identity(each, width * 8, each) for each in interface.gateways if len(each) == width]
+    return of_addresses([each for each in hops if counts(choice, each, IFA_F_PERMANENT)], form)
+
+
 FROM_ADDRESSES: Dict[str, Callable[[Collection[bytes], Form], List[bytes]]] = {ADDRESSES: of_addresses, NETWORKS: of_networks}
-FROM_INTERFACE: Dict[str, Callable[[str, Form], List[bytes]]] = {INTERFACES: of_name}
+FROM_INTERFACE: Dict[str, Callable[[Interface, Form, Choice], List[bytes]]] = {INTERFACES: of_name, GATEWAYS: of_gateways}

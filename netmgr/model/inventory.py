@@ -16,7 +16,7 @@ from itertools import chain
 from typing import AbstractSet, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple, Union
 
 from netmgr.values.addresses import identity
-from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, Event, HostGone, HostSeen, LinkSeen
+from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, Event, HostGone, HostSeen, LinkSeen, NextHops
 
 IPV6 = 33       # bytes in the identity of such an address
 
@@ -33,7 +33,10 @@ class Link(NamedTuple):
 
 
 class Interface(NamedTuple):
-    """The fact that such an interface exists: all by which it may be selected.  `master` has the names of the one it is enslaved to."""
+    """The fact that such an interface exists: all by which it may be selected, and what it has besides addresses.
+
+    `master` has the names of the one it is enslaved to; `gateways` are the next hops of default routes over it.
+    """
 
     name: str
     altnames: Tuple[str, ...] = ()
@@ -41,6 +44,7 @@ class Interface(NamedTuple):
     kind: str = ""
     master: Tuple[str, ...] = ()
     default_route: bool = False
+    gateways: Tuple[bytes, ...] = ()
 
 
 class Addresses(NamedTuple):
@@ -65,7 +69,7 @@ class Inventory:
 
     def __init__(self) -> None:
         self.links: Dict[int, Link] = {}
-        self.defaults: AbstractSet[int] = frozenset()
+        self.defaults: NextHops = {}
         self.addresses: Dict[int, Dict[bytes, int]] = {}
         self.containers: Dict[Tuple[str, str], ContainerSeen] = {}
         self.hosts: Dict[Tuple[str, str], HostSeen] = {}
@@ -121,10 +125,11 @@ class Inventory:
         if not self._in_order:
             self._in_order, self.unsure = True, bool(self.links)
 
-    def replace_defaults(self, carriers: AbstractSet[int]) -> List[ThingChange]:
-        """These are the interfaces over which there is a default route."""
-        before, self.defaults = self.defaults, carriers
-        return [change for ifindex in sorted(before ^ carriers) for change in self._reselect(ifindex)]
+    def replace_defaults(self, hops: NextHops) -> List[ThingChange]:
+        """These are the interfaces over which there is a default route, with their next hops."""
+        before, self.defaults = self.defaults, hops
+        return [change for ifindex in sorted(before.keys() | hops) if before.get(ifindex) != hops.get(ifindex)
+                for change in self._reselect(ifindex)]
 
     def keep_engines(self, names: AbstractSet[str]) -> None:
         """Forget the containers of other engines; that is not told, for it is part of a new configuration."""
@@ -229,7 +234,8 @@ class Inventory:
         link = self.links[ifindex]
         master = self.links.get(link.master) if link.master else None
         names = () if master is None else (master.name, *master.altnames)
-        return Interface(link.name, link.altnames, link.group, link.kind, names, ifindex in self.defaults)
+        return Interface(link.name, link.altnames, link.group, link.kind, names, ifindex in self.defaults,
+                         self.defaults.get(ifindex, ()))
 
     def _all_of(self, gained: bool, interface: Interface, ifindex: int) -> List[ThingChange]:
         return [ThingChange(gained, interface), ThingChange(gained, Addresses(interface, self.addresses.get(ifindex, {})))]

@@ -13,7 +13,7 @@ from typing import Dict, Iterable, Iterator, List, Optional, Protocol, Tuple
 from netmgr.model.elements import FROM_ADDRESSES, FROM_INTERFACE
 from netmgr.model.inventory import Interface
 from netmgr.values.addresses import IFA_F_DEPRECATED, IFA_F_SECONDARY, LINK_LOCAL, kinds, local
-from netmgr.values.choice import Choice, counts
+from netmgr.values.choice import ALL, Choice, counts
 from netmgr.values.holds import OWN_ADDRESS, Value
 from netmgr.values.sets import AND, IPV4_ADDR, IPV6_ADDR, WIDTHS, Form, padded
 
@@ -46,7 +46,7 @@ def rank(entry: int, position: int) -> bytes:
 
 def of_interface(wanted: Wanted, form: Form, interface: Interface, rank: bytes) -> List[bytes]:
     """The claims of an interface, in a set whose keys have nothing to do with addresses."""
-    return list(_with_value(_keys(wanted.holds, form, interface, b""), form, wanted.value, rank, b""))
+    return list(_with_value(_keys(wanted.holds, form, interface, b"", wanted.choice), form, wanted.value, rank, b""))
 
 
 def of_addresses(wanted: Wanted, form: Form, interface: Interface, flags: Dict[bytes, int], rank: bytes) -> List[bytes]:
@@ -86,21 +86,21 @@ def _of_family(form: Form, identity: bytes) -> bool:
     return all(WIDTHS[part] == len(identity) >> 1 for part in form.parts if part in _PLAIN)
 
 
-def _keys(holds: str, form: Form, interface: Interface, identity: bytes) -> Iterator[bytes]:
-    """Each key, with the prefix lengths of its parts where the set has ranges."""
+def _keys(holds: str, form: Form, interface: Interface, identity: bytes, choice: Choice = ALL) -> Iterator[bytes]:
+    """Each key, with the prefix lengths of its parts where the set has ranges; of what is not of an address, what is chosen."""
     several = len(form.parts) > 1
-    parts = [_of_part(word, Form(part, form.interval), interface, identity) for word, part in zip(holds.split(AND), form.parts)]
+    parts = [_of_part(word, Form(part, form.interval), interface, identity, choice) for word, part in zip(holds.split(AND), form.parts)]
     for each in product(*parts):
         keys = [key.ljust(padded(len(key)), b"\0") if several else key for key, _length in each]
         yield b"".join(keys) + b"".join(length for _key, length in each)
 
 
-def _of_part(word: str, form: Form, interface: Interface, identity: bytes) -> Iterable[Tuple[bytes, bytes]]:
+def _of_part(word: str, form: Form, interface: Interface, identity: bytes, choice: Choice) -> Iterable[Tuple[bytes, bytes]]:
     width = WIDTHS[form.type]
     if word in FROM_ADDRESSES:
         found = FROM_ADDRESSES[word]([identity], form)
     else:
-        found = FROM_INTERFACE[word](interface.name, form) if interface.name else []
+        found = FROM_INTERFACE[word](interface, form, choice) if interface.name else []
     return [(each[:width], each[width:]) for each in found]
 
 

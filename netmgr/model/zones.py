@@ -167,7 +167,7 @@ class Policy:
             return claims + self._composed(bound.others, thing.interface, thing.flags) if bound.others else claims
         if isinstance(thing, Interface):
             bound = _among(self._feeds(thing), names)
-            return _of_interface(bound.plain, thing.name) + self._composed_by_interface(bound.others, thing)
+            return _of_interface(bound.plain, thing) + self._composed_by_interface(bound.others, thing)
         if isinstance(thing, HostSeen):
             bound, flags = _among(self._bound((thing.zone,)), names), lasting(thing.addresses)
             return _of_addresses(bound.plain, flags) + self._composed(bound.others, NO_INTERFACE, flags)
@@ -227,7 +227,7 @@ class Policy:
     def elements_of(self, feed: Feed, form: Form, thing: Thing, interface: Interface = NO_INTERFACE) -> List[bytes]:
         """What one feed takes of a thing, in a set of this form; `interface`: whose addresses they are."""
         if feed.is_plain:
-            claims = _of_interface([(feed, form)], thing.name) if isinstance(thing, Interface) else _of_addresses(
+            claims = _of_interface([(feed, form)], thing) if isinstance(thing, Interface) else _of_addresses(
                 [(feed, form)], thing.flags if isinstance(thing, Addresses) else {})
         elif isinstance(thing, Interface):
             claims = self._composed_by_interface([(feed, form)], thing)
@@ -308,5 +308,6 @@ def _all_kept(addresses: Dict[bytes, int], width: int, exclude: int) -> bool:
         kinds_by_flags(width == 16, flags) & exclude for flags in set(addresses.values()))
 
 
-def _of_interface(bound: Iterable[Binding], name: str) -> Claims:
-    return [(feed.set, FROM_INTERFACE[feed.holds](name, form)) for feed, form in bound if feed.holds in FROM_INTERFACE]
+def _of_interface(bound: Iterable[Binding], interface: Interface) -> Claims:
+    return [(feed.set, found) for feed, form in bound if feed.holds in FROM_INTERFACE
+            for found in [FROM_INTERFACE[feed.holds](interface, form, feed.choice)] if found]

@@ -118,6 +118,8 @@ class RulesetChanged(NamedTuple):
     process: str
 
 
+NextHops = Dict[int, Tuple[bytes, ...]]     # of usable default routes: by ifindex, sorted; none where a route has none
+
 Event = Union[LinkSeen, LinkGone, AddressSeen, AddressGone, AddressesSeen]
 
 Suspect = Optional[RulesetChanged]        # who may have changed the ruleset; None: somebody, it is not known who

@@ -24,22 +24,27 @@ from netmgr.values.sets import (
 from netmgr.values.verdicts import chain_of
 
 ADDRESSES, INTERFACES = "addresses", "interfaces"       # what elements are made of, and the word for those that are just that
-NETWORKS = "networks"
+NETWORKS, GATEWAYS = "networks", "gateways"
 
 
 class Word(NamedTuple):
-    """What a set holds: made of what, and the types of set (as nft calls them) that can hold it; `ranges`: only with flags interval."""
+    """What a set holds: made of what, and the types of set (as nft calls them) that can hold it; `ranges`: only with flags interval.
+
+    `excludes`: kinds of addresses are left out even where nothing says so.
+    """
 
     name: str
     of: str
     types: Tuple[str, ...]
     ranges: bool = False
+    excludes: bool = True
 
 
 WORDS: Dict[str, Word] = {word.name: word for word in (
     Word(ADDRESSES, ADDRESSES, (IPV4_ADDR, IPV6_ADDR)),
     Word(NETWORKS, ADDRESSES, (IPV4_ADDR, IPV6_ADDR), ranges=True),
     Word(INTERFACES, INTERFACES, (IFNAME,)),
+    Word(GATEWAYS, INTERFACES, (IPV4_ADDR, IPV6_ADDR), excludes=False),
 )}
 
 
@@ -67,6 +72,13 @@ def words_in(holds: str) -> Tuple[Word, ...]:
 def made_of(holds: str) -> str:
     """What elements are made of: of addresses if one of their parts is."""
     return ADDRESSES if any(word.of == ADDRESSES for word in words_in(holds)) else INTERFACES
+
+
+def excludes(holds: str, value: Optional[Value] = None) -> bool:
+    """Whether kinds of addresses are left out by default: of what the interface has itself, not of what others have."""
+    words = words_in(holds)
+    return (value == OWN_ADDRESS or any(word.of == ADDRESSES and word.excludes for word in words)
+            or all(word.excludes for word in words))
 
 
 def fits(form: Form, holds: str, value: Optional[Value] = None) -> bool:

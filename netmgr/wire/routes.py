@@ -1,9 +1,12 @@
-"""Default routes of the main table: which interfaces carry one, from rtnetlink's messages.
+"""Default routes of the main table: which interfaces carry one, and to which next hops, from rtnetlink's messages.
 
 From linux/rtnetlink.h:
 
     struct rtmsg { u8 rtm_family, rtm_dst_len, rtm_src_len, rtm_tos, rtm_table, rtm_protocol, rtm_scope, rtm_type; u32 rtm_flags; };
     struct rtnexthop { u16 rtnh_len; u8 rtnh_flags; u8 rtnh_hops; s32 rtnh_ifindex; };     then attributes, as long as rtnh_len says
+    struct rtvia { u16 rtvia_family; u8 rtvia_addr[]; };        an IPv6 next hop of an IPv4 route, say, where RTA_GATEWAY cannot tell it
+
+Of a route by next hop objects (RTA_NH_ID) the kernel tells these attributes as well, unless net.ipv4.nexthop_compat_mode is off.
 
 A router may have a million routes, so nobody reads all of them for the one that is asked for:
 
@@ -15,7 +18,7 @@ Events are hints: which routes there are is told by a dump alone.
 """
 
 import struct
-from typing import FrozenSet, Iterator, Optional, Sequence, Tuple
+from typing import Dict, FrozenSet, Iterator, Optional, Sequence, Tuple
 
 from netmgr.values.errors import ProtocolError
 from netmgr.wire.netlink import HEADER, NLM_F_DUMP, Message, attributes, messages, request
@@ -30,7 +33,7 @@ RT_TABLE_MAIN = 254
 RTN_UNICAST = 1
 RTNH_F_DEAD = 1
 RTM_F_CLONED = 0x200
-RTA_DST, RTA_OIF, RTA_MULTIPATH, RTA_TABLE = 1, 4, 9, 15
+RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_MULTIPATH, RTA_TABLE, RTA_VIA = 1, 4, 5, 9, 15, 18
 
 _RTMSG = struct.Struct("=BBBBBBBBI")
 _BEGINNING = struct.Struct("=IH")       # of struct nlmsghdr: nlmsg_len, nlmsg_type
@@ -38,6 +41,10 @@ _DST_LEN = HEADER.size + 1
 _WITH_LENGTH = _DST_LEN + 1
 _RTNEXTHOP = struct.Struct("=HBBi")
 _UINT = struct.Struct("=I")
+_RTVIA = struct.Struct("=H")
+_SIZES = {AF_INET: 4, AF_INET6: 16}
+
+Hop = Tuple[int, bytes]         # an interface, and the address of the next hop; empty where there is none
 
 _LOAD_HALF, _LOAD_BYTE, _JUMP_EQUAL, _RETURN = 0x28, 0x30, 0x15, 0x06       # struct sock_filter { u16 code; u8 jt, jf; u32 k; }
 
@@ -66,16 +73,16 @@ def is_beyond(message: Message) -> bool:
     return bool(length) and any(attributes(message.payload[_RTMSG.size:]).get(RTA_DST, b""))
 
 
-def carriers(message: Message) -> FrozenSet[int]:
-    """The interfaces over which this route goes, if it is a usable default route of the main table."""
+def hops(message: Message) -> FrozenSet[Hop]:
+    """Where this route goes, if it is a usable default route of the main table."""
     _family, length, source, _tos, table, _protocol, _scope, kind, flags = _rtmsg(message)
     if length or source or kind != RTN_UNICAST or flags & (RTNH_F_DEAD | RTM_F_CLONED):
         return frozenset()
     found = attributes(message.payload[_RTMSG.size:])
     if _number(found.get(RTA_TABLE), table) != RT_TABLE_MAIN:
         return frozenset()
-    several = [index for flags, index in _hops(found[RTA_MULTIPATH]) if not flags & RTNH_F_DEAD] if RTA_MULTIPATH in found else []
-    return frozenset(index for index in (*several, _number(found.get(RTA_OIF), 0)) if index)
+    several = [hop for flags, hop in _several(found[RTA_MULTIPATH]) if not flags & RTNH_F_DEAD] if RTA_MULTIPATH in found else []
+    return frozenset(hop for hop in (*several, (_number(found.get(RTA_OIF), 0), _gateway(found))) if hop[0])
 
 
 def filter_steps() -> Sequence[Tuple[int, int, int, int]]:
@@ -100,16 +107,34 @@ def _as_loaded(kind: int) -> int:
     return int.from_bytes(struct.pack("=H", kind), "big")
 
 
-def _hops(value: memoryview) -> Iterator[Tuple[int, int]]:
-    """Flags and interface of each next hop."""
+def _several(value: memoryview) -> Iterator[Tuple[int, Hop]]:
+    """Each next hop, with its flags."""
     while value:
         if len(value) < _RTNEXTHOP.size:
             raise ProtocolError("rtnetlink: %d bytes where a next hop should be" % len(value))
-        length, flags, _hops, index = _RTNEXTHOP.unpack_from(value)
+        length, flags, _weight, index = _RTNEXTHOP.unpack_from(value)
         if length < _RTNEXTHOP.size or length > len(value):
             raise ProtocolError("rtnetlink: a next hop claims %d bytes of %d" % (length, len(value)))
-        yield flags, index
+        yield flags, (index, _gateway(attributes(value[_RTNEXTHOP.size:length])))
         value = value[length + 3 & ~3:]
+
+
+def _gateway(found: Dict[int, memoryview]) -> bytes:
+    value = found.get(RTA_GATEWAY)
+    if value is not None:
+        if len(value) not in _SIZES.values():
+            raise ProtocolError("rtnetlink: a next hop with an address of %d bytes" % len(value))
+        return bytes(value)
+    value = found.get(RTA_VIA)
+    if value is None:
+        return b""
+    if len(value) < _RTVIA.size:
+        raise ProtocolError("rtnetlink: %d bytes where a next hop's family should be" % len(value))
+    (family,) = _RTVIA.unpack_from(value)
+    address = bytes(value[_RTVIA.size:])
+    if family in _SIZES and len(address) != _SIZES[family]:
+        raise ProtocolError("rtnetlink: a next hop with an address of %d bytes" % len(address))
+    return address if family in _SIZES else b""
 
 
 def _rtmsg(message: Message) -> Tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import AbstractSet, Iterator, List, Set
+from typing import Iterator, List, Set
 
 import pytest
 
@@ -10,6 +10,7 @@ from netmgr.io.configuration import group_numbers
 from netmgr.io.default_routes import DefaultRoutes, read_default_routes
 from netmgr.io.loop import Loop
 from netmgr.io.route_source import RouteSource
+from netmgr.values.events import NextHops
 from tests.kernel.lab import Lab
 from tests.kernel.running import Netmgr
 from tests.waiting import eventually
@@ -181,7 +182,7 @@ def test_a_full_table_costs_nothing(two: Lab, loop: Loop) -> None:
     two.run("ip -6 -batch -", "".join("route add 2001:db8:%x::/48 dev eth1\n" % number for number in range(20_000)))
     two.run("ip route add default via 192.0.1.2")
     two.run("ip -6 route add default dev lo metric 9")
-    told: List[AbstractSet[int]] = []
+    told: List[NextHops] = []
     names = {link["ifindex"]: link["ifname"] for link in two.links()}
     with two.inside():
         reading = DefaultRoutes()
