@@ -2,6 +2,7 @@
 
 import gc
 import signal
+import sys
 from typing import Optional
 
 from netmgr import __version__
@@ -104,6 +105,7 @@ def _listener(options: Options, config: Config, log: Log) -> Listener:
 def run(config_path: str, socket_path: Optional[str], log_level: Optional[str], dry_run: bool, default_socket: str) -> int:
     """`netmgr run`: serve until a signal or `shutdown` says otherwise; the exit status."""
     log = Log(log_level or "info", systemd.started_by_systemd())
+    sys.unraisablehook = lambda lost: log("warning", "%s: %s" % (lost.err_msg or "an error that is lived with", lost.exc_value))
     try:
         loop = Loop()
         log.full = lambda: loop.call_later(LOG_AGAIN, log.resume)
