@@ -72,6 +72,16 @@ class Netmgr:
         assert self.stop() == 0
         self.start()
 
+    def serve(self, address: str) -> None:
+        """A page of this daemon at ADDRESS:PORT, until the lab ends it."""
+        process = self.lab.start([sys.executable, "-m", "netmgr", "http", "--listen", address, "--socket", str(self.socket)],
+                                 {**os.environ, "PYTHONPATH": str(ROOT)})
+
+        def listens() -> bool:
+            assert process.poll() is None, self.lab.log(process)
+            return address.rpartition(":")[2] in self.lab.run("ss -Hltn")
+        eventually(listens, 60, "netmgr http listens")
+
     def ask(self, line: str) -> str:
         """The answer to one line."""
         return ask(str(self.socket), line, 30)

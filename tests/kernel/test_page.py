@@ -4,7 +4,6 @@ What it looks like is written to the folder that $NETMGR_PICTURES names, else to
 """
 
 import os
-import sys
 from pathlib import Path
 from typing import Iterator
 
@@ -13,12 +12,13 @@ import pytest
 from tests import browser
 from tests.browser import Browser
 from tests.kernel.lab import Lab
-from tests.kernel.running import ROOT, Netmgr
+from tests.kernel.running import Netmgr
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.skipif(bool(browser.why_not()), reason=browser.why_not())
 
-ADDRESS = "http://127.0.0.1:9476/"
+LISTENS = "127.0.0.1:9476"
+ADDRESS = "http://%s/" % LISTENS
 CONFIG = """
 interfaces:
   - {name: wan0, nftables_zone: wan, dhcp: true}
@@ -56,17 +56,6 @@ def page(lab: Lab, tmp_path: Path) -> Iterator[Browser]:
         yield made
 
 
-def serve(lab: Lab, netmgr: Netmgr) -> None:
-    """A page of this daemon."""
-    process = lab.start([sys.executable, "-m", "netmgr", "http", "--listen", "127.0.0.1:9476", "--socket", str(netmgr.socket)],
-                        {**os.environ, "PYTHONPATH": str(ROOT)})
-
-    def listens() -> bool:
-        assert process.poll() is None, lab.log(process)
-        return ":9476" in lab.run("ss -Hltn")
-    eventually(listens, 60)
-
-
 def three(lab: Lab) -> Netmgr:
     for name, address in (("wan0", "203.0.113.7/24"), ("lan0", "192.168.1.1/24"), ("vpn0", "10.8.0.2/24")):
         lab.link(name)
@@ -79,7 +68,7 @@ def three(lab: Lab) -> Netmgr:
 def test_it_shows_follows_and_explains(lab: Lab, page: Browser, pictures: Path) -> None:
     netmgr = three(lab)
     netmgr.holds("wan_ips", "203.0.113.7")
-    serve(lab, netmgr)
+    netmgr.serve(LISTENS)
     page.size(1200, 900)
     page.dark(False)
     page.open(ADDRESS)
@@ -113,7 +102,7 @@ def test_it_shows_follows_and_explains(lab: Lab, page: Browser, pictures: Path) 
 def test_by_keys_alone(lab: Lab, page: Browser) -> None:
     netmgr = three(lab)
     netmgr.holds("wan_ips", "203.0.113.7")
-    serve(lab, netmgr)
+    netmgr.serve(LISTENS)
     page.size(1200, 900)
     page.open(ADDRESS)
     page.see("document.querySelectorAll('#drawing .node.set').length === 6")
@@ -135,7 +124,7 @@ def test_by_keys_alone(lab: Lab, page: Browser) -> None:
 
 def test_it_survives_a_restart_and_shows_a_problem_first(lab: Lab, page: Browser, pictures: Path) -> None:
     netmgr = three(lab)
-    serve(lab, netmgr)
+    netmgr.serve(LISTENS)
     page.size(1200, 900)
     page.open(ADDRESS)
     page.see("document.querySelector('#live').textContent === 'live'")
@@ -161,7 +150,7 @@ def test_three_hundred_interfaces_on_a_telephone_and_without_a_script(lab: Lab, 
         each, each, each // 200, each % 200 + 1, each) for each in range(300)))
     netmgr = Netmgr(lab, "interfaces: [{name: 'if*', nftables_zone: lan}]\ndocker: {enabled: false}\n")
     eventually(lambda: len(lab.sets("inet filter", "lan_ips")) == 300, 60)
-    serve(lab, netmgr)
+    netmgr.serve(LISTENS)
     page.size(1200, 900)
     page.open(ADDRESS)
     page.see("document.querySelector('#drawing .node.group')?.textContent.includes('300 interfaces')")
