@@ -50,7 +50,7 @@ def report(path):
             file.write("%s %.1f\n" % (stage, 1e6 * statistics.median(way[index] - way[0] for way in ways)))
 
 
-before(LinkSource, "_drain", "woken")
+before(LinkSource, "_readable", "woken")
 after(EventSocket, "drain", "read")
 before(Guard, "settle", "counted")
 before(Nft, "commit", "planned")

@@ -10,7 +10,7 @@ file that is loaded together with it (apart()).
 """
 
 from bisect import bisect_right
-from typing import Dict, Iterable, Iterator, List, Set, Tuple
+from typing import Dict, Iterable, List, Set, Tuple
 
 Span = Tuple[int, int]
 Networks = Dict[int, Set[int]]      # prefix length -> networks, as their first bits
@@ -27,8 +27,13 @@ def minimal(prefixes: Iterable[bytes], foreign: Iterable[bytes], width: int, mer
 
 def in_order(prefixes: Iterable[bytes], networks: Networks, foreign: Iterable[bytes], width: int, merge: bool) -> List[bytes]:
     """The same, sorted, when it is known which networks are whole."""
-    spans = without(outermost(_all(prefixes, networks, width)), _spans(foreign, width))
-    return [pack(first, last, width) for first, last in (touching_joined(spans) if merge else spans)]
+    spans = _outermost(prefixes, networks, width)
+    holes = _spans(foreign, width)
+    if holes:
+        spans = without(spans, holes)
+    if merge:
+        spans = touching_joined(spans)
+    return [first.to_bytes(width, "big") + last.to_bytes(width, "big") for first, last in spans]
 
 
 def merged(ranges: Iterable[bytes], width: int) -> Set[bytes]:
@@ -38,12 +43,12 @@ def merged(ranges: Iterable[bytes], width: int) -> Set[bytes]:
 
 def less(ranges: Iterable[bytes], holes: Iterable[bytes], width: int) -> Set[bytes]:
     """What of disjoint ranges is outside any others."""
-    return {pack(first, last, width) for first, last in without(_spans(ranges, width), list(touching_joined(_spans(holes, width))))}
+    return {pack(first, last, width) for first, last in without(_spans(ranges, width), touching_joined(_spans(holes, width)))}
 
 
 def apart(ranges: Iterable[bytes], foreign: Iterable[bytes], width: int) -> Set[bytes]:
     """Those of the ranges that neither overlap a foreign range nor touch one."""
-    others = list(touching_joined(_spans(foreign, width)))
+    others = touching_joined(_spans(foreign, width))
     starts = [first for first, _last in others]
 
     def near(span: Span) -> bool:
@@ -66,60 +71,61 @@ def _spans(ranges: Iterable[bytes], width: int) -> List[Span]:
     return sorted(unpack(each, width) for each in ranges)
 
 
-def touching_joined(spans: Iterable[Span]) -> Iterator[Span]:
+def touching_joined(spans: Iterable[Span]) -> List[Span]:
     """Sorted spans, joined where they overlap or touch."""
+    found: List[Span] = []
     begin, end = 0, -2
     for first, last in spans:
         if first > end + 1:
             if end >= begin:
-                yield begin, end
+                found.append((begin, end))
             begin, end = first, last
-        end = max(end, last)
+        elif last > end:
+            end = last
     if end >= begin:
-        yield begin, end
+        found.append((begin, end))
+    return found
+
+
+def network(prefix: bytes, width: int) -> Tuple[int, int]:
+    """The first bits of a prefix as a number, and how many they are."""
+    length = prefix[width]
+    return int.from_bytes(prefix, "big") >> 8 + width * 8 - length, length
 
 
 def whole(prefixes: Iterable[bytes], width: int) -> Networks:
-    """The networks that are given, or made of two halves that are whole."""
+    """The networks that are given, or made of two halves that are whole; the shortest prefixes first."""
     bits = width * 8
-    found: Networks = {}
+    by_length: Dict[int, List[bytes]] = {}
     for prefix in prefixes:
-        length = prefix[width]
-        if length < bits:
-            found.setdefault(length, set()).add(int.from_bytes(prefix[:width], "big") >> bits - length)
+        by_length.setdefault(prefix[width], []).append(prefix)
+    by_length.pop(bits, None)
+    found = {length: {int.from_bytes(each, "big") >> 8 + bits - length for each in some} for length, some in by_length.items()}
     for length in range(bits - 1, 0, -1):
         level = found.get(length, ())
         larger = {number >> 1 for number in level if not number & 1 and number + 1 in level}
         if larger:
             found.setdefault(length - 1, set()).update(larger)
+    return dict(sorted(found.items()))
+
+
+def _outermost(prefixes: Iterable[bytes], networks: Networks, width: int) -> List[Span]:
+    """What is claimed or whole and inside nothing else that is, sorted.  Numbers with a length at their end sort like prefixes."""
+    bits, found, reached = width * 8, [], -1
+    known = [int.from_bytes(each, "big") for each in prefixes if each[width] == bits]
+    for length, level in networks.items():
+        known += [number << 8 + bits - length | length for number in level]
+    for each in sorted(known):
+        first = each >> 8
+        if first > reached:
+            reached = first | (1 << bits - (each & 255)) - 1
+            found.append((first, reached))
     return found
 
 
-def _all(prefixes: Iterable[bytes], networks: Networks, width: int) -> Iterator[Span]:
-    """What is claimed and whole; of two halves of a whole network neither."""
-    bits = width * 8
-    for length, level in networks.items():
-        larger = networks.get(length - 1, ())
-        for number in level:
-            if number >> 1 not in larger:
-                yield number << bits - length, (number + 1 << bits - length) - 1
-    for prefix in prefixes:
-        if prefix[width] == bits:
-            single = int.from_bytes(prefix[:width], "big")
-            yield single, single
-
-
-def outermost(spans: Iterable[Span]) -> Iterator[Span]:
-    """Of spans that are nested or apart, those that are inside no other, sorted."""
-    reached = -1
-    for first, last in sorted(spans, key=lambda span: (span[0], -span[1])):
-        if last > reached:
-            reached = last
-            yield first, last
-
-
-def without(spans: Iterable[Span], holes: List[Span]) -> Iterator[Span]:
+def without(spans: Iterable[Span], holes: List[Span]) -> List[Span]:
     """What of the sorted, disjoint spans is outside the sorted holes."""
+    found: List[Span] = []
     start = 0
     for first, last in spans:
         while start < len(holes) and holes[start][1] < first:
@@ -127,8 +133,9 @@ def without(spans: Iterable[Span], holes: List[Span]) -> Iterator[Span]:
         position, rest = start, first
         while position < len(holes) and holes[position][0] <= last:
             if holes[position][0] > rest:
-                yield rest, holes[position][0] - 1
+                found.append((rest, holes[position][0] - 1))
             rest = holes[position][1] + 1
             position += 1
         if rest <= last:
-            yield rest, last
+            found.append((rest, last))
+    return found
