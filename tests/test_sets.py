@@ -5,6 +5,7 @@ from typing import FrozenSet, List, Optional
 
 import pytest
 
+from netmgr.model.ranges import pack
 from netmgr.values.addresses import parse
 from netmgr.values.holds import misfit
 from netmgr.values.sets import (
@@ -186,6 +187,20 @@ def test_long_lists_are_what_their_elements_are_one_by_one() -> None:
         assert element_list(form, keys) == ", ".join(element_text(form, key) + suffix for key in sorted(keys))
     assert element_list(Form(IPV6_ADDR), [bytes(10) + b"\xff\xff\xc0\0\2\1"]) == '::ffff:192.0.2.1 comment "netmgr"'
     assert element_list(Form(IPV4_ADDR), []) == ""
+
+
+@pytest.mark.parametrize("kind", [IPV4_ADDR, IPV6_ADDR])
+def test_long_lists_of_ranges_are_what_their_elements_are_one_by_one(kind: str) -> None:
+    source, form = random.Random(10), Form(kind, True)
+    bits = form.width * 8
+    spans = [(0, 0), (0, (1 << bits) - 1), ((1 << bits) - 1,) * 2, (1, (1 << bits) - 1), (0, (1 << bits) - 2)]
+    for _ in range(500):
+        host = source.choice((0, 1, 3, 7, 8, 9, 16, 31, 32, bits - 1, bits) if kind == IPV6_ADDR else range(bits + 1))
+        first = (source.getrandbits(bits) | 1 << bits - 1) >> host << host
+        spans += [(first, first | (1 << host) - 1), (first, first | (1 << host) - 1 & source.getrandbits(bits)),
+                  (first | source.getrandbits(bits) & (1 << host) - 1, first | (1 << host) - 1)]
+    elements = {pack(*span, form.width) for span in spans}
+    assert element_list(form, elements) == ", ".join(element_text(form, each) + ' comment "netmgr"' for each in sorted(elements))
 
 
 def test_names_for_which_nft_has_no_notation() -> None:

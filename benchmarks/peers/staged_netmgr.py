@@ -13,7 +13,7 @@ from netmgr.io.link_source import LinkSource
 from netmgr.io.nft import Nft
 from netmgr.io.nft_socket import Netfilter
 from netmgr.io.rtnetlink import EventSocket
-from netmgr.sync.repairs import Guard
+from netmgr.sync.repairs import Repairs
 
 stamps = []
 
@@ -52,7 +52,7 @@ def report(path):
 
 before(LinkSource, "_readable", "woken")
 after(EventSocket, "drain", "read")
-before(Guard, "settle", "counted")
+before(Repairs, "settle", "counted")
 before(Nft, "commit", "planned")
 before(Netfilter, "exchange", "written")
 after(Netfilter, "exchange", "sent")

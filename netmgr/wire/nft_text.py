@@ -98,15 +98,17 @@ def _suffix(form: Form) -> str:
 def _listed(form: Form, elements: Iterable[bytes], suffix: str) -> str:
     if IFNAME in form.parts:
         elements = [each for each in elements if _has_notation(form, each)]
-    if form.interval or form.value or form.type not in (IPV4_ADDR, IPV6_ADDR):
+    if form.value or form.type not in (IPV4_ADDR, IPV6_ADDR):
         return ", ".join(element_text(form, each, suffix) for each in sorted(elements))
-    return _address_list(sorted(elements), form.width, suffix.encode())
+    return _address_list(sorted(elements), form.width, form.interval, suffix.encode())
 
 
-def _address_list(keys: List[bytes], width: int, suffix: bytes) -> str:
-    """Plain addresses, of which there may be very many, by csrc/textcodec.c."""
-    room = bytearray(len(keys) * (lib.TEXTCODEC_ADDRESS_MAX + len(suffix) + 2))
-    used = lib.textcodec_addresses(b"".join(keys), len(keys), width, suffix, ffi.from_buffer("char[]", room), len(room))
+def _address_list(keys: List[bytes], width: int, in_ranges: bool, suffix: bytes) -> str:
+    """Addresses or ranges of them, of which there may be very many, by csrc/textcodec.c."""
+    longest = lib.TEXTCODEC_IPV4_MAX if width == WIDTHS[IPV4_ADDR] else lib.TEXTCODEC_IPV6_MAX
+    write = lib.textcodec_ranges if in_ranges else lib.textcodec_addresses
+    room = bytearray(len(keys) * ((2 * longest + 1 if in_ranges else longest) + len(suffix) + 2))
+    used = write(b"".join(keys), len(keys), width, suffix, ffi.from_buffer("char[]", room), len(room))
     return room[:used].decode()
 
 
