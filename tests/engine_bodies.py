@@ -44,18 +44,29 @@ def network(api: str, addresses: Sequence[str]) -> Dict[str, Any]:
 
 
 def container(number: int, networks: Optional[Networks] = None, api: str = "1.41", name: str = "", labels: Optional[Dict[str, str]] = None,
-              state: str = "running", health: str = "none", mode: str = "default") -> Dict[str, Any]:
-    """One entry of the list.  `health` is none, starting, healthy or unhealthy."""
+              state: str = "running", health: str = "none", mode: str = "default", ports: Sequence[str] = (),
+              created: int = 1795390633) -> Dict[str, Any]:
+    """One entry of the list.  `health` is none, starting, healthy or unhealthy; `ports` are [ADDRESS:]PUBLIC:PRIVATE/PROTOCOL."""
     words = {"none": "", "starting": " (health: starting)"}.get(health, " (%s)" % health)
     fields: Dict[str, Any] = {
         "Id": identifier(number), "Names": ["/" + (name or "c%d" % number)], "Image": "box", "Command": "/bin/sleep 1000",
-        "Created": 1795390633, "Ports": [],
+        "Created": created, "Ports": [port(each) for each in ports],
         "Labels": labels or {}, "State": state, "Status": "Up 2 minutes" + (" (Paused)" if state == "paused" else words),
         "HostConfig": {"NetworkMode": mode}, "Mounts": [],
         "NetworkSettings": {"Networks": {key: network(api, addresses) for key, addresses in (networks or {}).items()}}}
     if api >= "1.52":
         fields["Health"] = {"Status": health, "FailingStreak": 0}
     return fields
+
+
+def port(words: str) -> Dict[str, Any]:
+    """As -p takes it."""
+    rest, _slash, protocol = words.partition("/")
+    rest, _colon, private = rest.rpartition(":")
+    address, _colon, public = rest.rpartition(":")
+    fields: Dict[str, Any] = {"IP": address.strip("[]")} if address else {}
+    fields["PrivatePort"] = int(private)
+    return {**fields, **({"PublicPort": int(public)} if public else {}), "Type": protocol or "tcp"}
 
 
 def listing(entries: Sequence[Dict[str, Any]]) -> bytes:

@@ -302,6 +302,12 @@ REJECTED: List[Tuple[str, str]] = [
     ("zones:\n  w: {exclude: [192.0.2.0/33]}", '2: zones.w.exclude[0]: expected %s, got "192.0.2.0/33"' % WHICH),
     ("zones:\n  w: {sets: [a]}", "2: zones.w.sets: expected a mapping from sets to what they hold, got a list"),
     ("zones:\n  w: {sets: {a: ips}}", '2: zones.w.sets.a: expected %s, got "ips"' % WORDS),
+    ("zones:\n  w: {sets: {a: {holds: [interfaces, published_ports]}}}", '2: zones.w.sets.a.holds[1]: expected %s, got "published_ports"'
+     % alternatives([word for word in holds.WORDS if word != "published_ports"])),
+    ("zones:\n  w: {sets: {a: {holds: published_ports, mark: 5}}}",
+     "2: zones.w.sets.a.mark: expected nothing, for published_ports have values of their own"),
+    ("zones:\n  w: {sets: {a: {holds: published_ports, type: inet_service}}}", "2: zones.w.sets.a.type: expected a type that can hold it: "
+     "inet_service or inet_proto . inet_service : ipv4_addr . inet_service or ipv6_addr . inet_service"),
     ("zones:\n  w: {sets: {a: }}", "2: zones.w.sets.a: expected %s, got nothing" % WORDS),
     ("zones:\n  w: {sets: {a: {}}}", "2: zones.w.sets.a.holds: expected %s, got nothing" % WORDS),
     ("zones:\n  w: {sets: {a b: addresses}}", '2: zones.w.sets.a b: expected a set name, got "a b" ' + ZONE_RULES),

@@ -1,5 +1,6 @@
 """What engines say of one container: as different engines tell it, broken and random."""
 
+import json
 import random
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -7,8 +8,19 @@ import pytest
 
 from netmgr.values import addresses
 from netmgr.values.errors import ProtocolError
-from netmgr.values.events import ContainerSeen, Endpoint
-from netmgr.wire.docker_containers import LONGEST_LABEL, LONGEST_NAME, MOST_NETWORKS, Inspected, Listed, Reading, called, inspected, listed
+from netmgr.values.events import ContainerSeen, Endpoint, Port
+from netmgr.wire.docker_containers import (
+    LATEST,
+    LONGEST_LABEL,
+    LONGEST_NAME,
+    MOST_NETWORKS,
+    Inspected,
+    Listed,
+    Reading,
+    called,
+    inspected,
+    listed,
+)
 from netmgr.wire.docker_list import MOST_SENSELESS, SHOWN_SENSELESS, Sifted
 from netmgr.wire.json_elements import Element
 from tests import engine_bodies as bodies
@@ -113,6 +125,9 @@ CHANGES: List[Dict[str, Any]] = [
         {"NetworkSettings": []}, {"NetworkSettings": {"Networks": []}},
         {"NetworkSettings": {"Networks": {"x": "y"}}}, {"Status": 5}, {"Health": "healthy"}, {"HostConfig": []},
         {"HostConfig": {"NetworkMode": 5}}, {"NetworkSettings": {"Networks": {"n" * (LONGEST_NAME + 1): None}}},
+        {"Ports": 5}, {"Ports": [5]}, *({"Ports": [{**bodies.port("1:2"), **change}]} for change in (
+            {"PublicPort": "80"}, {"PublicPort": 65536}, {"PublicPort": -1}, {"PublicPort": True}, {"PrivatePort": 0},
+            {"PrivatePort": None}, {"Type": 5}, {"Type": ["tcp"]}, {"IP": 5}, {"IP": "x"}, {"IP": "1.2.3"})),
         {"NetworkSettings": {"Networks": dict.fromkeys(map(str, range(MOST_NETWORKS + 1)))}}]
 SENSELESS = [
     *({**bodies.container(1), **change} for change in CHANGES),
@@ -163,6 +178,53 @@ def test_lists_without_sense(body: bytes) -> None:
         sifted(body)
 
 
+# -- ports
+
+
+PORTS = [("0.0.0.0:8080:80/tcp", [(6, 8080, 80, "0.0.0.0")]), ("[::]:8080:80/tcp", [(6, 8080, 80, "::")]),
+         ("53:5353/udp", [(17, 53, 5353, "")]), ("[::1]:1:2/sctp", [(132, 1, 2, "::1")]),
+         ("192.0.2.1:65535:65535", [(6, 65535, 65535, "192.0.2.1")]), (":80", []), ("1:2/dccp", [])]
+
+
+def published(seen: Tuple[Port, ...]) -> List[Tuple[int, int, int, str]]:
+    return [(*each[:3], addresses.text(each.address) if each.address else "") for each in seen]
+
+
+@pytest.mark.parametrize(("words", "expected"), PORTS)
+def test_published_ports(words: str, expected: List[Tuple[int, int, int, str]]) -> None:
+    assert published(one(bodies.container(1, BOTH, ports=[words])).seen.ports) == expected
+
+
+def test_the_order_of_ports_is_not_the_engines() -> None:
+    words = [words for words, _expected in PORTS]
+    found = {one(bodies.container(1, BOTH, ports=[*words[at:], *words[:at], *words[:2]])).seen.ports for at in range(len(words))}
+    assert len(found) == 1 and len(found.pop()) == 5
+    assert one({**bodies.container(1), "Ports": None}).seen.ports == ()
+
+
+def test_when_a_container_was_made() -> None:
+    assert one(bodies.container(1, created=5)).seen.created == 5
+    for value in (None, "2026-01-01", -1, 1 << 40, 1.5, True):
+        assert one({**bodies.container(1), "Created": value}).seen.created == LATEST
+
+
+def test_inspected_ports() -> None:
+    """Podman's own inspection tells all of a range."""
+    body = (b'{"State": {}, "NetworkSettings": {"Ports": {"55/tcp": null, "71/tcp": [{"HostIp": "192.0.2.1", "HostPort": "70"}], '
+            b'"9001/udp": [{"HostIp": "", "HostPort": "9001"}, {"HostIp": "::", "HostPort": ""}], "1/dccp": [{"HostPort": "1"}]}}}')
+    assert published(inspected(body).ports) == [(6, 70, 71, "192.0.2.1"), (17, 9001, 9001, "")]
+
+
+@pytest.mark.parametrize("told", [
+    5, [], {"80/tcp": 5}, {"80/tcp": [5]}, {"x/tcp": [{"HostPort": "80"}]}, {"80/tcp": [{"HostPort": "x"}]},
+    {"80/tcp": [{"HostPort": "65536"}]}, {"0/tcp": [{"HostPort": "1"}]}, {"80/tcp": [{"HostPort": "123456"}]},
+    {"80/tcp": [{"HostPort": 5.5}]},
+    {"80/tcp": [{"HostPort": "80", "HostIp": 5}]}, {"80/tcp": [{"HostPort": "80", "HostIp": "x"}]}, {"\ud800/tcp": [{}]}])
+def test_inspected_ports_without_sense(told: Any) -> None:
+    with pytest.raises(ProtocolError):
+        inspected(json.dumps({"NetworkSettings": {"Ports": told}}).encode())
+
+
 # -- inspections
 
 
@@ -194,7 +256,9 @@ def test_inspected_addresses() -> None:
 def test_random_bodies(seed: int) -> None:
     """A body that is damaged anyhow is refused, or read as containers of sound values."""
     random_source = random.Random(seed)
-    whole = bodies.listing([bodies.container(number, BOTH, random_source.choice(APIS), health="healthy") for number in range(3)])
+    ports = [words for words, _expected in PORTS]
+    apis = (random_source.choice(APIS) for _ in range(3))
+    whole = bodies.listing([bodies.container(number, BOTH, api, health="healthy", ports=ports) for number, api in enumerate(apis)])
     for _ in range(200):
         body = bytearray(whole)
         for _ in range(random_source.randrange(1, 4)):
@@ -209,3 +273,5 @@ def test_random_bodies(seed: int) -> None:
             seen = each.seen
             assert seen.id.isalnum() and seen.name.encode() is not None and seen.healthy in (True, False, None)
             assert all(len(point.address) in (4, 16) and 0 < point.prefixlen <= len(point.address) * 8 for point in seen.endpoints)
+            assert all(each.protocol in (6, 17, 132) and 0 < each.public < 65536 and 0 < each.private < 65536
+                       and len(each.address) in (0, 4, 16) for each in seen.ports)

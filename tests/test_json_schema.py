@@ -19,7 +19,8 @@ BEYOND_A_SCHEMA = {
     "interfaces:\n- name: a\n  name: b", "zones:\n  w: {}\n  w: {}", "<<: {log_level: debug}\n<<: {log_level: error}",
     "nftables:\n  audit_interval: 0300", "nftables:\n  audit_interval: 5:00", "nftables:\n  audit_interval: .nan",
     "socket_mode: 01777", "socket_mode: 0x1b0", "docker:\n  label_zones: a-b/[", "docker:\n- name: a\n- name: b\n- name: a",
-    "zones:\n  w: {only: [192.0.2.1/24]}",
+    "zones:\n  w: {only: [192.0.2.1/24]}", "zones:\n  w: {sets: {a: {holds: published_ports, mark: 5}}}",
+    "zones:\n  w: {sets: {a: {holds: published_ports, type: inet_service}}}",
     "zones:\n  w: {exclude: [192.0.2.0/33]}", "interfaces:\n- group: 010", "interfaces:\n- master: sixteen-letters-",
 }
 

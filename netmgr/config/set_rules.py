@@ -9,11 +9,12 @@ from netmgr.config.schema import SetRule, Table
 from netmgr.config.yaml_values import INTEGER, TEXT, Value, alternatives, one_of
 from netmgr.values import holds
 from netmgr.values.choice import USUAL, Own
-from netmgr.values.holds import OWN_ADDRESS, WORDS
+from netmgr.values.holds import IMPLIED, OWN_ADDRESS, WORDS
 from netmgr.values.sets import AND, MARK, VERDICT, Form, width_of
 from netmgr.values.verdicts import GOTO, JUMP, PLAIN, verdict
 
 WORD = kinds.choice(*WORDS)
+PART = kinds.choice(*(word for word in WORDS if word not in IMPLIED))
 HIGHEST_MARK = 0xFFFFFFFF
 VALUES = ("verdict", "mark", "value")
 
@@ -22,10 +23,10 @@ def _holds(value: Value) -> Optional[str]:
     if not value.is_list:
         word: Optional[str] = WORD.read(value)
         return word
-    items = value.items(WORD.expected)
-    words = [WORD.read(item) for item in items]
+    items = value.items(PART.expected)
+    words = [PART.read(item) for item in items]
     if len(items) < 2:
-        value.wrong("two or more of %s in a list" % alternatives(tuple(WORDS)))
+        value.wrong("two or more of %s in a list" % PART.expected)
     return AND.join(words) if len(items) > 1 and None not in words else None
 
 
@@ -58,7 +59,7 @@ def _type(text: str) -> Form:
 
 SET = {
     "holds": Kind(WORD.expected, _holds,
-                  {"anyOf": [WORD.schema, {"type": "array", "items": WORD.schema, "minItems": 2}]}),
+                  {"anyOf": [WORD.schema, {"type": "array", "items": PART.schema, "minItems": 2}]}),
     "verdict": kinds.text("%s, jump CHAIN or goto CHAIN" % ", ".join(PLAIN), _verdict,
                           {"type": "string", "pattern": "^(%s|(jump|goto) +[^ ]+)$" % "|".join(PLAIN)}),
     "mark": kinds.text("a mark such as 0x10", _mark, {"anyOf": [{"type": "integer", "minimum": 0, "maximum": HIGHEST_MARK}, kinds.WORD]},
@@ -74,15 +75,21 @@ def set_rule(name: Optional[Tuple[Optional[Table], str]], key: Value, value: Val
     """With what it says of addresses; what its zone says is not known yet."""
     table, bare = name or (None, "")
     if not value.is_mapping:
-        return SetRule(bare, SET["holds"].read(value) or "", USUAL, table, key.entry), Own()
+        held = SET["holds"].read(value) or ""
+        return SetRule(bare, held, USUAL, table, key.entry, IMPLIED.get(held)), Own()
     fields = Fields(value, "a mapping", SET)
-    held, mapped = fields.required("holds", ""), _mapped(fields, value)
+    held = fields.required("holds", "")
+    mapped = _mapped(fields, held)
     return SetRule(bare, held, USUAL, table, key.entry, mapped, _created(fields, value, held, mapped)), own(fields)
 
 
-def _mapped(fields: Fields, value: Value) -> Optional[holds.Value]:
+def _mapped(fields: Fields, held: str) -> Optional[holds.Value]:
     nothing: Optional[holds.Value] = None
     given = [key for key in VALUES if fields.given(key)]
+    if held in IMPLIED:
+        for key in given:
+            fields.refuse(key, "expected nothing, for %s have values of their own" % held)
+        return IMPLIED[held]
     for key in given[1:]:
         fields.refuse(key, "expected one of %s, got %s, too" % (alternatives(VALUES), given[0]))
     return fields.read(given[0], nothing) if given else None

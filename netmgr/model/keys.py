@@ -4,7 +4,8 @@ A key pairs what belongs together: an interface with its own addresses or networ
 come from it and parts that come from its interface; they are those that the same words make in a set of one part.
 
 What is claimed, as the ledger counts it, is [rank] key [a prefix length for each part] [value]: the rank and the value in maps, the prefix
-lengths in sets with ranges.  The smaller rank comes first in the configuration; of two claims with one key it has the key.
+lengths in sets with ranges.  The smaller rank comes first in the configuration, or is that of the older container; of two claims with one
+key it has the key.
 """
 
 from itertools import product
@@ -17,7 +18,7 @@ from netmgr.values.choice import ALL, Choice, counts
 from netmgr.values.holds import OWN_ADDRESS, Value
 from netmgr.values.sets import AND, IPV4_ADDR, IPV6_ADDR, WIDTHS, Form, padded
 
-RANK = 4                        # bytes of a rank: of the entry, and of the zone in it
+RANK = 6                        # bytes of a rank: of the entry and of the zone in it, or after all of these when a container was made
 LAST = b"\xff" * RANK           # of what no entry of `interfaces` has brought
 
 _PLAIN = (IPV4_ADDR, IPV6_ADDR)
@@ -41,7 +42,12 @@ class Wanted(Protocol):
 
 def rank(entry: int, position: int) -> bytes:
     """Of the zone at this position in this entry of `interfaces`."""
-    return min(entry, 0xFFFE).to_bytes(2, "big") + min(position, 0xFFFF).to_bytes(2, "big")
+    return (min(entry, 0xFFFE).to_bytes(2, "big") + min(position, 0xFFFF).to_bytes(2, "big")).ljust(RANK, b"\0")
+
+
+def rank_of_container(created: int) -> bytes:
+    """Of a container that was made then."""
+    return b"\xff\xff" + created.to_bytes(4, "big")
 
 
 def of_interface(wanted: Wanted, form: Form, interface: Interface, rank: bytes) -> List[bytes]:

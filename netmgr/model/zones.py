@@ -17,7 +17,7 @@ from netmgr.model.selection import matches
 from netmgr.values.addresses import IFA_F_PERMANENT, identity, kinds, kinds_by_flags, suspicious
 from netmgr.values.choice import Choice, counts
 from netmgr.values.events import ContainerSeen, Endpoint, HostSeen
-from netmgr.values.holds import ADDRESSES, OWN_ADDRESS, WORDS, Value, fits, made_of
+from netmgr.values.holds import ADDRESSES, INTERFACES, OWN_ADDRESS, PUBLISHED_PORTS, WORDS, Value, fits, made_of
 from netmgr.values.sets import WIDTHS, Form, SetName
 
 REMEMBERED = 4096       # interfaces whose zones are not worked out anew for each event; names may come and go without end
@@ -171,7 +171,8 @@ class Policy:
         if isinstance(thing, HostSeen):
             bound, flags = _among(self._bound((thing.zone,)), names), lasting(thing.addresses)
             return _of_addresses(bound.plain, flags) + self._composed(bound.others, NO_INTERFACE, flags)
-        return [claim for endpoint in thing.endpoints for claim in self._of_endpoint(thing, endpoint, names)]
+        claims = [claim for endpoint in thing.endpoints for claim in self._of_endpoint(thing, endpoint, names)]
+        return claims + self._of_ports(thing, _among(self._bound(self.zones_of_container(thing)), names).others) if thing.ports else claims
 
     def located(self, thing: Thing) -> Iterator[Tuple[Tuple[str, ...], Dict[bytes, int]]]:
         """The addresses of a thing of this host, with the zones that they are in."""
@@ -185,7 +186,15 @@ class Policy:
         """As if it were an interface's address that never expires."""
         bound = _among(self._bound(self.zones_of_container(container, endpoint.network)), names)
         flags = {identity(endpoint.address, endpoint.prefixlen, endpoint.address): IFA_F_PERMANENT}
-        return _of_addresses(bound.plain, flags) + self._composed(bound.others, NO_INTERFACE, flags)
+        return _of_addresses(bound.plain, flags) + self._composed(bound.others, NO_INTERFACE, flags, container)
+
+    @staticmethod
+    def _of_ports(container: ContainerSeen, bound: Sequence[Binding]) -> Claims:
+        if not bound:
+            return []
+        from netmgr.model import published
+        return [(feed.set, found) for feed, form in bound if feed.holds == PUBLISHED_PORTS
+                for found in [published.of_container(feed.choice, form, container)] if found]
 
     def of_primary(self, interface: Interface, flags: Dict[bytes, int], names: Optional[Container[SetName]] = None) -> Claims:
         """The claims that depend on all addresses of an interface: those in maps to its primary one."""
@@ -201,24 +210,27 @@ class Policy:
         rank = self._rank(interface, feed.zone)
         return keys.of_primary(feed, form, interface, flags, rank, made_of(feed.holds) == ADDRESSES)
 
-    def _composed(self, bound: Sequence[Binding], interface: Interface, flags: Dict[bytes, int]) -> Claims:
-        """The claims of addresses in maps and concatenations."""
+    def _composed(self, bound: Sequence[Binding], interface: Interface, flags: Dict[bytes, int],
+                  container: Optional[ContainerSeen] = None) -> Claims:
+        """The claims of addresses in maps and concatenations; `container`: they are its."""
         if not bound:
             return []
         from netmgr.model import keys
         return [(feed.set, found) for feed, form in bound if made_of(feed.holds) == ADDRESSES and feed.value != OWN_ADDRESS
-                for found in [keys.of_addresses(feed, form, interface, flags, self._rank(interface, feed.zone))] if found]
+                for found in [keys.of_addresses(feed, form, interface, flags, self._rank(interface, feed.zone, container))] if found]
 
     def _composed_by_interface(self, bound: Sequence[Binding], interface: Interface) -> Claims:
         if not bound:
             return []
         from netmgr.model import keys
         return [(feed.set, keys.of_interface(feed, form, interface, self._rank(interface, feed.zone))) for feed, form in bound
-                if made_of(feed.holds) != ADDRESSES and feed.value != OWN_ADDRESS]
+                if made_of(feed.holds) == INTERFACES and feed.value != OWN_ADDRESS]
 
-    def _rank(self, interface: Interface, zone: str) -> bytes:
-        """How early in the configuration the interface is put into the zone."""
+    def _rank(self, interface: Interface, zone: str, container: Optional[ContainerSeen] = None) -> bytes:
+        """How early in the configuration the interface is put into the zone, or how old the container is."""
         from netmgr.model import keys
+        if container is not None:
+            return keys.rank_of_container(container.created)
         for entry, rule in enumerate(self._config.interfaces):
             if zone in rule.zones and interface is not NO_INTERFACE and matches(rule, interface):
                 return keys.rank(entry, rule.zones.index(zone))
@@ -231,6 +243,8 @@ class Policy:
                 [(feed, form)], thing.flags if isinstance(thing, Addresses) else {})
         elif isinstance(thing, Interface):
             claims = self._composed_by_interface([(feed, form)], thing)
+        elif isinstance(thing, ContainerSeen):
+            claims = self._of_ports(thing, [(feed, form)])
         else:
             claims = self._composed([(feed, form)], interface, thing.flags if isinstance(thing, Addresses) else {})
         return [element for _set, elements in claims for element in elements]

@@ -70,11 +70,23 @@ class Endpoint(NamedTuple):
     prefixlen: int
 
 
+class Port(NamedTuple):
+    """A port of the host that a container publishes: its protocol and number, the container's port, and the host's address.
+
+    The address is that of all zeros for every address of a family, and empty for every address of both.
+    """
+
+    protocol: int
+    public: int
+    private: int
+    address: bytes
+
+
 class ContainerSeen(NamedTuple):
     """A running container.  `healthy` is None when it has no health check, True only while the check succeeds.
 
     `labels` are those that matter here.  `engine` is the name that the configuration gives its engine, `mode` how the container's network
-    is set up (host, none, container, the name of a network, …; empty: not told).
+    is set up (host, none, container, the name of a network, …; empty: not told), `created` when it was made, in seconds since 1970.
     """
 
     id: str
@@ -84,6 +96,8 @@ class ContainerSeen(NamedTuple):
     healthy: Optional[bool] = None
     engine: str = ""
     mode: str = ""
+    ports: Tuple[Port, ...] = ()
+    created: int = 0
 
     @property
     def key(self) -> Tuple[str, str]:

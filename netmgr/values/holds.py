@@ -9,6 +9,8 @@ from typing import Dict, NamedTuple, Optional, Tuple
 from netmgr.values.sets import (
     AND,
     IFNAME,
+    INET_PROTO,
+    INET_SERVICE,
     IPV4_ADDR,
     IPV6_ADDR,
     NFT_SET_ANONYMOUS,
@@ -24,7 +26,7 @@ from netmgr.values.sets import (
 from netmgr.values.verdicts import chain_of
 
 ADDRESSES, INTERFACES = "addresses", "interfaces"       # what elements are made of, and the word for those that are just that
-NETWORKS, GATEWAYS = "networks", "gateways"
+NETWORKS, GATEWAYS, PUBLISHED_PORTS = "networks", "gateways", "published_ports"
 
 
 class Word(NamedTuple):
@@ -45,6 +47,7 @@ WORDS: Dict[str, Word] = {word.name: word for word in (
     Word(NETWORKS, ADDRESSES, (IPV4_ADDR, IPV6_ADDR), ranges=True),
     Word(INTERFACES, INTERFACES, (IFNAME,)),
     Word(GATEWAYS, INTERFACES, (IPV4_ADDR, IPV6_ADDR), excludes=False),
+    Word(PUBLISHED_PORTS, PUBLISHED_PORTS, (INET_SERVICE, INET_PROTO + AND + INET_SERVICE)),
 )}
 
 
@@ -61,6 +64,7 @@ class Value(NamedTuple):
         return chain_of(self.data) if self.word == VERDICT else None
 
 
+IMPLIED = {PUBLISHED_PORTS: Value("endpoint", (IPV4_ADDR + AND + INET_SERVICE, IPV6_ADDR + AND + INET_SERVICE))}
 OWN_ADDRESS = Value("address", (IPV4_ADDR, IPV6_ADDR))      # an interface's primary address
 
 
@@ -71,7 +75,8 @@ def words_in(holds: str) -> Tuple[Word, ...]:
 
 def made_of(holds: str) -> str:
     """What elements are made of: of addresses if one of their parts is."""
-    return ADDRESSES if any(word.of == ADDRESSES for word in words_in(holds)) else INTERFACES
+    made = [word.of for word in words_in(holds)]
+    return ADDRESSES if ADDRESSES in made else made[0]
 
 
 def excludes(holds: str, value: Optional[Value] = None) -> bool:
@@ -83,7 +88,8 @@ def excludes(holds: str, value: Optional[Value] = None) -> bool:
 
 def fits(form: Form, holds: str, value: Optional[Value] = None) -> bool:
     """Whether a set of this form can hold it."""
-    words, parts = words_in(holds), form.parts
+    words = words_in(holds)
+    parts = form.parts if len(words) > 1 else (form.type,)
     return (len(parts) == len(words) and all(part in word.types for part, word in zip(parts, words))
             and (form.interval or not any(word.ranges for word in words))
             and (not form.value if value is None else form.value in value.types))

@@ -7,16 +7,19 @@ of a network with several subnets of one family it tells one address.  Its own i
 A container that shares another's network (`--network container:X`) has no address in Docker's list; it has those of X.  One with links
 has several names; its own is the one without a slash inside.
 
+Of published ports Docker's list tells each, with an address of the host for each family.  Podman's leaves the address out where that is
+every one, and of a range of ports it tells the first; its inspection tells each.
+
 What a container's author can choose is bounded: a name that is longer or more networks make no sense, and of the labels only one is
 kept, up to a little more than what may have a meaning.
 """
 
 import re
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from netmgr.values.errors import ProtocolError
-from netmgr.values.events import ContainerSeen, Endpoint
+from netmgr.values.events import ContainerSeen, Endpoint, Port
 from netmgr.wire.json_elements import Element
 from netmgr.wire.json_values import fields, items, parse, text
 
@@ -29,6 +32,9 @@ IDENTIFIER_LENGTH = 128
 
 RUNNING = ("running", "paused", "stopping")
 SHARED = "container:"
+
+PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}      # others there are none
+HIGHEST_PORT, LATEST = 0xFFFF, 0xFFFFFFFF
 
 _HEALTH = {"healthy": True, "starting": False, "unhealthy": False}
 _STATUS_ENDS = {"(healthy)": True, "(unhealthy)": False, "(health: starting)": False}
@@ -55,11 +61,12 @@ class Listed(NamedTuple):
 
 
 class Inspected(NamedTuple):
-    """What only an inspection tells: the health (None without a check), all addresses, and how the network is set up."""
+    """What only an inspection tells: the health (None without a check), all addresses and ports, and how the network is set up."""
 
     healthy: Optional[bool]
     endpoints: Tuple[Endpoint, ...]
     mode: str
+    ports: Tuple[Port, ...] = ()
 
 
 def listed(element: Element, reading: Reading) -> Optional[Listed]:
@@ -72,7 +79,7 @@ def listed(element: Element, reading: Reading) -> Optional[Listed]:
     healthy, unclear = _listed_health(entry, reading.podman) if reading.health else (None, False)
     mode = _mode(entry)
     seen = ContainerSeen(_identifier(entry.get("Id")), _name(entry), _labels(entry, reading.label),
-                         _endpoints(entry), healthy, reading.engine, mode.partition(":")[0])
+                         _endpoints(entry), healthy, reading.engine, mode.partition(":")[0], _listed_ports(entry), _created(entry))
     return Listed(seen, mode[len(SHARED):] if mode.startswith(SHARED) and not seen.endpoints else "", unclear)
 
 
@@ -81,7 +88,8 @@ def inspected(body: bytes) -> Inspected:
     entry = fields(parse(body))
     state = fields(entry.get("State"))
     health = fields(state.get("Health") or state.get("Healthcheck"))
-    return Inspected(_HEALTH.get(text(health.get("Status") or "")), _endpoints(entry), _mode(entry).partition(":")[0])
+    return Inspected(_HEALTH.get(text(health.get("Status") or "")), _endpoints(entry), _mode(entry).partition(":")[0],
+                     _inspected_ports(entry))
 
 
 def called(element: Element) -> str:
@@ -124,6 +132,48 @@ def _listed_health(entry: Dict[str, Any], podman: bool) -> Tuple[Optional[bool],
     status = text(entry.get("Status") or "")
     healthy = next((health for end, health in _STATUS_ENDS.items() if status.endswith(end)), None)
     return healthy, healthy is None and (podman or entry["State"] == "paused")
+
+
+def _created(entry: Dict[str, Any]) -> int:
+    """What an engine does not tell in seconds counts as new."""
+    created = entry.get("Created")
+    return created if type(created) is int and 0 <= created < LATEST else LATEST
+
+
+def _listed_ports(entry: Dict[str, Any]) -> Tuple[Port, ...]:
+    told = map(fields, items(entry.get("Ports")))
+    return _ports((each.get("Type"), each.get("PublicPort"), each.get("PrivatePort"), each.get("IP")) for each in told)
+
+
+def _inspected_ports(entry: Dict[str, Any]) -> Tuple[Port, ...]:
+    """{"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}], "81/tcp": null}"""
+    told = fields(fields(entry.get("NetworkSettings")).get("Ports"))
+    split = ((*text(key).partition("/"), fields(each)) for key, some in told.items() for each in items(some))
+    return _ports((protocol, _decimal(each.get("HostPort")), _decimal(private), each.get("HostIp"))
+                  for private, _slash, protocol, each in split)
+
+
+def _ports(told: Iterable[Tuple[Any, Any, Any, Any]]) -> Tuple[Port, ...]:
+    """Those that are published, in an order of their own, for the engine's may be another each time."""
+    found = {Port(PROTOCOLS[protocol], _port(public), _port(private), _host_address(address))
+             for protocol, public, private, address in told if public and text(protocol or "") in PROTOCOLS}
+    return tuple(sorted(found))
+
+
+def _port(number: Any) -> int:
+    if type(number) is not int or not 0 < number <= HIGHEST_PORT:
+        raise ProtocolError("not a port: %.20r" % (number,))
+    return number
+
+
+def _decimal(value: Any) -> Any:
+    """A number as it is written; anything else is none, but for an empty text."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 5 else value
+
+
+def _host_address(value: Any) -> bytes:
+    notation = text(value or "")
+    return _address(notation, 16 if ":" in notation else 4) if notation else b""
 
 
 def _endpoints(entry: Dict[str, Any]) -> Tuple[Endpoint, ...]:

@@ -1,4 +1,4 @@
-"""What inspections tell beside the list: the health and further addresses (see docker_containers.py); sans-I/O.
+"""What inspections tell beside the list: the health, further addresses and ports (see docker_containers.py); sans-I/O.
 
 A health that is not known yet counts as a bad one; further addresses stay those of before, in networks that are still listed.
 """
@@ -12,7 +12,7 @@ from netmgr.wire.docker_containers import Inspected, Listed, inspected
 
 
 class Details:
-    """What inspections have told beside the list: health and further addresses."""
+    """What inspections have told beside the list: health, further addresses and ports."""
 
     def __init__(self, addresses: bool) -> None:
         self._addresses = addresses
@@ -65,7 +65,8 @@ class Details:
         if listed.unclear:
             seen = seen._replace(healthy=False if told is None else told.healthy)
         if told is not None and self._addresses:
-            seen = seen._replace(endpoints=_joined(seen.endpoints, told.endpoints), mode=seen.mode or told.mode)
+            ports = tuple(sorted({*seen.ports, *told.ports})) if told.ports else seen.ports
+            seen = seen._replace(endpoints=_joined(seen.endpoints, told.endpoints), mode=seen.mode or told.mode, ports=ports)
         return listed._replace(seen=seen)
 
 
