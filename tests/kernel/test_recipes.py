@@ -6,6 +6,8 @@ from typing import Iterator
 
 import pytest
 
+from tests import engine_bodies as bodies
+from tests.kernel.engine import Engine
 from tests.kernel.lab import Lab
 from tests.kernel.neighbours import arrives, neighbour, reaches
 from tests.kernel.running import ROOT, Netmgr
@@ -15,15 +17,15 @@ SECTION = (ROOT / "pkg-files/man/netmgr.yaml.5").read_text().partition("\n.Sh CO
 PORT = 4711
 
 
-def start(lab: Lab, title: str, **zones: str) -> Netmgr:
+def start(lab: Lab, title: str, engine: str = "enabled: false", **zones: str) -> Netmgr:
     """netmgr and the ruleset of the recipe with this title; zones by interface."""
     text = SECTION.partition("\n.Ss %s\n" % title)[2].partition("\n.Ss ")[0]
     shown = re.search(r"^\.Bd -literal\n(.*?)^\.Ed$", text, re.MULTILINE | re.DOTALL)
     assert shown is not None
-    config, table, ruleset = shown[1].partition("\ntable ")
-    lab.nft(table + ruleset)
+    config, _table, ruleset = shown[1].partition("\ntable ")
+    lab.nft("table " + ruleset.replace("\\e\n", "\\\n"))
     rules = "".join("  - {name: %s, nftables_zone: %s}\n" % each for each in zones.items())
-    return Netmgr(lab, "interfaces:\n%sdocker: {enabled: false}\n%s" % (rules, config))
+    return Netmgr(lab, "%sdocker: {%s}\n%s" % ("interfaces:\n" + rules if rules else "", engine, config))
 
 
 @pytest.fixture
@@ -91,3 +93,41 @@ def test_marks_for_two_uplinks(lab: Lab, hosts: ExitStack) -> None:
         lab.run("ip rule add fwmark %d table %d" % (mark, mark))
     eventually(lambda: reaches(second, "192.0.2.5", PORT, "198.51.100.7"))
     assert reaches(first, "203.0.113.5", PORT)
+
+
+def test_containers_published_without_iptables(lab: Lab, hosts: ExitStack) -> None:
+    world = beside(hosts, lab, "eth0", "203.0.113.1/24", "203.0.113.5/24")
+    inside = beside(hosts, lab, "docker0", "172.18.0.2/16", "172.18.0.1/16")
+    inside.run("ip route add default via 172.18.0.1")
+    world.run("ip route add 172.18.0.0/16 via 203.0.113.5")
+    lab.sysctl("net.ipv4.ip_forward", 1)
+    engine = Engine(lab)
+    start(lab, "Containers published without iptables", "socket: " + engine.socket)
+    assert not arrives(world, inside, ("203.0.113.5", PORT))
+    networks = {"bridge": ("172.18.0.2/16",)}
+    engine.runs(bodies.container(1, networks, ports=["%d:%d/udp" % (PORT, PORT)]))
+    eventually(lambda: arrives(world, inside, ("203.0.113.5", PORT)) == "203.0.113.1")
+    assert not arrives(world, inside, ("203.0.113.5", PORT + 1)), "another port"
+    assert not arrives(world, inside, ("172.18.0.2", PORT)), "not by the port of this host"
+    assert arrives(inside, world, ("203.0.113.1", PORT)) == "203.0.113.5"
+    engine.runs(bodies.container(1, networks))
+    eventually(lambda: not arrives(world, inside, ("203.0.113.5", PORT)))
+
+
+def test_hairpin_nat(lab: Lab, hosts: ExitStack) -> None:
+    """Both are at ports of one bridge, so that the server could answer the client directly, which would not know by whom."""
+    lab.run("ip link add br0 type bridge")
+    lab.run("ip link set br0 up")
+    server, client = (beside(hosts, lab, "port%d" % number, "10.0.0.%d/24" % number, "") for number in (2, 3))
+    for number, host in ((2, server), (3, client)):
+        lab.run("ip link set port%d master br0" % number)
+        host.run("ip route add default via 10.0.0.1")
+    lab.run("ip addr add 10.0.0.1/24 dev br0")
+    lab.link("eth0")
+    lab.run("ip addr add 203.0.113.5/24 dev eth0")
+    lab.sysctl("net.ipv4.ip_forward", 1)
+    start(lab, "Hairpin NAT", eth0="wan", br0="lan")
+    eventually(lambda: arrives(client, server, ("203.0.113.5", PORT)) == "10.0.0.1")
+    lab.run("ip addr add 203.0.113.6/24 dev eth0")
+    eventually(lambda: arrives(client, server, ("203.0.113.6", PORT)) == "10.0.0.1")
+    assert arrives(client, server, ("10.0.0.2", PORT)) == "10.0.0.3"

@@ -1,0 +1,68 @@
+"""A container engine as a process in a lab: the containers that it tells are those of a file.
+
+python -m tests.kernel.engine SOCKET FILE
+"""
+
+import json
+import os
+import sys
+from typing import Any, Dict, List, Sequence
+
+from netmgr.io.loop import Loop
+from tests import engine_bodies as bodies
+from tests.fake_engine import FakeEngine
+from tests.kernel.lab import Lab
+from tests.kernel.running import ROOT
+from tests.waiting import eventually
+
+LOOK = 0.01         # seconds from one look at the file to the next
+
+
+class Engine:
+    """The engine as a test sees it."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.socket = str(lab.directory / "engine.sock")
+        self._file = lab.directory / "containers.json"
+        self.runs()
+        lab.start([sys.executable, "-m", "tests.kernel.engine", self.socket, str(self._file)], {**os.environ, "PYTHONPATH": str(ROOT)})
+        eventually(lambda: os.path.exists(self.socket), 30)
+
+    def runs(self, *containers: Dict[str, Any]) -> None:
+        """These and no others, as tests/engine_bodies.py makes them."""
+        following = self._file.with_suffix(".new")
+        following.write_text(json.dumps(containers))
+        following.rename(self._file)
+
+
+class _Follower:
+    """Tells what has changed in the file."""
+
+    def __init__(self, loop: Loop, engine: FakeEngine, path: str) -> None:
+        self._loop, self._engine, self._path = loop, engine, path
+
+    def look(self) -> None:
+        """Now, and from now on."""
+        with open(self._path, encoding="utf-8") as file:
+            now: List[Dict[str, Any]] = json.load(file)
+        before, self._engine.containers = self._engine.containers, now
+        for action, some, others in (("die", before, now), ("start", now, before)):
+            for each in _missing(some, others):
+                self._engine.emit(bodies.event(int(each["Id"], 16), action))
+        self._loop.call_later(LOOK, self.look)
+
+
+def _missing(some: Sequence[Dict[str, Any]], others: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    return [each for each in some if each not in others]
+
+
+def main(path: str, file: str) -> None:
+    loop = Loop()
+    engine = FakeEngine(loop, path)
+    _Follower(loop, engine, file).look()
+    engine.open()
+    loop.run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
