@@ -18,8 +18,8 @@ from netmgr.values.addresses import identity, local, network, prefixlen
 from netmgr.values.choice import objections
 from netmgr.values.errors import Entry
 from netmgr.values.events import ContainerSeen
-from netmgr.values.holds import INTERFACES, OWN_ADDRESS, made_of
-from netmgr.values.sets import IPV4_ADDR, IPV6_ADDR, WIDTHS, Form, SetName, takes_addresses
+from netmgr.values.holds import ADDRESSES, GATEWAYS, INTERFACES, OWN_ADDRESS, PUBLISHED_PORTS, made_of
+from netmgr.values.sets import AND, IPV4_ADDR, IPV6_ADDR, WIDTHS, Form, SetName, takes_addresses
 from netmgr.values.text import printable
 from netmgr.wire.nft_text import element_text
 
@@ -43,8 +43,14 @@ SENTENCES = {
 }
 
 
+MADE_OF = {Interface: INTERFACES, Addresses: ADDRESSES, ContainerSeen: PUBLISHED_PORTS}     # what a thing is to those that hold it
+
+
 class Claimant(NamedTuple):
-    """A thing that may feed sets, from where it is, the zones that it is in, and which entry of the configuration says so."""
+    """A thing that may feed sets, from where it is, the zones that it is in, and which entry of the configuration says so.
+
+    `word`: only what is held by this word is of interest.
+    """
 
     thing: Thing
     source: str
@@ -52,6 +58,7 @@ class Claimant(NamedTuple):
     entries: Dict[str, Optional[Entry]]
     objections: Tuple[KeptOutRow, ...] = ()
     interface: Interface = NO_INTERFACE         # of this host
+    word: str = ""
 
 
 def explain(model: Model, words: str, since: Since) -> Explanation:
@@ -148,6 +155,9 @@ def _of_container(model: Model, container: ContainerSeen) -> Iterator[Claimant]:
         flags = {identity(endpoint.address, endpoint.prefixlen, endpoint.address): addresses.IFA_F_PERMANENT}
         yield Claimant(Addresses(Interface(container.name), flags), container.name, zones, dict.fromkeys(zones, entry), objections)
         objections = ()
+    if container.ports:
+        zones = model.policy.zones_of_container(container)
+        yield Claimant(container, container.name, zones, dict.fromkeys(zones, entry))
     if not container.endpoints:
         yield Claimant(Addresses(Interface(container.name), {}), container.name, (), {}, objections)
 
@@ -168,6 +178,10 @@ def _of_hosts(model: Model) -> Iterator[Claimant]:
 def _with_address(claimant: Claimant, packed: bytes) -> Iterator[Claimant]:
     """The claimant with this address alone, if it has it."""
     thing = claimant.thing
+    if isinstance(thing, Interface) and packed in thing.gateways:
+        yield claimant._replace(thing=thing._replace(gateways=(packed,)), word=GATEWAYS)
+    if isinstance(thing, ContainerSeen) and any(endpoint.address == packed for endpoint in thing.endpoints):
+        yield claimant
     if not isinstance(thing, Addresses):
         return
     if len(thing.flags) > FEW:
@@ -192,6 +206,9 @@ def _in_network(key: bytes, packed: bytes, length: int) -> bool:
 
 
 def _flags(claimant: Claimant) -> Dict[bytes, int]:
+    """The addresses that a claimant is about."""
+    if isinstance(claimant.thing, Interface):
+        return lasting(claimant.thing.gateways) if claimant.word == GATEWAYS else {}
     return claimant.thing.flags if isinstance(claimant.thing, Addresses) else {}
 
 
@@ -221,7 +238,7 @@ def _in_zone(model: Model, claimant: Claimant, zone: str, feeds: Sequence[Feed],
     rows: List[object] = []
     fits = False
     for feed in feeds:
-        if (made_of(feed.holds) == INTERFACES) != isinstance(claimant.thing, Interface):
+        if made_of(feed.holds) != MADE_OF[type(claimant.thing)] or (claimant.word and claimant.word not in feed.holds.split(AND)):
             continue
         managed = model.sets[feed.set]
         form = managed.seen.form
@@ -229,17 +246,13 @@ def _in_zone(model: Model, claimant: Claimant, zone: str, feeds: Sequence[Feed],
             if model.promised(managed):
                 rows.append(_out(claimant, feed, "set_missing"))
             continue
-        if isinstance(claimant.thing, Addresses) and not _of_family(claimant.thing, form):
+        if not all(takes_addresses(form, len(key) >> 1) for key in _flags(claimant)):
             continue
         fits = True
         rows += _in_set(model, claimant, feed, form, since)
     if not fits and not rows and isinstance(claimant.thing, Addresses):
         rows.append(KeptOutRow(None, zone, claimant.source, "family", SENTENCES["family"]))
     yield from rows
-
-
-def _of_family(thing: Addresses, form: Form) -> bool:
-    return all(takes_addresses(form, len(key) >> 1) for key in thing.flags)
 
 
 def _in_set(model: Model, claimant: Claimant, feed: Feed, form: Form, since: Since) -> Iterator[object]:
@@ -249,7 +262,8 @@ def _in_set(model: Model, claimant: Claimant, feed: Feed, form: Form, since: Sin
         return
     if feed.value == OWN_ADDRESS:
         elements = [claim for whole in [model.inventory.by_name(claimant.interface.name)] if whole is not None
-                    for _set, claims in model.policy.of_primary(whole.interface, whole.flags, {feed.set}) for claim in claims]
+                    for of in [claimant.thing if isinstance(claimant.thing, Interface) else whole.interface]
+                    for _set, claims in model.policy.of_primary(of, whole.flags, {feed.set}) for claim in claims]
     else:
         elements = model.policy.elements_of(feed, form, claimant.thing, claimant.interface)
     if not elements:

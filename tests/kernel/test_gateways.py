@@ -130,6 +130,21 @@ def test_the_sets_follow_the_next_hops(two: Lab) -> None:
     assert netmgr.status()["sources"]["routes"]["state"] == "ok"
 
 
+def test_they_are_explained(two: Lab) -> None:
+    netmgr = Netmgr(two, CONFIG)
+    two.run("ip route add default via 192.0.1.2")
+    two.run("ip -4 route add default via 192.0.0.2 metric 7")
+    follows(two)
+    told = json.loads(netmgr.ask("explain 192.0.1.2 json"))
+    assert (told["kind"], [(row["set"].split()[2], row["element"], row["source"], row["in_kernel"]) for row in told["feeds"]]) == (
+        "address", [(name, element, "eth1", True) for name, element in (
+            ("hops4", "192.0.1.2"), ("near4", "192.0.1.2"), ("pairs", '"eth1" . 192.0.1.2'), ("ranges", '"eth1" . 192.0.1.2'),
+            ("marks", "192.0.1.2 : 0x00000010"), ("outside", "192.0.1.2 : 192.0.1.1"))])
+    assert [(row["set"], row["reason"]) for row in told["kept_out"]] == [("inet filter public", "network")]
+    told = json.loads(netmgr.ask("explain eth0 json"))
+    assert {"192.0.0.2", '"eth0" . 192.0.0.2', "192.0.0.2 : 0x00000010"} <= {row["element"] for row in told["feeds"]}
+
+
 def test_they_are_kept_like_any_other(two: Lab) -> None:
     """Repaired, included, explained, compared; and gone when nothing wants them any more."""
     netmgr = Netmgr(two, CONFIG)

@@ -67,6 +67,13 @@ def test_maps_follow_the_containers(lab: Lab, engine: Engine) -> None:
     state = netmgr.state("ports4")
     assert state["state"] == "synced" and state["warning"] == (
         "tcp . 8080 has the value 172.18.0.2 . 80, and 172.18.0.3 . 1 is claimed for it, too")
+    for thing in ("web", "172.18.0.2"):
+        told = json.loads(netmgr.ask("explain %s json" % thing))
+        feeds = {(row["set"].split()[2], row["element"], row["in_kernel"]) for row in told["feeds"]}
+        assert {("ports4", "tcp . 8080 : 172.18.0.2 . 80", True), ("bare6", "8080 : fd00:1::2 . 80", True)} <= feeds
+    told = json.loads(netmgr.ask("explain c2 json"))
+    assert ("inet filter ports4", "conflict") in {(row["set"], row["reason"]) for row in told["kept_out"]}
+    assert "tcp . 81 : 172.18.0.3 . 81" in {row["element"] for row in told["feeds"]}
     engine.runs(other(2, "8080:1"))
     has(lab, bare4={"8080 : 172.18.0.3 . 1"}, ports4={"tcp . 8080 : 172.18.0.3 . 1"})
     assert netmgr.state("ports4")["warning"] is None
