@@ -60,7 +60,8 @@ class Connection:
 
     def _flush(self) -> None:
         try:
-            del self._waiting[:self._connection.send(self._waiting[:self._server.piece])]
+            piece = self._server.piece
+            del self._waiting[:self._connection.send(self._waiting if piece is None else self._waiting[:piece])]
         except BlockingIOError:
             pass
         except (BrokenPipeError, ConnectionResetError):
