@@ -46,13 +46,14 @@ class Section(NamedTuple):
     notes: str = ""
 
 
-def turns(count: int, subjects: Mapping[str, Callable[[], float]]) -> Dict[str, float]:
-    """The median of each subject, each measured `count` times, in turns."""
+def turns(count: int, subjects: Mapping[str, Callable[[], float]],
+          typical: Callable[[Sequence[float]], float] = statistics.median) -> Dict[str, float]:
+    """The median of each subject, or what else is typical, each measured `count` times, in turns."""
     found: Dict[str, List[float]] = {name: [] for name in subjects}
     for _turn in range(count):
         for name, measure in subjects.items():
             found[name].append(measure())
-    return {name: statistics.median(figures) for name, figures in found.items()}
+    return {name: typical(figures) for name, figures in found.items()}
 
 
 def midmean(figures: Sequence[float]) -> float:

@@ -1,7 +1,8 @@
 """From process start to READY, that is with all elements committed and include files written.
 
-With networks they go into a set of ranges. Beside it: what the kernel alone needs to dump the addresses and to commit the elements,
-measured inside a C program around its system calls; that C program from start to end; and a Python that does nothing.
+With networks they go into a set of ranges; there the kernel takes now 0.35 seconds and now a whole one for the same, so that not the
+median counts but the shortest of the turns, of each. Beside it: what the kernel alone needs to dump the addresses and to commit the
+elements, measured inside a C program around its system calls; that C program from start to end; and a Python that does nothing.
 """
 
 import statistics
@@ -13,7 +14,7 @@ from benchmarks.space import NETWORKS_SET, SET, Netmgr, Networks, Space
 
 SIZES = ((10, 10, 15), (1000, 10, 9), (20000, 40, 7), (100000, 100, 5))     # addresses, interfaces, turns
 QUICK = ((10, 10, 5), (20000, 40, 3))
-NETWORKS, QUICK_NETWORKS = (100000, 100, 5), (20000, 40, 3)
+NETWORKS, QUICK_NETWORKS = (100000, 100, 7), (20000, 40, 3)
 
 
 def run(quick: bool) -> Section:
@@ -33,7 +34,7 @@ def run(quick: bool) -> Section:
             verdicts.append(Verdict("start with 100,000 addresses, against the kernel's share", ours / kernel, " x", 2.5))
     networks, interfaces, count = QUICK_NETWORKS if quick else NETWORKS
     with Networks(interfaces, networks) as space:
-        ours, c, kernel, nothing = _one_size(space, peer("kernel_share", *NETWORKS_SET, "networks"), count)
+        ours, c, kernel, nothing = _one_size(space, peer("kernel_share", *NETWORKS_SET, "networks"), count, min)
     rows.append(["{:,} networks".format(networks), milliseconds(ours), milliseconds(kernel), times(ours, kernel), milliseconds(c),
                  times(ours, c), times(ours, nothing)])
     verdicts.append(Verdict("start with {:,} networks in a set of ranges, against the kernel's share".format(networks),
@@ -43,15 +44,16 @@ def run(quick: bool) -> Section:
                    {"start.svg": curves.draw("Process start to READY", "addresses", "milliseconds", series)})
 
 
-def _one_size(space: Space, program: Sequence[str], count: int) -> Tuple[float, float, float, float]:
+def _one_size(space: Space, program: Sequence[str], count: int,
+              typical: Callable[[Sequence[float]], float] = statistics.median) -> Tuple[float, float, float, float]:
     kernel: List[float] = []
     subjects: Dict[str, Callable[[], float]] = {
         "netmgr": lambda: _netmgr(space),
         "c": lambda: _c_program(space, program, kernel),
         "nothing": lambda: space.measure([PYTHON, "-c", "pass"]),
     }
-    found = turns(count, subjects)
-    return found["netmgr"], found["c"], statistics.median(kernel), found["nothing"]
+    found = turns(count, subjects, typical)
+    return found["netmgr"], found["c"], typical(kernel), found["nothing"]
 
 
 def _netmgr(space: Space) -> float:

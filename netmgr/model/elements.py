@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Callable, Collection, Dict, List
 
 from netmgr.model.inventory import Interface
-from netmgr.values.addresses import IFA_F_PERMANENT, identity, network
+from netmgr.values.addresses import IFA_F_PERMANENT, identity
 from netmgr.values.choice import Choice, counts
 from netmgr.values.holds import ADDRESSES, GATEWAYS, INTERFACES, NETWORKS
 from netmgr.values.sets import WIDTHS, Form
@@ -24,9 +24,11 @@ def of_addresses(identities: Collection[bytes], form: Form) -> List[bytes]:
 
 
 def of_networks(identities: Collection[bytes], form: Form) -> List[bytes]:
-    """The networks that they are in."""
+    """The networks that they are in: the bits of the prefix, none of the host's, and the length, which is an identity's last byte."""
     width = WIDTHS[form.type]
-    return [network(each[:width], each[-1]) + each[-1:] for each in identities]
+    bits = width * 8
+    return [(int.from_bytes(each[:width], "big") >> bits - each[-1] << bits - each[-1] + 8 | each[-1]).to_bytes(width + 1, "big")
+            for each in identities]
 
 
 def of_name(interface: Interface, form: Form, _choice: Choice) -> List[bytes]:
