@@ -211,7 +211,7 @@ def test_when_a_container_was_made() -> None:
 def test_inspected_ports() -> None:
     """Podman's own inspection tells all of a range."""
     body = (b'{"State": {}, "NetworkSettings": {"Ports": {"55/tcp": null, "71/tcp": [{"HostIp": "192.0.2.1", "HostPort": "70"}], '
-            b'"9001/udp": [{"HostIp": "", "HostPort": "9001"}, {"HostIp": "::", "HostPort": ""}], "1/dccp": [{"HostPort": "1"}]}}}')
+            b'"9001/udp": [{"HostIp": "0.0.0.0", "HostPort": "9001"}, {"HostIp": "::", "HostPort": ""}], "1/dccp": [{"HostPort": "1"}]}}}')
     assert published(inspected(body).ports) == [(6, 70, 71, "192.0.2.1"), (17, 9001, 9001, "")]
 
 

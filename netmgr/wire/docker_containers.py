@@ -8,7 +8,7 @@ A container that shares another's network (`--network container:X`) has no addre
 has several names; its own is the one without a slash inside.
 
 Of published ports Docker's list tells each, with an address of the host for each family.  Podman's leaves the address out where that is
-every one, and of a range of ports it tells the first; its inspection tells each.
+every one, and of a range of ports it tells the first; its inspection tells each, with 0.0.0.0 for every one of both families.
 
 What a container's author can choose is bounded: a name that is longer or more networks make no sense, and of the labels only one is
 kept, up to a little more than what may have a meaning.
@@ -35,6 +35,7 @@ SHARED = "container:"
 
 PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}      # others there are none
 HIGHEST_PORT, LATEST = 0xFFFF, 0xFFFFFFFF
+EVERY = "0.0.0.0"
 
 _HEALTH = {"healthy": True, "starting": False, "unhealthy": False}
 _STATUS_ENDS = {"(healthy)": True, "(unhealthy)": False, "(health: starting)": False}
@@ -149,7 +150,7 @@ def _inspected_ports(entry: Dict[str, Any]) -> Tuple[Port, ...]:
     """{"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}], "81/tcp": null}"""
     told = fields(fields(entry.get("NetworkSettings")).get("Ports"))
     split = ((*text(key).partition("/"), fields(each)) for key, some in told.items() for each in items(some))
-    return _ports((protocol, _decimal(each.get("HostPort")), _decimal(private), each.get("HostIp"))
+    return _ports((protocol, _decimal(each.get("HostPort")), _decimal(private), "" if each.get("HostIp") == EVERY else each.get("HostIp"))
                   for private, _slash, protocol, each in split)
 
 

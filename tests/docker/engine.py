@@ -20,7 +20,7 @@ import sys
 import tarfile
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional, Set, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 from tests.kernel.lab import Lab, forces_buffers
 from tests.waiting import eventually
@@ -148,13 +148,13 @@ class _Process:
 class DockerEngine:
     """dockerd with its own containerd, and this machine's docker.  Begins stopped."""
 
-    def __init__(self, live_restore: bool = False, root: Optional[Path] = None) -> None:
+    def __init__(self, live_restore: bool = False, root: Optional[Path] = None, options: Sequence[str] = ()) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="netmgr-docker-"))
         self.socket = str(self.directory / "docker.sock")
         self.lab = Lab()
         self.house = House(self.lab, self.directory, root)
         self._pidfile = self.directory / "pid"
-        self._options = ["--live-restore"] * live_restore
+        self._options = [*options, *(["--live-restore"] * live_restore)]
         self._process: Optional[_Process] = None
 
     def start(self) -> None:

@@ -1,11 +1,13 @@
 """The whole way: real engines, a real netmgr beside them in the same network namespace, the kernel's sets."""
 
 import ipaddress
-from typing import Iterator, Set
+import re
+from typing import Any, Dict, Iterator, Sequence, Set, Union
 
 import pytest
 
 from tests.docker.engine import DockerEngine, PodmanService, Truth
+from tests.kernel.lab import Lab
 from tests.kernel.running import Netmgr
 from tests.waiting import eventually
 
@@ -138,6 +140,75 @@ def test_the_engine_goes_and_comes_back(live_restore_engine: DockerEngine) -> No
     engine.stop()
     netmgr.holds("docker_ips", seconds=30)
     assert engine.lab.sets("inet filter", "mixed_ips") == {"192.0.2.1"}
+
+
+MAPS = """
+table inet filter {
+    map ports4 { type inet_proto . inet_service : ipv4_addr . inet_service; }
+    map ports6 { type inet_proto . inet_service : ipv6_addr . inet_service; }
+}
+"""
+PUBLISHED = "zones: {docker: {sets: {ports4: published_ports, ports6: published_ports}}}\n"
+OPTIONS = ("-p", "8080:80", "-p", "127.0.0.1:8081:81", "-p", "9000-9002:9000-9002/udp", "-p", "192.0.2.1:70:71", "--expose", "4444")
+
+
+def ports_of(inspected: Sequence[Dict[str, Any]], version: int, every: Sequence[str]) -> Set[str]:
+    """What a map should hold of what an engine's own command line says; `every`: what it calls all addresses of both families."""
+    found: Set[str] = set()
+    for container in inspected:
+        settings = container["NetworkSettings"]
+        own = [each["IPAddress" if version == 4 else "GlobalIPv6Address"] for _name, each in sorted(settings["Networks"].items())]
+        for inside, some in settings["Ports"].items():
+            port, _slash, protocol = inside.partition("/")
+            reached = {each["HostPort"] for each in some or () if each["HostIp"] in every or _is_reached(each["HostIp"], version)}
+            found |= {"%s . %s : %s . %s" % (protocol, public, next(filter(None, own)), port) for public in reached if any(own)}
+    return found
+
+
+def _is_reached(address: str, version: int) -> bool:
+    return (ipaddress.ip_address(address).version == version and not ipaddress.ip_address(address).is_loopback)
+
+
+def mapped(lab: Lab, name: str) -> Set[str]:
+    text = " ".join(lab.run("nft -nn list map inet filter " + name).split()).replace(' comment "netmgr"', "")
+    items = text.partition("elements = { ")[2].partition(" }")[0].split(", ")
+    return {re.sub(r"^(6|17) ", lambda number: {"6": "tcp", "17": "udp"}[number[1]] + " ", each) for each in items if each}
+
+
+def follows_ports(engine: Union[DockerEngine, PodmanService], *names: str) -> int:
+    """Wait until the maps are what the engine says of these containers; how many elements these are."""
+    every = () if isinstance(engine, DockerEngine) else ("", "0.0.0.0")
+    wanted = {version: ports_of(engine.inspect(*names), version, every) for version in (4, 6)}
+    eventually(lambda: {version: mapped(engine.lab, "ports%d" % version) for version in wanted} == wanted, 60)
+    return sum(map(len, wanted.values()))
+
+
+def test_published_ports(docker_engine: DockerEngine, netmgr: Netmgr) -> None:
+    engine = docker_engine
+    engine.lab.nft(MAPS)
+    engine.lab.run("ip addr replace 192.0.2.1/32 dev lo")
+    netmgr.configure(CONFIG % engine.socket + PUBLISHED)
+    assert netmgr.ask("reload").startswith("OK: ")
+    engine.docker("network", "create", "--ipv6", "--subnet", "2001:db8:1::/64", "--subnet", "172.30.0.0/24", "frontend")
+    engine.run("web", "--network", "frontend", *OPTIONS)
+    engine.run("other", "-p", "8082:80")
+    assert follows_ports(engine, "web", "other") == 5 + 4 + 1
+    engine.docker("rm", "--force", "web")
+    assert follows_ports(engine, "other") == 1
+
+
+def test_published_ports_of_podman(podman_service: PodmanService) -> None:
+    service = podman_service
+    service.lab.run("nft delete table inet filter", check=False)
+    service.lab.nft(MAPS)
+    service.lab.run("ip addr replace 192.0.2.1/32 dev lo")
+    netmgr = Netmgr(service.lab, CONFIG % service.socket + PUBLISHED)
+    service.podman("network", "create", "--ipv6", "--subnet", "2001:db8:1::/64", "--subnet", "172.30.0.0/24", "frontend")
+    service.run("web", "--network", "frontend", *OPTIONS)
+    assert follows_ports(service, "web") == 5 + 4
+    service.podman("stop", "--time=0", "web")
+    assert follows_ports(service) == 0
+    assert netmgr.stop() == 0
 
 
 def test_podman(podman_service: PodmanService) -> None:
