@@ -13,7 +13,6 @@ import contextlib
 import os
 import select
 import selectors
-import signal
 import socket
 import statistics
 import subprocess
@@ -330,12 +329,7 @@ def _wait(host: Lab, count: int) -> None:
 def _longest(netmgr: Netmgr, report: Path) -> Tuple[float, float]:
     """What it has measured since it was asked last."""
     time.sleep(2)
-    report.unlink(missing_ok=True)
-    netmgr.process.send_signal(signal.SIGUSR2)
-    while not report.exists() or not report.read_text().endswith("\n"):
-        time.sleep(0.02)
-    first, second = map(float, report.read_text().split())
-    return first, second
+    return netmgr.longest_turns(report)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Sequence
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 from benchmarks.common import NETMGR
 from tests.kernel.lab import Lab
@@ -175,13 +175,33 @@ class Netmgr:
 
     def status(self) -> Dict[str, Any]:
         """What `netmgr status --json` says."""
+        answer: Dict[str, Any] = json.loads(self.answer("status json"))
+        return answer
+
+    def answer(self, line: str) -> bytes:
+        """All that the control socket says to a line."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(PATIENCE)
             connection.connect(str(self._space.directory / "socket"))
-            connection.sendall(b"status json\n")
+            connection.sendall(line.encode() + b"\n")
             connection.shutdown(socket.SHUT_WR)
-            answer: Dict[str, Any] = json.loads(b"".join(iter(lambda: connection.recv(65536), b"")))
-        return answer
+            return b"".join(iter(lambda: connection.recv(65536), b""))
+
+    def longest_turns(self, report: Path) -> Tuple[float, float]:
+        """Of peers/turning_netmgr.py with this report: the two longest turns since this was asked last, in seconds of processor."""
+        report.unlink(missing_ok=True)
+        self.process.send_signal(signal.SIGUSR2)
+        deadline = time.monotonic() + PATIENCE
+        while not report.exists() or not report.read_text().endswith("\n"):
+            if time.monotonic() > deadline:
+                raise RuntimeError("netmgr does not tell its turns")
+            time.sleep(0.02)
+        first, second = map(float, report.read_text().split())
+        return first, second
+
+    def processor(self) -> float:
+        """Seconds of processor so far, the kernel's on its behalf among them."""
+        return int(Path("/proc/%d/schedstat" % self.process.pid).read_text().split()[0]) / 1e9
 
     def memory(self) -> Dict[str, int]:
         """Bytes: resident (RSS), and private to the process."""

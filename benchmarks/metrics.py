@@ -1,0 +1,93 @@
+"""What an answer to `metrics` costs with very many sets, of few and of many elements.
+
+Each set is of a zone of its own, and all are fed by the same interfaces; they are spread over ten tables. Counted is the processor time of
+netmgr's process, the kernel's on its behalf among it, for each of many answers; and the longest turn of its loop while it gives them.
+"""
+
+import time
+from typing import Dict, Iterator, Tuple
+
+from benchmarks.common import HERE, PYTHON, Section, Verdict, digits, main, milliseconds, turns
+from benchmarks.space import PROBE, Netmgr, Space
+
+SETS, QUICK_SETS, TABLES = 1000, 200, 10
+SIZES = (10, 1000)
+ANSWERS, TURNS = 20, 5
+QUICK_ANSWERS, QUICK_TURNS = 5, 3
+INTERFACES = 10
+REST = 3.0              # seconds until what follows a start is done
+AIM_TIME, AIM_RATIO, AIM_TURN = 10.0, 1.5, 2.0
+CONFIGURATION = """\
+interfaces:
+  - {name: %(probe)s, nftables_zone: wan}
+  - {name: "bench*", nftables_zone: [%(names)s]}
+zones: {%(zones)s}
+nftables: {table: inet filter, include_dir: %(directory)s/include}
+docker: {enabled: false}
+socket_path: %(directory)s/socket
+"""
+
+
+def run(quick: bool) -> Section:
+    """Few and many elements, in turns."""
+    sets, answers, count = (QUICK_SETS, QUICK_ANSWERS, QUICK_TURNS) if quick else (SETS, ANSWERS, TURNS)
+    few, many = SIZES
+    with Filled(sets, few) as small, Filled(sets, many) as large:
+        spaces = {few: small, many: large}
+        with Netmgr(small) as one, Netmgr(large) as other:
+            found = turns(count, {str(few): lambda: _cost(one, sets, answers), str(many): lambda: _cost(other, sets, answers)})
+        longest = {size: _longest(space, answers) for size, space in spaces.items()}
+    rows = [["{:,} sets of {:,} elements".format(sets, size), milliseconds(found[str(size)]), *map(milliseconds, longest[size])]
+            for size in SIZES]
+    ratio = found[str(many)] / found[str(few)]
+    rows.append(["many against few", digits(ratio) + " x", "", ""])
+    return Section("Metrics", " ".join((__doc__ or "").split()), ["", "an answer", "the longest turn", "the next longest"], rows, [
+        Verdict("`metrics` with {:,} sets of {:,} elements, processor time".format(sets, many), 1e3 * found[str(many)], " ms", AIM_TIME),
+        Verdict("`metrics` with {:,} elements in each set, against {}".format(many, few), ratio, " x", AIM_RATIO),
+        Verdict("the longest turn while it is given", 1e3 * longest[many][0], " ms", AIM_TURN)])
+
+
+class Filled(Space):
+    """A space with so many sets of so many elements each."""
+
+    def __init__(self, sets: int, elements: int) -> None:
+        super().__init__(INTERFACES, elements)
+        zones = {"z%d" % number: "inet other%d" % (number % TABLES) for number in range(sets)}
+        try:
+            self.nft("\n".join(_commands(zones)))
+            (self.directory / "config.yaml").write_text(CONFIGURATION % {
+                "probe": PROBE, "names": ", ".join(zones), "directory": self.directory,
+                "zones": ", ".join("%s: {table: %s}" % zone for zone in zones.items())})
+        except BaseException:
+            self.close()
+            raise
+
+
+def _commands(zones: Dict[str, str]) -> Iterator[str]:
+    for table in dict.fromkeys(zones.values()):
+        yield "add table %s" % table
+    for zone, table in zones.items():
+        yield "add set %s %s_ips { type ipv4_addr; }" % (table, zone)
+
+
+def _cost(netmgr: Netmgr, sets: int, answers: int) -> float:
+    """Seconds of processor for an answer."""
+    begin = netmgr.processor()
+    for _answer in range(answers):
+        if netmgr.answer("metrics").count(b"\nnetmgr_set_elements{") < sets:
+            raise RuntimeError("the answer lacks sets")
+    return (netmgr.processor() - begin) / answers
+
+
+def _longest(space: Space, answers: int) -> Tuple[float, float]:
+    report = space.directory / "turns"
+    with Netmgr(space, (PYTHON, str(HERE / "peers" / "turning_netmgr.py"), str(report))) as netmgr:
+        time.sleep(REST)
+        netmgr.longest_turns(report)
+        for _answer in range(answers):
+            netmgr.answer("metrics")
+        return netmgr.longest_turns(report)
+
+
+if __name__ == "__main__":
+    main(run)
