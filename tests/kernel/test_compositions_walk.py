@@ -1,4 +1,5 @@
-"""A random walk with concatenations and maps: whenever it is quiet, they are what `ip -j addr`, nft and the configuration make of them.
+"""A random walk with concatenations, maps and next hops: whenever it is quiet, they are what `ip -j addr`, `ip -j route`, nft and the
+configuration make of them.
 
 The seed is printed.  NETMGR_SEED=… replays a walk, NETMGR_STEPS=… changes its length.
 """
@@ -10,6 +11,7 @@ from typing import Callable, Dict, Iterator, List, Set, Tuple
 
 from tests.kernel.lab import Lab
 from tests.kernel.running import Netmgr
+from tests.kernel.test_gateways import next_hops
 from tests.kernel.truth import covered, usable, without
 from tests.waiting import eventually
 
@@ -21,6 +23,10 @@ SETS = {
     "zones": "map zones { type ifname : verdict\n}",
     "marks": "map marks { type ifname : mark\n}",
     "outside": "map outside { type ifname : ipv4_addr\n}",
+    "hops4": "set hops4 { type ipv4_addr\n}",
+    "hops6": "set hops6 { type ipv6_addr; flags interval; auto-merge\n}",
+    "via": "set via { type ifname . ipv4_addr\n}",
+    "uplinks": "map uplinks { type ipv4_addr : mark\n}",
 }
 ZONE = """  %s:
     sets:
@@ -29,12 +35,16 @@ ZONE = """  %s:
       zones: {holds: interfaces, verdict: jump %s}
       marks: {holds: interfaces, mark: %d}
       outside: {holds: interfaces, value: address}
+      hops4: gateways
+      hops6: gateways
+      via: {holds: [interfaces, gateways]}
+      uplinks: {holds: gateways, mark: %d}
 """
 RULES = {"eth0": "wan", "eth1": "lan", "ppp0": "wan"}
 MARKS = {"wan": 16, "lan": 32}
 CONFIG = "interfaces:\n%sdocker: {enabled: false}\nzones:\n%s" % (
     "".join("  - {name: %s, nftables_zone: %s}\n" % each for each in RULES.items()),
-    "".join(ZONE % (zone, zone, mark) for zone, mark in MARKS.items()))
+    "".join(ZONE % (zone, zone, mark, mark) for zone, mark in MARKS.items()))
 
 Held = Dict[str, Tuple[Set[str], Set[str]]]     # netmgr's elements and the others', by set
 
@@ -53,8 +63,8 @@ class Walk:
     def step(self) -> None:
         """One operation; those that make no sense just now fail, as they would for an administrator."""
         operations: Tuple[Tuple[int, Callable[[], None]], ...] = (
-            (30, self.address), (4, self.link), (3, self.flush), (6, self.foreign), (3, self.chain), (2, self.load_ruleset),
-            (1, self.crash))
+            (30, self.address), (15, self.route), (4, self.link), (3, self.up_or_down), (3, self.flush), (6, self.foreign), (3, self.chain),
+            (2, self.load_ruleset), (1, self.crash))
         self.chance.choices([call for _weight, call in operations], [weight for weight, _call in operations])[0]()
 
     def run(self, command: str, text: str = "") -> None:
@@ -64,6 +74,20 @@ class Walk:
     def address(self) -> None:
         address = "10.0.%d.%d/%d" % (self.chance.randrange(4), self.chance.randrange(1, 30), self.chance.choice((24, 28, 32)))
         self.run("ip addr %s %s dev %s" % (self.chance.choice(("add", "add", "del")), address, self.chance.choice(NAMES)))
+
+    def route(self) -> None:
+        """Next hops are few, so that several interfaces have the same."""
+        four = self.chance.random() < 0.7
+        hops = ["via %s%d dev %s onlink" % ("10.0.9." if four else "fe80::", self.chance.randrange(1, 6), self.chance.choice(NAMES))
+                for _ in range(self.chance.choice((1, 1, 1, 2, 3)))]
+        where = hops[0] if len(hops) == 1 else " ".join("nexthop " + each for each in hops)
+        action = self.chance.choice(("add", "append", "replace", "del"))
+        kind = self.chance.choice(("", "", "", "unreachable "))
+        where = "" if kind or (action == "del" and len(hops) > 1) else where
+        self.run("ip -%d route %s %sdefault metric %d %s" % (4 if four else 6, action, kind, self.chance.randrange(1, 4), where))
+
+    def up_or_down(self) -> None:
+        self.run("ip link set %s %s" % (self.chance.choice(NAMES), self.chance.choice(("up", "up", "down"))))
 
     def link(self) -> None:
         name = self.chance.choice(NAMES)
@@ -81,7 +105,7 @@ class Walk:
         name = self.chance.choice(NAMES)
         element = self.chance.choice((
             'pairs { "%s" . 10.0.0.5 }' % name, 'nets { "%s" . 10.0.%d.0/25 }' % (name, self.chance.randrange(4)),
-            'marks { "%s" : 7 }' % name))
+            'marks { "%s" : 7 }' % name, "hops4 { 10.0.9.1 }", "uplinks { 10.0.9.2 : 7 }", 'via { "%s" . 10.0.9.3 }' % name))
         self.run("nft -f -", "%s element inet filter %s\n" % (self.chance.choice(("add", "delete")), element))
 
     def chain(self) -> None:
@@ -126,7 +150,9 @@ def listed(lab: Lab) -> Tuple[Held, Set[str]]:
 def differences(lab: Lab) -> List[str]:
     """Every set that is not as it should be, in words."""
     held, chains = listed(lab)
-    interfaces = {each["ifname"]: each for each in lab.addresses() if each["ifname"] in RULES}
+    hops = list(next_hops(lab))
+    interfaces = {each["ifname"]: {**each, "hops": {hop for name, hop in hops if name == each["ifname"]}}
+                  for each in lab.addresses() if each["ifname"] in RULES}
     return [each for name in held for each in WRONG[name](held[name], interfaces, chains)]
 
 
@@ -177,7 +203,47 @@ def outside(held: Tuple[Set[str], Set[str]], interfaces: Dict[str, Dict[str, obj
     return mapped(held, primary)
 
 
-WRONG = {"pairs": pairs, "nets": nets, "zones": zones, "marks": marks, "outside": outside}
+def hops_of(interfaces: Dict[str, Dict[str, object]], colon: bool) -> Iterator[Tuple[str, str]]:
+    """Each interface with each of its next hops of a family."""
+    for name, interface in interfaces.items():
+        found = interface["hops"]
+        assert isinstance(found, set)
+        yield from ((name, each) for each in found if (":" in each) == colon)
+
+
+def hops4(held: Tuple[Set[str], Set[str]], interfaces: Dict[str, Dict[str, object]], _chains: Set[str]) -> Iterator[str]:
+    own, foreign = held
+    wanted = {hop for _name, hop in hops_of(interfaces, False)}
+    if own != wanted - foreign:
+        yield "hops4: %s, %s, wanted %s" % (own, foreign, wanted)
+
+
+def hops6(held: Tuple[Set[str], Set[str]], interfaces: Dict[str, Dict[str, object]], _chains: Set[str]) -> Iterator[str]:
+    own, _foreign = held
+    wanted = {hop for _name, hop in hops_of(interfaces, True)}
+    if covered(own) != covered(wanted):
+        yield "hops6: %s, wanted %s" % (own, wanted)
+
+
+def via(held: Tuple[Set[str], Set[str]], interfaces: Dict[str, Dict[str, object]], _chains: Set[str]) -> Iterator[str]:
+    own, foreign = held
+    wanted = {"%s . %s" % each for each in hops_of(interfaces, False)}
+    if own != wanted - foreign:
+        yield "via: %s, %s, wanted %s" % (own, foreign, wanted)
+
+
+def uplinks(held: Tuple[Set[str], Set[str]], interfaces: Dict[str, Dict[str, object]], _chains: Set[str]) -> Iterator[str]:
+    """Of one next hop over several interfaces the first entry counts."""
+    wanted: Dict[str, str] = {}
+    for rule in RULES:
+        for name, hop in hops_of(interfaces, False):
+            if name == rule:
+                wanted.setdefault(hop, "0x%08x" % MARKS[RULES[name]])
+    return mapped(held, wanted)
+
+
+WRONG = {"pairs": pairs, "nets": nets, "zones": zones, "marks": marks, "outside": outside, "hops4": hops4, "hops6": hops6, "via": via,
+         "uplinks": uplinks}
 
 
 def test_random_walk_with_concatenations_and_maps(lab: Lab) -> None:
