@@ -18,16 +18,19 @@ from netmgr.values.text import Log
 
 
 class FleetMember:
-    """This host in its fleet.  OSError when it has no name."""
+    """This host in its fleet; in a dry run it publishes nothing.  OSError when it has no name."""
 
     def __init__(self, settings: Fleet, farewell: bool, loop: Loop, keeper: Keeper, log: Log) -> None:
-        name, zones = _name(settings), [each.zone for each in settings.publish]
+        name = _name(settings)
+        probe = _probe_key(settings, name)
+        if keeper.dry_run:
+            settings = settings._replace(publish=())
+        self._zones = [each.zone for each in settings.publish]
         self._loop, self._keeper, self._farewell = loop, keeper, farewell
         self._following = Following(settings.prefix, settings.consume, name, settings.linger, lambda line: log("warning", "fleet: " + line))
-        self._publication = Publication(settings.prefix, name, _instance(), zones, settings.ttl)
+        self._publication = Publication(settings.prefix, name, _instance(), self._zones, settings.ttl)
         self._first = True                      # until a list is whole: what an earlier configuration has heard goes on to count
         self._rest: Optional[Deadline] = None   # to tell what is left to be told
-        probe = key_of(settings.prefix, settings.consume[0].source) if settings.consume else key_of(settings.prefix, zones[0], name)
         self._source = FleetSource(loop, settings, probe, self._following, self._publication, self._changed, log)
 
     @property
@@ -69,7 +72,7 @@ class FleetMember:
 
     def start(self) -> None:
         """Begin."""
-        self._keeper.share(self._share)
+        self._keeper.share(self._share if self._zones else None)
         self._source.start()
 
     def refresh(self) -> None:
@@ -113,6 +116,12 @@ def _consumed(table: Table) -> ConsumedZone:
     refused = tuple("%s: %s" % each for each in sorted(table.refused.items()))
     lingering = len(table.leaving) - len(table.held)
     return ConsumedZone(rule.zone, rule.source, table.hosts, table.addresses, refused, len(table.held), lingering)
+
+
+def _probe_key(settings: Fleet, name: str) -> bytes:
+    """A key that we may read."""
+    consume, publish = settings.consume, settings.publish
+    return key_of(settings.prefix, consume[0].source) if consume else key_of(settings.prefix, publish[0].zone, name)
 
 
 def _name(settings: Fleet) -> str:

@@ -59,6 +59,28 @@ def test_a_clean_stop_with_remove_is_told_at_once(fleet: Fleet) -> None:
         host.close()
 
 
+def test_a_dry_run_listens_and_publishes_nothing(fleet: Fleet) -> None:
+    host = Host(fleet.net, fleet.cluster, 9, ttl=3600, nftables="nftables: {on_stop: remove}\n")
+    try:
+        fleet.hosts[0].netmgr.holds("peer_wan_ips", "203.0.113.2", "203.0.113.3", "203.0.113.9")
+        assert host.netmgr.stop() == 0
+        host.netmgr.start("--dry-run")
+
+        def would_hold() -> object:
+            rows = json.loads(host.netmgr.ask("sets json peer_wan_ips"))["sets"]
+            return [(row["wanted"], row["present"]) for row in rows]
+        eventually(lambda: would_hold() == [([other.address for other in fleet.hosts], [])], 20)
+        host.lab.run("ip addr add 203.0.113.77/32 dev wan0")
+        eventually(lambda: "203.0.113.77" in json.loads(host.netmgr.ask("sets json wan_ips"))["sets"][0]["wanted"])
+        assert host.netmgr.ask("resync").startswith("OK")
+        told = host.fleet()
+        assert (told["state"], told["published"], told["lease_remaining"]) == ("ok", [], None)
+        assert not any("h9" in key for key in fleet.cluster.records())
+        fleet.together(5)
+    finally:
+        host.close()
+
+
 def test_a_member_dies_and_nobody_notices(fleet: Fleet) -> None:
     leader = fleet.cluster.leader()
     leader.kill()
