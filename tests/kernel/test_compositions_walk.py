@@ -1,5 +1,5 @@
-"""A random walk with concatenations, maps and next hops: whenever it is quiet, they are what `ip -j addr`, `ip -j route`, nft and the
-configuration make of them.
+"""A random walk with concatenations, maps, next hops and published ports: whenever it is quiet, they are what `ip -j addr`, `ip -j route`,
+the engine, nft and the configuration make of them.
 
 The seed is printed.  NETMGR_SEED=… replays a walk, NETMGR_STEPS=… changes its length.
 """
@@ -7,8 +7,10 @@ The seed is printed.  NETMGR_SEED=… replays a walk, NETMGR_STEPS=… changes i
 import os
 import random
 import re
-from typing import Callable, Dict, Iterator, List, Set, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Set, Tuple
 
+from tests import engine_bodies as bodies
+from tests.kernel.engine import Engine
 from tests.kernel.lab import Lab
 from tests.kernel.running import Netmgr
 from tests.kernel.test_gateways import next_hops
@@ -27,6 +29,8 @@ SETS = {
     "hops6": "set hops6 { type ipv6_addr; flags interval; auto-merge\n}",
     "via": "set via { type ifname . ipv4_addr\n}",
     "uplinks": "map uplinks { type ipv4_addr : mark\n}",
+    "ports": "map ports { type inet_proto . inet_service : ipv4_addr . inet_service\n}",
+    "bare": "map bare { type inet_service : ipv4_addr . inet_service\n}",
 }
 ZONE = """  %s:
     sets:
@@ -42,9 +46,11 @@ ZONE = """  %s:
 """
 RULES = {"eth0": "wan", "eth1": "lan", "ppp0": "wan"}
 MARKS = {"wan": 16, "lan": 32}
-CONFIG = "interfaces:\n%sdocker: {enabled: false}\nzones:\n%s" % (
+PUBLISHED = "  docker: {sets: {ports: published_ports, bare: published_ports}}\n"
+CONFIG = "interfaces:\n%sdocker: {enabled: true, socket: SOCKET}\nzones:\n%s" % (
     "".join("  - {name: %s, nftables_zone: %s}\n" % each for each in RULES.items()),
-    "".join(ZONE % (zone, zone, mark, mark) for zone, mark in MARKS.items()))
+    "".join(ZONE % (zone, zone, mark, mark) for zone, mark in MARKS.items()) + PUBLISHED)
+PROTOCOLS = {"6": "tcp", "17": "udp", "tcp": "tcp", "udp": "udp"}
 
 Held = Dict[str, Tuple[Set[str], Set[str]]]     # netmgr's elements and the others', by set
 
@@ -58,13 +64,15 @@ class Walk:
         self.load_ruleset()
         for name in NAMES:
             lab.link(name)
-        self.netmgr = Netmgr(lab, CONFIG)
+        self.engine = Engine(lab)
+        self.containers: Dict[int, Dict[str, Any]] = {}
+        self.netmgr = Netmgr(lab, CONFIG.replace("SOCKET", self.engine.socket))
 
     def step(self) -> None:
         """One operation; those that make no sense just now fail, as they would for an administrator."""
         operations: Tuple[Tuple[int, Callable[[], None]], ...] = (
-            (30, self.address), (15, self.route), (4, self.link), (3, self.up_or_down), (3, self.flush), (6, self.foreign), (3, self.chain),
-            (2, self.load_ruleset), (1, self.crash))
+            (30, self.address), (15, self.route), (8, self.container), (4, self.link), (3, self.up_or_down), (3, self.flush),
+            (6, self.foreign), (3, self.chain), (2, self.load_ruleset), (1, self.crash))
         self.chance.choices([call for _weight, call in operations], [weight for weight, _call in operations])[0]()
 
     def run(self, command: str, text: str = "") -> None:
@@ -86,6 +94,20 @@ class Walk:
         where = "" if kind or (action == "del" and len(hops) > 1) else where
         self.run("ip -%d route %s %sdefault metric %d %s" % (4 if four else 6, action, kind, self.chance.randrange(1, 4), where))
 
+    def container(self) -> None:
+        """Each has its own age, and they want the same few ports."""
+        number = self.chance.randrange(1, 6)
+        if self.containers.pop(number, None) is None or self.chance.random() < 0.3:
+            ports = [self.port() for _ in range(self.chance.randrange(4))]
+            self.containers[number] = bodies.container(number, {"bridge": ("172.17.0.%d/16" % number,)}, ports=ports, created=100 - number)
+        self.log.append("containers %s" % {number: each["Ports"] for number, each in self.containers.items()})
+        self.engine.runs(*self.containers.values())
+
+    def port(self) -> str:
+        address = self.chance.choice(("", "0.0.0.0:", "127.0.0.1:", "192.0.2.1:", "[::]:"))
+        protocol = self.chance.choice(("tcp", "udp"))
+        return "%s%d:%d/%s" % (address, self.chance.randrange(80, 84), self.chance.randrange(1, 3), protocol)
+
     def up_or_down(self) -> None:
         self.run("ip link set %s %s" % (self.chance.choice(NAMES), self.chance.choice(("up", "up", "down"))))
 
@@ -105,7 +127,8 @@ class Walk:
         name = self.chance.choice(NAMES)
         element = self.chance.choice((
             'pairs { "%s" . 10.0.0.5 }' % name, 'nets { "%s" . 10.0.%d.0/25 }' % (name, self.chance.randrange(4)),
-            'marks { "%s" : 7 }' % name, "hops4 { 10.0.9.1 }", "uplinks { 10.0.9.2 : 7 }", 'via { "%s" . 10.0.9.3 }' % name))
+            'marks { "%s" : 7 }' % name, "hops4 { 10.0.9.1 }", "uplinks { 10.0.9.2 : 7 }", 'via { "%s" . 10.0.9.3 }' % name,
+            "ports { tcp . 80 : 192.0.2.9 . 9 }"))
         self.run("nft -f -", "%s element inet filter %s\n" % (self.chance.choice(("add", "delete")), element))
 
     def chain(self) -> None:
@@ -126,7 +149,7 @@ class Walk:
         wrong: List[str] = []
 
         def right() -> bool:
-            wrong[:] = differences(self.lab)
+            wrong[:] = differences(self.lab, list(self.containers.values()))
             return not wrong
         try:
             eventually(right, 30)
@@ -137,7 +160,7 @@ class Walk:
 
 def listed(lab: Lab) -> Tuple[Held, Set[str]]:
     """What nft lists of each set that there is, and the chains."""
-    text = lab.run("nft list table inet filter", check=False)
+    text = lab.run("nft -n list table inet filter", check=False)
     found: Held = {}
     for name, body in re.findall(r"^\t(?:set|map) (\w+) {\n(.*?)^\t}$", text, re.MULTILINE | re.DOTALL):
         inside = " ".join(body.split()).partition("elements = { ")[2].rpartition(" }")[0]
@@ -147,13 +170,14 @@ def listed(lab: Lab) -> Tuple[Held, Set[str]]:
     return found, set(re.findall(r"^\tchain (\w+) {", text, re.MULTILINE))
 
 
-def differences(lab: Lab) -> List[str]:
+def differences(lab: Lab, containers: List[Dict[str, Any]]) -> List[str]:
     """Every set that is not as it should be, in words."""
     held, chains = listed(lab)
     hops = list(next_hops(lab))
     interfaces = {each["ifname"]: {**each, "hops": {hop for name, hop in hops if name == each["ifname"]}}
                   for each in lab.addresses() if each["ifname"] in RULES}
-    return [each for name in held for each in WRONG[name](held[name], interfaces, chains)]
+    published = [each for name in ("ports", "bare") if name in held for each in wrong_ports(held[name], containers, name == "ports")]
+    return published + [each for name in held if name in WRONG for each in WRONG[name](held[name], interfaces, chains)]
 
 
 def pairs(held: Tuple[Set[str], Set[str]], interfaces: Dict[str, Dict[str, object]], _chains: Set[str]) -> Iterator[str]:
@@ -240,6 +264,25 @@ def uplinks(held: Tuple[Set[str], Set[str]], interfaces: Dict[str, Dict[str, obj
             if name == rule:
                 wanted.setdefault(hop, "0x%08x" % MARKS[RULES[name]])
     return mapped(held, wanted)
+
+
+def wrong_ports(held: Tuple[Set[str], Set[str]], containers: List[Dict[str, Any]], protocols: bool) -> Iterator[str]:
+    """Of each port the oldest container; of what one container itself publishes twice, the smaller."""
+    wanted: Dict[str, str] = {}
+    for container in sorted(containers, key=lambda each: each["Created"]):
+        address = container["NetworkSettings"]["Networks"]["bridge"]["IPAddress"]
+        for port in sorted(container["Ports"], key=lambda each: each["PrivatePort"]):
+            if ":" not in port.get("IP", "") and not port.get("IP", "").startswith("127."):
+                key = "%s . %d" % (port["Type"], port["PublicPort"]) if protocols else str(port["PublicPort"])
+                wanted.setdefault(key, "%s . %d" % (address, port["PrivatePort"]))
+    own, foreign = ({_with_protocol(each) if protocols else each for each in some} for some in held)
+    yield from mapped((own, foreign), wanted)
+
+
+def _with_protocol(element: str) -> str:
+    """As a word, which nft may write as a number."""
+    protocol, _dot, rest = element.partition(" . ")
+    return "%s . %s" % (PROTOCOLS[protocol], rest)
 
 
 WRONG = {"pairs": pairs, "nets": nets, "zones": zones, "marks": marks, "outside": outside, "hops4": hops4, "hops6": hops6, "via": via,
