@@ -8,7 +8,8 @@ import pytest
 from netmgr.io.clock import utc
 from netmgr.model.inventory import Inventory
 from netmgr.reporter import Reporter
-from netmgr.show.explain import explain, explanation_text
+from netmgr.show.explain import explain
+from netmgr.show.explain_text import explanation_text
 from netmgr.show.happenings import KEPT, Chronicle, concerns, journal_fields, line_of, object_of
 from netmgr.show.telling import Causes, News, of_set, of_things
 from netmgr.values.addresses import IFA_F_DADFAILED, IFA_F_DEPRECATED, IFA_F_PERMANENT, IFA_F_TENTATIVE
@@ -268,3 +269,50 @@ def test_containers_with_and_without_leave() -> None:
 
 def test_nothing_is_known() -> None:
     assert told(Bench(WAN), "nonsense") == (None, [], [])
+
+
+def explained(bench: Bench, thing: str) -> List[str]:
+    """The lines of an explanation, without the first."""
+    return [line.strip() for line in explanation_text(explain(bench.model, thing, lambda _name, _element: None)).splitlines()[1:]]
+
+
+def test_a_set_says_what_is_wrong_with_itself_and_whom_that_keeps_out() -> None:
+    bench = Bench("interfaces: [{name: eth0, nftables_zone: [wan, dmz]}]\ndocker: {enabled: false}\n"
+                  "zones: {wan: {sets: {wan_public: addresses}}}\n")
+    bench.make("wan_ips", size=1)
+    bench.make("wan_ips6", IPV6_ADDR)
+    bench.make("wan_nets", "inet_service", 0)
+    bench.make("dmz_ips")
+    bench.happen(seen("192.0.2.1/24"), seen("192.0.2.2/24"), seen("2001:db8::1/64"), seen("2001:db8::2/64", IFA_F_TENTATIVE))
+    bench.settle()
+    full = "the set is full: it takes 1 element, and 1 more is wanted (set_full)"
+    assert explained(bench, "wan_ips") == [
+        "192.0.2.1 is in inet filter wan_ips: eth0, zone wan (test.yaml:1)",
+        "inet filter wan_ips: %s, which keeps out 192.0.2.2/24 [eth0]" % full], "nothing of another zone, nor of another family"
+    assert explained(bench, "wan_ips6") == [
+        "2001:db8::1 is in inet filter wan_ips6: eth0, zone wan (test.yaml:1)",
+        "not in inet filter wan_ips6: its uniqueness is still being checked (DAD) (tentative): 2001:db8::2/64 [eth0]"]
+    every = "192.0.2.1/24 [eth0], 192.0.2.2/24 [eth0], 2001:db8::1/64 [eth0], 2001:db8::2/64 [eth0]"
+    assert explained(bench, "wan_public") == ["inet filter wan_public: there is no such set (set_missing), which keeps out " + every]
+    (line,) = explained(bench, "wan_nets")
+    assert line.startswith("inet filter wan_nets: its type is inet_service") and line.endswith(", which keeps out " + every)
+    zone = explained(bench, "wan")
+    assert "not in inet filter wan_ips6: its uniqueness is still being checked (DAD) (tentative): 2001:db8::2/64 [eth0]" in zone
+    assert len(zone) == len(set(zone)) and not any("family" in each for each in zone)
+    assert explained(bench, "dmz")[-1] == (
+        "not in the sets of zone dmz: no set of the zone takes addresses of its family (family): 2001:db8::1/64 [eth0], "
+        "2001:db8::2/64 [eth0]")
+    assert explained(bench, "2001:db8::2")[0].endswith(": 2001:db8::2/64 [eth0]")
+
+
+def test_what_is_not_there_says_so() -> None:
+    bench = Bench("interfaces: [{name: ppp0, nftables_zone: wan}, {name: eth1}]\ndocker: {enabled: false}\n")
+    assert explained(bench, "ppp0") == ["not in any set: there is no such interface now (no_address): [ppp0]"]
+    assert explained(bench, "eth1") == ["not in any set: no entry of the configuration puts it into a zone (no_zone): [eth1]"]
+    assert explained(bench, "wan_ips6") == ["inet filter wan_ips6: there is no such set (set_missing)"]
+    assert explained(bench, "wan") == ["inet filter wan_ips: there is no such set (set_missing)"]
+    bench.make("wan_ips")
+    bench.look()
+    bench.settle()
+    assert explained(bench, "wan") == ["nothing is in it"] and explained(bench, "wan_ips") == ["nothing feeds it"]
+    assert explained(bench, "192.0.2.9") == ["no interface, container or host has it, and no set"]

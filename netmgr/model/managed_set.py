@@ -413,7 +413,8 @@ class ManagedSet:
         """As many of the new elements as there is room for, the first ones; the rest makes it an error."""
         room = max(0, capacity - self._size() + deleted)
         if len(add) > room:
-            full = "the set is full: it takes %d elements, and %d more are wanted" % (capacity, len(add) - room)
+            full = "the set is full: it takes %s, and %d more %s wanted" % (
+                number(capacity, "element"), len(add) - room, "is" if len(add) - room == 1 else "are")
             self.wrong = self.wrong._replace(full=full)
         return add[:room]
 

@@ -101,13 +101,17 @@ class FeedRow(NamedTuple):
 
 
 class KeptOutRow(NamedTuple):
-    """Why an explained thing is not in a set; `reason` is a word, `text` the same in a sentence."""
+    """Why an explained thing is not in a set; `reason` is a word, `text` the same in a sentence.
+
+    `address`: which of its addresses is meant, if it is one.  Without a source it is about the set itself.
+    """
 
     set: Optional[str] = None
     zone: Optional[str] = None
     source: Optional[str] = None
     reason: str = UNKNOWN
     text: str = ""
+    address: Optional[str] = None
 
 
 class Explanation(NamedTuple):

@@ -98,13 +98,13 @@ def _sets(service: Service, argument: str, reply: Reply) -> None:
 
 
 def _explain(service: Service, argument: str, reply: Reply) -> None:
-    from netmgr.show import answers_json, explain
+    from netmgr.show import answers_json, explain_text
     wants_json, words = _split(argument)
     if not words:
         _line(reply)("ERROR: explain needs a thing: an address, a network, an interface, a set, a zone, a container or a host")
         return
     told = service.explain(" ".join(words))
-    _line(reply)(answers_json.line(told) if wants_json else explain.explanation_text(told))
+    _line(reply)(answers_json.line(told) if wants_json else explain_text.explanation_text(told))
 
 
 def _graph(service: Service, argument: str, reply: Reply) -> None:

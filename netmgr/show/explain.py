@@ -4,7 +4,7 @@ What is explained is found first: an address, a network, an interface, a set, a 
 it may have to do with is asked by the functions that fill the sets, so that an explanation cannot say anything else than what is done.
 """
 
-from typing import Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Collection, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from netmgr.model.composition import Shape
 from netmgr.model.inventory import Addresses, Interface, Thing
@@ -20,7 +20,6 @@ from netmgr.values.errors import Entry
 from netmgr.values.events import ContainerSeen
 from netmgr.values.holds import ADDRESSES, GATEWAYS, INTERFACES, OWN_ADDRESS, PUBLISHED_PORTS, made_of
 from netmgr.values.sets import AND, IPV4_ADDR, IPV6_ADDR, WIDTHS, Form, SetName, takes_addresses
-from netmgr.values.text import printable
 from netmgr.wire.nft_text import element_text
 
 FEW = 1000          # addresses of a link that are looked through one by one
@@ -66,8 +65,10 @@ def explain(model: Model, words: str, since: Since) -> Explanation:
     found = next((each for each in (_address(model, words), _named(model, words)) if each is not None), None)
     if found is None:
         return Explanation(thing=words)
-    kind, claimants, only = found
-    rows = [row for claimant in claimants for row in _rows(model, claimant, only, since)]
+    kind, claimants, sets = found
+    rows: List[object] = [] if sets is None else [row for name in sets for row in _of_set(model, name, kind == "set")]
+    only = sets if kind == "set" else None
+    rows += [row for claimant in claimants for row in _rows(model, claimant, only, since)]
     feeds = [row for row in rows if isinstance(row, FeedRow)]
     if kind in ("address", "network"):
         named = {(row.set, row.element) for row in feeds}
@@ -75,11 +76,7 @@ def explain(model: Model, words: str, since: Since) -> Explanation:
     return Explanation(thing=words, kind=kind, feeds=tuple(feeds), kept_out=tuple(row for row in rows if isinstance(row, KeptOutRow)))
 
 
-Found = Tuple[str, Iterable[Claimant], Callable[[SetName], bool]]
-
-
-def _everywhere(_name: SetName) -> bool:
-    return True
+Found = Tuple[str, Iterable[Claimant], Optional[Collection[SetName]]]        # the sets that are explained, None: no sets are
 
 
 # -- finding
@@ -92,8 +89,8 @@ def _address(model: Model, words: str) -> Optional[Found]:
         return None
     if "/" in words and network(packed, length) == packed and length < len(packed) * 8:
         inside = [each for each in _claimants(model) if isinstance(each.thing, Addresses)]
-        return "network", [_only_in(each, packed, length) for each in inside if _holds_network(each, packed, length)], _everywhere
-    return "address", [found for each in _claimants(model) for found in _with_address(each, packed)], _everywhere
+        return "network", [_only_in(each, packed, length) for each in inside if _holds_network(each, packed, length)], None
+    return "address", [found for each in _claimants(model) for found in _with_address(each, packed)], None
 
 
 def _named(model: Model, words: str) -> Optional[Found]:
@@ -102,22 +99,34 @@ def _named(model: Model, words: str) -> Optional[Found]:
     interfaces = ((ifindex, model.inventory.interface(ifindex)) for ifindex in model.inventory.links)
     indexes = [ifindex for ifindex, interface in interfaces if words in (interface.name, *interface.altnames)]
     if indexes or any(rule.pattern == words for rule in model.config.interfaces):
-        return "interface", [each for ifindex in indexes for each in _of_link(model, ifindex)], _everywhere
+        there = [each for ifindex in indexes for each in _of_link(model, ifindex)]
+        return "interface", there or [_absent(words)], None
     if names:
         zones = {feed.zone for name in names for feed in model.sets[name].role.feeds}
-        return "set", [each for each in _claimants(model) if zones & set(each.zones)], lambda name: name in names
+        return "set", _inside(model, zones), names
     if words in model.policy.zones:
-        of_zone = {feed.set for feed in feeds_of_zone(model.policy.zones[words])}
-        inside = [each._replace(zones=(words,)) for each in _claimants(model) if words in each.zones]
-        return "zone", inside, lambda name: name in of_zone
+        of_zone = dict.fromkeys(feed.set for feed in feeds_of_zone(model.policy.zones[words]))
+        return "zone", _inside(model, {words}), of_zone
     containers = [each for each in model.inventory.containers.values() if words in (each.name, each.id) or (
         len(words) >= 12 and each.id.startswith(words))]
     if containers:
-        return "container", [claimant for each in containers for claimant in _of_container(model, each)], _everywhere
+        return "container", [claimant for each in containers for claimant in _of_container(model, each)], None
     hosts = [each for each in model.inventory.hosts.values() if each.host == words]
     if hosts:
-        return "host", [each for each in _of_hosts(model) if each.source == words], _everywhere
+        return "host", [each for each in _of_hosts(model) if each.source == words], None
     return None
+
+
+def _absent(name: str) -> Claimant:
+    """An interface that the configuration speaks of and that is not there."""
+    row = KeptOutRow(None, None, name, "no_address", "there is no such interface now")
+    return Claimant(NO_INTERFACE, name, (), {}, (row,))
+
+
+def _inside(model: Model, zones: Collection[str]) -> List[Claimant]:
+    """What is in these zones, as far as it is."""
+    common = ((each, tuple(zone for zone in each.zones if zone in zones)) for each in _claimants(model))
+    return [each._replace(zones=some, objections=()) for each, some in common if some]
 
 
 def _claimants(model: Model) -> Iterator[Claimant]:
@@ -215,51 +224,74 @@ def _flags(claimant: Claimant) -> Dict[bytes, int]:
 # -- explaining
 
 
-def _rows(model: Model, claimant: Claimant, only: Callable[[SetName], bool], since: Since) -> Iterator[object]:
+def _of_set(model: Model, name: SetName, is_asked: bool) -> Iterator[KeptOutRow]:
+    """What is wrong with a set itself; one that nobody asked for by its name may well be missing."""
+    managed = model.sets[name]
+    zone = ",".join(dict.fromkeys(feed.zone for feed in managed.role.feeds)) or None
+    if managed.seen.info is None:
+        if is_asked or model.promised(managed):
+            yield KeptOutRow(str(name), zone, None, "set_missing", SENTENCES["set_missing"])
+    elif managed.error is not None:
+        yield KeptOutRow(str(name), zone, None, "set_full" if managed.error == managed.wrong.full else "set_error", managed.error)
+
+
+def _rows(model: Model, claimant: Claimant, only: Optional[Collection[SetName]], since: Since) -> Iterator[object]:
     yield from claimant.objections
+    singles = list(_singles(claimant))
     if not claimant.zones and not claimant.objections and isinstance(claimant.thing, Addresses):
-        yield KeptOutRow(None, None, claimant.source, "no_zone", SENTENCES["no_zone"])
+        yield from (KeptOutRow(None, None, claimant.source, "no_zone", SENTENCES["no_zone"], _address_of(each)) for each in singles)
     for zone in claimant.zones:
-        feeds = [feed for feed in feeds_of_zone(model.policy.zones[zone]) if only(feed.set)]
-        for single in _singles(claimant):
-            yield from _in_zone(model, single, zone, feeds, since)
+        feeds = [feed for feed in feeds_of_zone(model.policy.zones[zone]) if _concerns(feed, claimant)]
+        for single in singles:
+            yield from _in_zone(model, single, zone, feeds, only, since)
 
 
 def _singles(claimant: Claimant) -> Iterator[Claimant]:
     """One address at a time."""
-    if not isinstance(claimant.thing, Addresses):
+    if not isinstance(claimant.thing, Addresses) or not claimant.thing.flags:
         yield claimant
         return
     for key, flags in claimant.thing.flags.items():
         yield claimant._replace(thing=Addresses(Interface(claimant.source), {key: flags}))
 
 
-def _in_zone(model: Model, claimant: Claimant, zone: str, feeds: Sequence[Feed], since: Since) -> Iterator[object]:
+def _in_zone(model: Model, claimant: Claimant, zone: str, feeds: Sequence[Feed], only: Optional[Collection[SetName]],
+             since: Since) -> Iterator[object]:
+    """What every set of the zone, or only some, does with it; when no set takes addresses of its family, that is said once."""
+    fitting = {feed: form for feed in feeds for form in [_fitting(model, feed, claimant)] if form is not None}
     rows: List[object] = []
-    fits = False
     for feed in feeds:
-        if made_of(feed.holds) != MADE_OF[type(claimant.thing)] or (claimant.word and claimant.word not in feed.holds.split(AND)):
-            continue
         managed = model.sets[feed.set]
-        form = managed.seen.form
-        if form is None or managed.seen.info is None:
-            if model.promised(managed):
-                rows.append(_out(claimant, feed, "set_missing"))
+        if only is not None and feed.set not in only:
             continue
-        if not all(takes_addresses(form, len(key) >> 1) for key in _flags(claimant)):
-            continue
-        fits = True
-        rows += _in_set(model, claimant, feed, form, since)
-    if not fits and not rows and isinstance(claimant.thing, Addresses):
-        rows.append(KeptOutRow(None, zone, claimant.source, "family", SENTENCES["family"]))
+        if feed in fitting:
+            rows += _in_set(model, claimant, feed, fitting[feed], since)
+        elif managed.seen.info is None and model.promised(managed):
+            rows.append(_out(claimant, feed, "set_missing"))
+        elif managed.wrong.misfit is not None and (
+                only is not None or len(feed.one_of) == 1 or all(each.holds != feed.holds for each in fitting)):
+            rows.append(_out(claimant, feed, "set_error", managed.wrong.misfit))
+    if only is None and not fitting and not rows and isinstance(claimant.thing, Addresses) and claimant.thing.flags:
+        rows.append(KeptOutRow(None, zone, claimant.source, "family", SENTENCES["family"], _address_of(claimant)))
     yield from rows
+
+
+def _concerns(feed: Feed, claimant: Claimant) -> bool:
+    """Whether the set holds anything of such a thing."""
+    return made_of(feed.holds) == MADE_OF[type(claimant.thing)] and (not claimant.word or claimant.word in feed.holds.split(AND))
+
+
+def _fitting(model: Model, feed: Feed, claimant: Claimant) -> Optional[Form]:
+    """The form of a set that is there and takes what it is to hold, of this family; None of any other."""
+    managed = model.sets[feed.set]
+    form = managed.seen.form
+    if form is None or managed.seen.info is None or managed.wrong.misfit is not None:
+        return None
+    return form if all(takes_addresses(form, len(key) >> 1) for key in _flags(claimant)) else None
 
 
 def _in_set(model: Model, claimant: Claimant, feed: Feed, form: Form, since: Since) -> Iterator[object]:
     managed = model.sets[feed.set]
-    if managed.wrong.misfit is not None:
-        yield _out(claimant, feed, "set_error", managed.wrong.misfit)
-        return
     if feed.value == OWN_ADDRESS:
         elements = [claim for whole in [model.inventory.by_name(claimant.interface.name)] if whole is not None
                     for of in [claimant.thing if isinstance(claimant.thing, Interface) else whole.interface]
@@ -337,23 +369,13 @@ def _covering(model: Model, words: str) -> Iterator[FeedRow]:
 
 def _out(claimant: Claimant, feed: Feed, reason: str, why: Optional[str] = None) -> KeptOutRow:
     text = why or SENTENCES.get(reason) or "it is %s, which the zone or the set leaves out" % reason
-    return KeptOutRow(str(feed.set), feed.zone, claimant.source, reason, text)
+    return KeptOutRow(str(feed.set), feed.zone, claimant.source, reason, text, _address_of(claimant))
 
 
-def explanation_text(told: Explanation) -> str:
-    """An explanation for people."""
-    if told.kind is None:
-        return "nothing is known of %s\n" % printable(told.thing)
-    lines = ["%s is %s %s" % (printable(told.thing), "an" if told.kind[0] in "aei" else "a", told.kind)]
-    for row in told.feeds:
-        where = "is in" if row.in_kernel else "is wanted in"
-        by = "" if row.zone is None else ": %s, zone %s%s" % (
-            printable(row.source or "?"), row.zone, " (%s)" % printable(row.entry) if row.entry else "")
-        whose = " (somebody else's element)" if row.owner == "another" else ""
-        lines.append("  %s %s %s%s%s%s" % (row.element, where, row.set, whose, by, ", since %s" % row.since if row.since else ""))
-    for out in told.kept_out:
-        place = out.set or ("the sets of zone %s" % out.zone if out.zone else "any set")
-        lines.append("  not in %s: %s (%s)%s" % (place, out.text, out.reason, " [%s]" % printable(out.source) if out.source else ""))
-    if len(lines) == 1:
-        lines.append("  it has nothing to do with any set")
-    return "\n".join(lines) + "\n"
+def _address_of(claimant: Claimant) -> Optional[str]:
+    """The address that it is about, with its prefix length where that says anything; None where it is about several or none."""
+    keys = list(_flags(claimant))
+    if len(keys) != 1:
+        return None
+    address, length = local(keys[0]), prefixlen(keys[0])
+    return addresses.text(address) + ("" if length == len(address) * 8 else "/%d" % length)

@@ -21,7 +21,7 @@ from netmgr.show.answers import (
     Source,
     Status,
 )
-from netmgr.values.text import aligned, broken, fitted, number, printable
+from netmgr.values.text import aligned, broken, fitted, moment, number, printable
 
 Row = Tuple[str, ...]
 
@@ -46,7 +46,7 @@ def status_text(status: Status, width: int = WIDTH, only_problems: bool = False)
 
 def _problem_lines(problem: Problem, width: int) -> Iterator[str]:
     """A paragraph: what is wrong, and further in what can be done."""
-    since = ", since %s UTC" % problem.since[:19].replace("T", " ") if problem.since else ""
+    since = ", since %s" % moment(problem.since) if problem.since else ""
     yield ""
     yield from broken(printable("%s%s: %s" % (problem.about, since, problem.what)), width)
     if problem.hint:

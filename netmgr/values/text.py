@@ -13,6 +13,11 @@ def number(count: int, noun: str, nouns: str = "") -> str:
     return "%d %s" % (count, noun if count == 1 else nouns or noun + "s")
 
 
+def moment(time: str) -> str:
+    """2026-11-27 20:31:05 UTC, of a time as programs are told it."""
+    return "%s UTC" % time[:19].replace("T", " ")
+
+
 def reason(problem: Exception) -> str:
     """An error in a few words."""
     return problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
