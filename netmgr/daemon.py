@@ -57,6 +57,7 @@ class Daemon:
             self._loop.on_signal(signum, callback)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
         self._watchdog(systemd.watchdog_seconds())
+        gc.collect()        # of the configuration, before there is very much to look through
         self._sources.swap(self._first)
         self._keeper.listen(self._sources.waiting())
         self._loop.before_sleep.append(self._keeper.settle)
@@ -81,7 +82,6 @@ class Daemon:
         """What is there now stays: from here on the garbage collector looks at newer things only."""
         self._log("info", "netmgr %s is ready: %s" % (__version__, self._keeper.model.overview))
         self._manager.news("READY=1")
-        gc.collect()
         gc.freeze()
         gc.set_threshold(YOUNG)
         gc.enable()

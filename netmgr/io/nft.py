@@ -21,7 +21,7 @@ from netmgr.wire.netlink import NLM_F_DUMP, NLMSG_DONE, NLMSG_ERROR, attribute, 
 from netmgr.wire.nft_answers import Part
 
 NFNLGRP_NFTABLES = 7
-RECEIVES_AT_MOST = 1000
+RECEIVES_AT_MOST = 100      # of what others commit, in one turn of the loop
 
 PAUSES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.1, 0.1)     # seconds before each further attempt to read a set
 

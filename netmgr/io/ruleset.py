@@ -3,14 +3,15 @@
 The kernel tells of commits (events), or its generation number is asked for (poll).  Being told has a price: for every element of a
 transaction the kernel builds a notification of some kilobytes and keeps it until the end, whether or not a filter then drops it.
 While we commit very many elements ourselves, nobody need be told, so we leave the group; that others committed something meanwhile shows
-in the generation, which each commit raises by one.
+in the generation, which each commit raises by one.  And who commits without a pause is read with pauses: what is lost in them would say
+nothing new.
 """
 
 from typing import Callable, Dict, Generator, Iterator, Optional, Sequence, Union
 
 from netmgr.config.schema import Nftables
 from netmgr.io.loop import Deadline, Loop
-from netmgr.io.nft import Nft, Watch
+from netmgr.io.nft import RECEIVES_AT_MOST, Nft, Watch
 from netmgr.values.counters import Told
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import Suspect
@@ -20,6 +21,7 @@ from netmgr.values.text import reason
 
 MANY = 1000
 RETRY = 1.0
+FLOOD_REST = 0.01       # seconds without reading, when there is more than one turn reads
 
 Changed = Callable[[Sequence[Suspect]], None]
 
@@ -102,6 +104,9 @@ class RulesetEvents:
         self.told.overruns += bool(lost)
         if changes or lost:
             self._changed([*changes, None] if lost else changes)
+        if len(changes) >= RECEIVES_AT_MOST:
+            self._loop.unwatch(self._watch.fileno())
+            self._again = self._loop.call_later(FLOOD_REST, self._listen)
 
     def _listen(self) -> None:
         """Be told again."""

@@ -118,7 +118,7 @@ class Others:
     def offer(self, own: AbstractSet[bytes], held: Held, form: Form, missing: bool) -> AbstractSet[bytes]:
         """What of netmgr's elements the include file says: a full set of ranges refuses also those that it has."""
         full = form.interval and self._room is not None and len(held.ours) + len(held.foreign) >= self._room
-        offered = _NOTHING if full else loadable(own, held.foreign | self.absent | self.displaced, self._room, form)
+        offered = _NOTHING if full else loadable(own, _union(held.foreign, self.absent, self.displaced), self._room, form)
         if form.merge:
             self._written = offered | self._written if missing else offered
         return offered
@@ -134,6 +134,12 @@ class Others:
             gone = before.foreign - held.foreign - before.fleeting
             found |= dropped(gone, held.ours & before.ours, held.ours | held.foreign, width)
         self.displaced = found
+
+
+def _union(*parts: AbstractSet[bytes]) -> AbstractSet[bytes]:
+    """All of them, copied only if there is something in more than one."""
+    some = [part for part in parts if part]
+    return some[0] if len(some) == 1 else frozenset().union(*some)
 
 
 def loadable(own: AbstractSet[bytes], others: AbstractSet[bytes], room: Optional[int], form: Form) -> AbstractSet[bytes]:

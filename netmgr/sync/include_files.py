@@ -2,8 +2,8 @@
 
 A file says what netmgr holds in its set or, while the set is missing, what it would put there: no more than can be loaded beside what
 others are known to have there (see model/others.py).  Files are written behind the sets, never before, and with rests in between: a
-set that changes all the time must not cost a rewrite of its whole file each time, nor be kept waiting by it.  A file that has become
-unsafe, for others' elements have come, waits for nothing.
+set that changes all the time must not cost a rewrite of its whole file each time, nor be kept waiting by it; and many files are written
+a few at a time.  A file that has become unsafe, for others' elements have come, waits for nothing.
 """
 
 from functools import partial
@@ -17,6 +17,7 @@ from netmgr.values.text import Log, reason
 from netmgr.wire.nft_text import element_list, ranges_in
 
 REST, REST_SHORTEST = 20, 0.02
+SLICE = 0.005           # seconds of writing in one turn of the loop
 AGAIN_FIRST, AGAIN_LONGEST = 1.0, 60.0
 
 
@@ -73,20 +74,25 @@ class IncludeWriter:
             return
         if self._troubles and (self._retry_at <= begin or at_once):
             self._try_again(model, begin)
-        due = model.take_unwritten(only_urgent=begin < self._pace.ready_at and not at_once)
-        for managed in due:
-            model.note_file(managed, self._attempt(managed.name, self._writing(self._files, model, managed)))
-        if due:
+        urgent = model.take_unwritten(only_urgent=True)
+        others = model.take_unwritten(only_urgent=False) if begin >= self._pace.ready_at or at_once else []
+        for managed in urgent:
+            self._write(self._files, model, managed)
+        for managed in others:
+            if at_once or self._clock() - begin < SLICE:
+                self._write(self._files, model, managed)
+            else:
+                model.unwritten.add(managed.name)
+        if urgent or others:
             self._pace.spent(begin, self._clock())
         if model.departed:
             self.remove(model.take_departed())
 
-    @staticmethod
-    def _writing(files: Files, model: Model, managed: ManagedSet) -> Callable[[], None]:
+    def _write(self, files: Files, model: Model, managed: ManagedSet) -> None:
         """A set that was never seen, or that netmgr cannot fill, has nothing to say, and no file for it."""
-        if managed.seen.form is None or not managed.others.seen:
-            return partial(files.empty, managed.name)
-        return partial(files.write, managed.name, content(model, managed))
+        known = managed.seen.form is not None and managed.others.seen
+        action = partial(files.write, managed.name, content(model, managed)) if known else partial(files.empty, managed.name)
+        model.note_file(managed, self._attempt(managed.name, action))
 
     def recall(self, name: SetName) -> Optional[AbstractSet[bytes]]:
         """What an earlier run wrote into the file of this set, as ranges; None when there is none."""

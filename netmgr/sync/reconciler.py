@@ -10,7 +10,7 @@ bounded.
 A foreign transaction may put another set under a name between our look and our commit, and an address in a set that has become one of
 ranges would be an open range.  So a commit names the generation of the ruleset in which its sets were seen, and the kernel refuses
 it in any other; then we look whether these are still the same sets, and try again.  Who commits all the time cannot hold us up with
-that: after a few attempts we commit in any generation.
+that: after a few attempts, or two when that is enough, we commit in any generation.
 """
 
 from typing import Callable, Dict, Iterable, Iterator, List, Optional, Protocol, Sequence, Set, Tuple
@@ -82,14 +82,14 @@ class Reconciler:
             if self.dry_run:
                 done.extend(self._tell(changes))
                 break
-            done.extend(self._commit(changes, now, suspects))
+            done.extend(self._commit(changes, now, suspects, enough))
         if self.model.overview.news:
             self._tell_errors(now)
         return done
 
-    def _commit(self, changes: List[Change], now: float, suspects: Set[SetName]) -> List[Change]:
+    def _commit(self, changes: List[Change], now: float, suspects: Set[SetName], enough: Callable[[], bool]) -> List[Change]:
         names = sets.names_of(changes)
-        outcome = self._outcome(changes, names)
+        outcome = self._outcome(changes, names, enough)
         if outcome.committed:
             self.survey.committed(changes)
             self.model.committed(changes)
@@ -104,16 +104,18 @@ class Reconciler:
             self.model.doubt(names)
         if not faults:
             if outcome.known and len(names) > 1:
-                return [change for name in sorted(names) for change in self._commit(_only(changes, name), now, suspects)]
+                return [change for name in sorted(names) for change in self._commit(_only(changes, name), now, suspects, enough)]
             faults = _without_a_name(outcome, names, suspects)
         self.model.refused(changes, (), now, False)
         for fault in faults:
             self._refused(changes, fault, now, suspects)
         return []
 
-    def _outcome(self, changes: Sequence[Change], names: Set[SetName]) -> Outcome:
+    def _outcome(self, changes: Sequence[Change], names: Set[SetName], enough: Callable[[], bool]) -> Outcome:
         try:
-            for _attempt in range(CAREFUL_ATTEMPTS):
+            for attempt in range(CAREFUL_ATTEMPTS):
+                if attempt > 1 and enough():
+                    break
                 if not names <= self.survey.seen and not self.survey.confirm(names):
                     return OVERTAKEN
                 outcome = self._kernel.commit(changes, self.survey.generation)

@@ -152,15 +152,17 @@ class Repairs:
     # -- looking
 
     def _look(self, now: float) -> List[Change]:
-        model, may = self.reconciler.model, self._damper.ready_at <= now
+        """While a look goes on from one turn to the next, what is known already does not wait for its next slice."""
+        model, may, going_on = self.reconciler.model, self._damper.ready_at <= now, self._passing or self._unread
         if self._suspicious and not self._passing and may and self._quick.ready_at <= now:
             self._suspicious, self._passing, self._passed = False, sorted(model.sets), 0.0
             self._read(self._passing)
         elif not self._unread:
             self._read(sorted(model.overview.fleeting))
+        changes = self.reconciler.reconcile(now, self._enough) if going_on else []
         if self._passing:
             self._look_quickly(now)
-        changes = self.reconciler.reconcile(now, self._enough)
+        changes += self.reconciler.reconcile(now, self._enough)
         if self._unread and not self._passing and may and self._thorough.ready_at <= self._clock() < self._until:
             self._read_some()
             changes += self.reconciler.reconcile(self._clock(), self._enough)
