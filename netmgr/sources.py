@@ -7,7 +7,7 @@ Another kind of source is another recipe.
 
 from typing import Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
 
-from netmgr.config.schema import Config, Docker, needs_routes
+from netmgr.config.schema import Config, Docker, holds_gateways, needs_routes
 from netmgr.io.link_source import LinkSource
 from netmgr.io.loop import Loop
 from netmgr.io.ruleset import Ruleset, watcher
@@ -15,7 +15,7 @@ from netmgr.keeper import Keeper, Waiting
 from netmgr.show.answers import ConsumedZone, Fact
 from netmgr.values.counters import Told
 from netmgr.values.errors import ProtocolError
-from netmgr.values.events import ContainerSeen
+from netmgr.values.events import ContainerSeen, NextHops
 from netmgr.values.text import Log, reason
 
 SILENT = ("error", "disabled")                  # states of a source that has no more to say just now
@@ -182,7 +182,7 @@ def recipes(config: Config, loop: Loop, ruleset: Ruleset, keeper: Keeper, log: L
     found = [
         Recipe("netlink", nftables.audit_interval,
                lambda: LinkSource(loop, keeper.events, keeper.snapshot, log, nftables.audit_interval), vital=True),
-        *([Recipe("routes", nftables.audit_interval, lambda: _routes(nftables.audit_interval, loop, keeper, log), vital=True)]
+        *([Recipe("routes", (nftables.audit_interval, holds_gateways(config)), lambda: _routes(config, loop, keeper, log), vital=True)]
           if needs_routes(config) else []),
         Recipe("nftables", (nftables.watch, nftables.poll_interval),
                lambda: watcher(loop, ruleset, nftables, keeper.repairs.changed, keeper.doubt)),
@@ -194,10 +194,14 @@ def recipes(config: Config, loop: Loop, ruleset: Ruleset, keeper: Keeper, log: L
     return found
 
 
-def _routes(audit_interval: float, loop: Loop, keeper: Keeper, log: Log) -> Source:
-    """Loaded only where routes matter."""
+def _routes(config: Config, loop: Loop, keeper: Keeper, log: Log) -> Source:
+    """Loaded only where routes matter; where next hops do not, another one changes nothing."""
     from netmgr.io.route_source import RouteSource
-    return RouteSource(loop, keeper.defaults, log, audit_interval)
+
+    def told(hops: NextHops) -> None:
+        keeper.defaults(hops if holds_gateways(config) else dict.fromkeys(hops, ()))
+
+    return RouteSource(loop, told, log, config.nftables.audit_interval)
 
 
 def _fleet(config: Config, loop: Loop, keeper: Keeper, log: Log) -> Source:

@@ -131,8 +131,12 @@ def with_groups(config: Config, numbers: Mapping[str, int]) -> Config:
 
 def needs_routes(config: Config) -> bool:
     """Whether anything depends on default routes."""
-    rules = (rule for zone in config.zones.values() for rule in zone.sets)
-    return any(rule.default_route for rule in config.interfaces) or any(GATEWAYS in rule.holds.split(AND) for rule in rules)
+    return any(rule.default_route for rule in config.interfaces) or holds_gateways(config)
+
+
+def holds_gateways(config: Config) -> bool:
+    """Whether a set holds next hops of default routes."""
+    return any(GATEWAYS in rule.holds.split(AND) for zone in config.zones.values() for rule in zone.sets)
 
 
 def default_zone(name: str, nftables: Nftables) -> Zone:

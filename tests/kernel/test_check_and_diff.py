@@ -142,3 +142,30 @@ def test_diff_with_the_running_daemon(lab: Lab) -> None:
     assert (status, text) == (2, "") and "%s:1: log_level: expected" % other in complaints
     running.stop()
     assert netmgr(lab, "diff", *where)[0] == 3
+
+
+def test_next_hops_and_published_ports(lab: Lab) -> None:
+    """What a start would put into the first; of the others nobody knows without the engine."""
+    lab.nft("table inet filter { set hops { type ipv4_addr; }\nset pairs { type ifname . ipv4_addr; }\nset single { type inet_service; }\n"
+            "map ports { type inet_proto . inet_service : ipv4_addr . inet_service; }\n}")
+    lab.link("eth0")
+    lab.run("ip addr add 192.0.2.1/24 dev eth0")
+    lab.run("ip route add default via 192.0.2.254")
+    path = configured(lab, "interfaces: [{name: eth0, nftables_zone: wan}]\ndocker: {enabled: true, socket: %s}\nzones:\n"
+                           "  wan: {convention: false, sets: {hops: gateways, pairs: {holds: [interfaces, gateways]}}}\n"
+                           "  docker: {convention: false, sets: {ports: published_ports, single: published_ports}}\n"
+                      % (lab.directory / "none"))
+    status, text, _complaints = netmgr(lab, "check", "--config", path)
+    assert status == 0
+    assert [" ".join(line.split()) for line in text.splitlines()[:3]] == [
+        "inet filter hops gateways of wan would be filled (ipv4_addr)",
+        "inet filter pairs interfaces . gateways of wan would be filled (ifname . ipv4_addr)",
+        "inet filter ports published_ports of docker would be filled (inet_proto . inet_service : ipv4_addr . inet_service)"]
+    assert ("inet filter single cannot be filled: it is no map; expected a map of inet_service or inet_proto . inet_service : "
+            "ipv4_addr . inet_service or ipv6_addr . inet_service") in text
+    status, text, _complaints = netmgr(lab, "diff", "--config", path)
+    assert status == 1
+    assert 'add element inet filter hops { 192.0.2.254 comment "netmgr" }' in text
+    assert 'add element inet filter pairs { "eth0" . 192.0.2.254 comment "netmgr" }' in text
+    lab.nft(text)
+    assert netmgr(lab, "diff", "--config", path)[0] == 0
