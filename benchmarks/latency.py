@@ -109,13 +109,13 @@ def _stages(changes: int) -> str:
     return "\n".join([WHERE, "", *table(["until", "after a rest of %d ms" % (PAUSE / 1000), "without a rest"], rows)])
 
 
-def _staged(space: Space, changes: int, pause: int) -> Dict[str, float]:
+def _staged(space: Space, count: int, pause: int) -> Dict[str, float]:
     """Stage -> median of the seconds until its end."""
     path = space.directory / ("stages-%d" % pause)
     process = space.start(python_peer("staged_netmgr", path, "run", "--config", space.directory / "config.yaml"))
     while space.filled() != SIZES[0][0]:
         pass
-    changes(space, changes, pause)
+    changes(space, count, pause)
     space.stop(process)
     return {stage: float(figure) / 1e6 for stage, figure in map(str.split, path.read_text().splitlines())}
 

@@ -66,7 +66,7 @@ class Daemon:
     def stop(self) -> None:
         """The clean end: nothing is told any more, sets are as `on_stop` says, and only then nobody can ask any more."""
         systemd.notify("STOPPING=1")
-        self._keeper.reporter.chronicle.tell(Happening("stopping"), "debug")
+        self._keeper.reporter.tell(Happening("stopping"), "debug")
         self._sources.stop()
         self._keeper.stop()
         self._control.close()

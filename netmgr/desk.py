@@ -75,7 +75,7 @@ class Desk:
 
         def done(settled: Settled) -> None:
             trouble = ", ".join(settled.troubles) or None
-            self._keeper.reporter.chronicle.tell(Happening("resync", cause="resync", error=trouble), "")
+            self._keeper.reporter.tell(Happening("resync", cause="resync", error=trouble), "")
             reply(said("resynced", settled))
         Settling(self._loop, self._sources, self._keeper, done)
 

@@ -3,6 +3,9 @@
 Handlers of descriptors only change tables.  Before the loop sleeps, settle() looks at what they brought together and reconciles
 once.  What sources have told is true as a whole; what a source has not told yet holds back nothing but the removal of what nobody
 claims, for that source may.
+
+What is told and written about it afterwards, in words and in files, waits a moment: who waited for the sets to follow wants the
+processor first, and many changes in a row are told together.
 """
 
 from typing import (
@@ -42,6 +45,7 @@ from netmgr.values.snapshots import Snapshot
 from netmgr.values.text import Log, reason
 
 MOMENT = 0.005      # seconds that looking for leftovers may take at a time
+REST = 0.02         # seconds between the sets and what is told and written about them
 
 if TYPE_CHECKING:
     from netmgr.model.address_counts import AddressCounts
@@ -88,11 +92,12 @@ class Keeper:
         self._counted: Optional[AddressCounts] = None
         self._inventory = Inventory()
         self._wake: Optional[Deadline] = None
+        self._rest: Optional[Deadline] = None       # what follows the sets has not been done
         self._audit_due: Optional[Deadline] = None
         self._leftovers: Optional[Iterator[Optional[SetName]]] = self._find_leftovers()
         self._make(config, directory)
         self.reporter = Reporter(log)
-        self.repairs = Repairs(self._reconciler(), loop.now, _utc_seconds, log, self.reporter.chronicle.tell, _identify)
+        self.repairs = Repairs(self._reconciler(), loop.now, _utc_seconds, log, self.reporter.tell, _identify)
 
     # -- what the sources tell
 
@@ -152,8 +157,10 @@ class Keeper:
         self.reporter.settled(self.model, () if self.dry_run else changes, self.repairs.mended, self.repairs.reconciler.quiet)
         if self.repairs.reconciler.other:
             self._tell_states()
-        self._finish()
-        self._tell_others()
+        if self._holdings is not None and self._holdings.changed:
+            self._tell_others(self._holdings)
+        if not changes or self._ready is not None or self._following or self._rested(self.repairs.deadline()):
+            self._finish()
         if self._ready is not None and self.repairs.reconciler.complete and not self._awaited():
             ready, self._ready = self._ready, None
             ready()
@@ -269,12 +276,11 @@ class Keeper:
         for line in self._refusals.news(self.model.policy, seen):
             self._log("warning", line)
 
-    def _tell_others(self) -> None:
-        if self._holdings is None or self._share is None or not self._holdings.changed:
-            return
-        changed, self._holdings.changed = self._holdings.changed, set()
-        for zone in sorted(changed):
-            self._share(zone, self._holdings.addresses(zone))
+    def _tell_others(self, holdings: "Holdings") -> None:
+        if self._share is not None:
+            changed, holdings.changed = holdings.changed, set()
+            for zone in sorted(changed):
+                self._share(zone, holdings.addresses(zone))
 
     def _find_leftovers(self) -> Iterator[Optional[SetName]]:
         """What an earlier run had that nobody wants any more: include files, which go, and sets."""
@@ -313,8 +319,21 @@ class Keeper:
     def _awaited(self) -> bool:
         return any(each.vital and each.source.pending for each in self._sources)
 
+    def _rested(self, due: Optional[float]) -> bool:
+        """Whether what follows the sets must follow now: the moment is over, or something else is due; if not, the loop wakes up then."""
+        if self._rest is None:
+            self._rest = self._loop.call_at(self._loop.woken + REST, self._rest_over)
+        return due is not None or self._rest.when <= self._loop.woken
+
+    def _rest_over(self) -> None:
+        """No more than that, too."""
+
     def _finish(self) -> None:
         """What follows the sets follows; for what is due later the loop wakes up."""
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
+        self.reporter.catch_up()
         self._files.write(self.model)
         if self._ready is None:
             self._manager.look()

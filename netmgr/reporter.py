@@ -1,10 +1,12 @@
 """What happened since the sets last followed, told when they have: what the sources brought, and what became of the sets by it.
 
-While a wake-up is under way, what it brings is only kept.  Words are found after the commit, so that no set waits for them.
+While a wake-up is under way, what it brings is only kept.  Words are found after the commit, so that no set waits for them, and mostly
+a moment later, so that nobody waits for them who waited for the commit; but whoever asks what has happened is told all of it.
 """
 
-from typing import Container, Dict, Iterable, List, Optional, Sequence
+from typing import Container, Dict, Iterable, List, NamedTuple, Optional, Sequence
 
+from netmgr.io import clock
 from netmgr.io.clock import utc
 from netmgr.model.inventory import ThingChange
 from netmgr.model.managed_set import ERROR, SYNCED, ManagedSet
@@ -18,13 +20,36 @@ from netmgr.values.text import Log
 NEWS_AT_MOST = 5000     # of one wake-up; of what is over that only the sets tell
 
 
+class _Chapter(NamedTuple):
+    """What one wake-up brought, and the changes of sets that followed from it; arguments of settled()."""
+
+    time: float
+    model: Model
+    news: Sequence[News]
+    changes: Sequence[Change]
+    mended: Container[SetName]
+    quiet: bool
+
+
 class Reporter:
     """Keeps news, and tells them to the chronicle."""
 
     def __init__(self, log: Log) -> None:
-        self.chronicle = Chronicle(utc, log)
+        self._chronicle = Chronicle(utc, log)
         self._news: List[News] = []
+        self._chapters: List[_Chapter] = []     # not told yet
         self._wrong: Dict[str, str] = {}        # by set: the last that was told of it
+
+    @property
+    def chronicle(self) -> Chronicle:
+        """Where everything that has happened so far is told."""
+        if self._chapters:
+            self.catch_up()
+        return self._chronicle
+
+    def tell(self, happening: Happening, level: Optional[str] = None) -> None:
+        """This happens now."""
+        self.chronicle.tell(happening, level)
 
     def things(self, changes: Sequence[ThingChange]) -> None:
         """What an event changed in the inventory."""
@@ -51,27 +76,37 @@ class Reporter:
                 del self._wrong[str(name)]
             kind = "set-synced" if not what else "set-error" if state == ERROR else "set-missing"
             if managed is not None:
-                self.chronicle.tell(Happening(kind, cause=cause, set=str(name), zone=_zones(managed), error=managed.error), "")
+                self.tell(Happening(kind, cause=cause, set=str(name), zone=_zones(managed), error=managed.error), "")
 
     def source(self, name: str, before: Optional[str], state: str, error: Optional[str]) -> None:
         """A source is in another state.  The log has it from the source."""
         if state == "ok" and before is not None:
-            self.chronicle.tell(Happening("source-ok", cause="%s: ok" % name, source=name), "")
+            self.tell(Happening("source-ok", cause="%s: ok" % name, source=name), "")
         elif before == "ok":
-            self.chronicle.tell(Happening("source-lost", cause="%s: %s" % (name, state), source=name, error=error or state), "")
+            self.tell(Happening("source-lost", cause="%s: %s" % (name, state), source=name, error=error or state), "")
 
     def settled(self, model: Model, changes: Sequence[Change], mended: Container[SetName], quiet: bool) -> None:
         """The sets have followed, by these transactions; those that were mended are told already; quiet: the log need not tell."""
-        if not self._news and not changes:
-            return
-        news, self._news = self._news, []
-        for happening in of_things(news):
+        if self._news or changes:
+            self._chapters.append(_Chapter(clock.now(), model, self._news, changes, mended, quiet))
+            self._news = []
+
+    def catch_up(self) -> None:
+        """Tell all that is settled."""
+        chapters, self._chapters = self._chapters, []
+        for chapter in chapters:
+            self._tell(chapter)
+
+    def _tell(self, chapter: _Chapter) -> None:
+        time, model = utc(chapter.time), chapter.model
+        for happening in of_things(chapter.news):
             if happening.kind:
-                self.chronicle.tell(happening)
-        causes = Causes(news, lambda thing: (name for name, _elements in model.policy.claims(thing)))
-        for change in changes:
-            if isinstance(change, ChangeElements) and change.set not in mended:
-                self.chronicle.tell(_of_set(model, change, causes), "debug" if quiet else None)
+                self._chronicle.tell(happening._replace(time=time))
+        causes = Causes(chapter.news, lambda thing: (name for name, _elements in model.policy.claims(thing)))
+        for change in chapter.changes:
+            if isinstance(change, ChangeElements) and change.set not in chapter.mended:
+                happening = _of_set(model, change, causes)
+                self._chronicle.tell(happening._replace(time=time), "debug" if chapter.quiet else None)
 
 
 def _of_set(model: Model, change: ChangeElements, causes: Causes) -> Happening:

@@ -171,10 +171,31 @@ def test_the_reporter_tells_things_before_sets() -> None:
     bench.model.apply(changes)
     reporter.things(changes)
     reporter.settled(bench.model, bench.settle(), (), False)
+    assert not lines, "words are found a moment later"
+    reporter.catch_up()
     assert lines == [("debug", "eth0: address 192.0.2.1/24 added"), ("info", "inet filter wan_ips: added 192.0.2.1 (eth0: address added)")]
     reporter.settled(bench.model, (), (), False)
+    reporter.catch_up()
     assert len(lines) == 2
     assert [each.zone for each in reporter.chronicle.last(1)] == ["wan"]
+
+
+def test_who_asks_is_told_all_that_has_happened_each_at_its_time() -> None:
+    bench, reporter = Bench(WAN), Reporter(lambda _level, _line: None)
+    bench.make("wan_ips")
+    bench.settle()
+    for address in ("192.0.2.1/24", "192.0.2.2/24"):
+        changes = bench.inventory.apply(seen(address))
+        bench.model.apply(changes)
+        reporter.things(changes)
+        reporter.settled(bench.model, bench.settle(), (), False)
+    before = utc()
+    told = reporter.chronicle.last(9)
+    assert [each.kind for each in told] == ["address-added", "elements-changed"] * 2
+    assert told[0].time == told[1].time <= told[2].time == told[3].time <= before
+    assert [each.cause for each in told] == ["eth0: address added"] * 4
+    reporter.tell(Happening("stopping"))
+    assert reporter.chronicle.last(1)[0].time >= before
 
 
 # -- explanations

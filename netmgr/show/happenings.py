@@ -26,8 +26,9 @@ class Chronicle:
         self._kept: Deque[Happening] = deque(maxlen=KEPT)
 
     def tell(self, happening: Happening, level: Optional[str] = None) -> None:
-        """It happens now.  The level of its line in the log is that of its kind, if none is given; "": who tells has logged it already."""
-        happening = happening._replace(time=self._utc())
+        """It happens now, or happened at its time.  Without a level the log has that of its kind; "": who tells has logged it already."""
+        if not happening.time:
+            happening = happening._replace(time=self._utc())
         self._kept.append(happening)
         self.counts[happening.kind] = self.counts.get(happening.kind, 0) + 1
         if level != "":
