@@ -6,6 +6,7 @@ answer, neither a flood of commands nor a crowd of clients holds up the rest of 
 answers keep the order of the lines.
 
 Places are limited, and nobody can take them all: some are kept for root and the daemon's own user, and each other user has a share.
+So are descriptors: clients leave some of them to whatever is opened later, like the modules that an answer needs.
 
 An answer may come in pieces: the next is made when the one before has gone, and takes its turn in that queue.  Or it goes on for as long as
 the client stays (what happens): who lets more than WAITING_LIMIT bytes wait gets a last line that says so.
@@ -15,6 +16,7 @@ deadline serves all clients; without any it is not renewed.  When a connection i
 sent is read and dropped first: the kernel would otherwise answer its next read with a reset.
 """
 
+import os
 import socket
 from collections import deque
 from functools import partial
@@ -31,6 +33,7 @@ from netmgr.wire.lines import Lines
 __all__ = ["ControlServer", "Listener", "adopt", "listen"]
 
 CLIENT_LIMIT, KEPT_FOR_TRUSTED, USER_SHARE = 64, 8, 32
+DESCRIPTORS_KEPT, DESCRIPTORS_KEPT_FROM_TRUSTED = 24, 16
 ACCEPTED_AT_ONCE = 16
 ANSWERING_SECONDS = 0.002
 IDLE_SECONDS = 30.0
@@ -100,7 +103,7 @@ class ControlServer:
         self._troubled = False
         connection.setblocking(False)
         peer = peer_of(connection)
-        refusal = self._refusal(peer)
+        refusal = self._refusal(peer, connection.fileno())
         if refusal:
             _turn_away(connection, refusal)
             return
@@ -109,8 +112,10 @@ class ControlServer:
         if self._idle is None:
             self._idle = self._loop.call_later(IDLE_SECONDS, self._drop_idle)
 
-    def _refusal(self, peer: Peer) -> str:
-        """Why there is no place for one more client of this user; "" when there is one."""
+    def _refusal(self, peer: Peer, descriptor: int) -> str:
+        """Why there is no place for one more client of this user; "" when there is one.  The kernel gives the lowest descriptor."""
+        if descriptor >= os.sysconf("SC_OPEN_MAX") - (DESCRIPTORS_KEPT_FROM_TRUSTED if peer.trusted else DESCRIPTORS_KEPT):
+            return "there are no more descriptors for clients"
         if len(self.clients) >= CLIENT_LIMIT - (0 if peer.trusted else KEPT_FOR_TRUSTED):
             return "there are %d clients already" % len(self.clients)
         if not peer.trusted and sum(client.peer.uid == peer.uid for client in self.clients.values()) >= USER_SHARE:

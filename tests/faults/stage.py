@@ -14,7 +14,9 @@ from typing import Callable, List, Optional, Set
 
 from netmgr.io.client import ask
 from netmgr.values.errors import ProtocolError
+from tests import engine_bodies as bodies
 from tests.faults.table import Fault
+from tests.kernel.engine import Engine
 from tests.kernel.lab import Lab
 from tests.kernel.running import ROOT, Netmgr
 from tests.waiting import eventually
@@ -70,13 +72,14 @@ class Stage:
         self._host = 2
         self._ends = False
         self._zone = "lan"
-        self._engine = str(lab.directory / "engine.sock")
         lab.nft(RULESET)
         lab.link("eth0")
         lab.run("ip addr add 192.0.2.1/24 dev eth0")
         lab.run("ip route add default via 192.0.2.254")
-        self._start_engine()
-        self.netmgr = Netmgr(lab, CONFIG % (self._zone, self._engine), start=False)
+        self._engine = Engine(lab)
+        self._containers = [1]
+        self.run_containers(1)
+        self.netmgr = Netmgr(lab, CONFIG % (self._zone, self._engine.socket), start=False)
 
     def survives(self, part: Callable[[Fault], None], fault: Fault) -> None:
         """What follows a part of its life with this fault; a failure is no business of the next test."""
@@ -85,7 +88,7 @@ class Stage:
             self._is_true()
         except BaseException:
             for process in self.lab.processes:
-                if process is not self._engine_process and process.poll() is None:
+                if process is not self._engine.process and process.poll() is None:
                     process.kill()
                     process.wait()
             raise
@@ -148,10 +151,19 @@ class Stage:
 
     def replace_engine(self) -> None:
         """The engine dies and comes again."""
-        self._engine_process.kill()
-        self._engine_process.wait()
-        Path(self._engine).unlink()
-        self._start_engine()
+        self._engine.kill()
+        self._engine.start()
+
+    def run_containers(self, *numbers: int) -> None:
+        """These and no others."""
+        self._containers = list(numbers)
+        self._engine.runs(*(bodies.container(number, {"bridge": ["172.18.0.%d/16" % (number + 1)]}) for number in numbers))
+
+    def ask_everything(self) -> None:
+        """Each answer that there is, to people and to programs."""
+        for question in ("status", "status json", "sets", "sets json", "log json 1000", "metrics", "graph", "graph json", "diff", "help",
+                         "explain eth0", "explain 172.18.0.2 json", "explain wan_ips json", "version"):
+            assert self.netmgr.ask(question)
 
     def begin_well(self) -> None:
         """A start without a fault."""
@@ -198,13 +210,8 @@ class Stage:
     def load_another(self) -> None:
         """Another configuration, and a reload."""
         self._zone = "dmz" if self._zone == "lan" else "lan"
-        self.netmgr.configure(CONFIG % (self._zone, self._engine))
+        self.netmgr.configure(CONFIG % (self._zone, self._engine.socket))
         self._ask("reload")
-
-    def _start_engine(self) -> None:
-        self._engine_process = self.lab.start([sys.executable, "-m", "tests.faults.engine", self._engine],
-                                              {**os.environ, "PYTHONPATH": str(ROOT)})
-        eventually(lambda: Path(self._engine).exists(), PATIENCE, "the engine listens")
 
     def _disturbed(self, fault: Fault) -> Injection:
         self._ensure()
@@ -245,7 +252,7 @@ class Stage:
     def _wanted(self) -> List[Set[str]]:
         entries = [entry for link in self.lab.addresses() if link.get("ifname") == "eth0" for entry in link["addr_info"]]
         addresses = {entry["local"] for entry in entries if entry["family"] == "inet"}
-        return [addresses, {"192.0.2.0/24"}, {"eth0"}, {"172.18.0.2"}]
+        return [addresses, {"192.0.2.0/24"}, {"eth0"}, {"172.18.0.%d" % (number + 1) for number in self._containers}]
 
     def _holds(self) -> List[Set[str]]:
         return [self.lab.sets("inet filter", name) for name in ("wan_ips", "wan_nets", "up_ifs", "docker_ips")]

@@ -1,4 +1,5 @@
-"""A long life in a short time: addresses, foreign changes, reloads, containers and clients without a pause, for $NETMGR_SOAK_SECONDS.
+"""A long life in a short time: addresses, foreign changes, reloads, containers, clients and metrics without a pause, for
+$NETMGR_SOAK_SECONDS.
 
 At each quiet moment the sets are right, and the second half of that life has neither more memory nor more descriptors than the first.
 """
@@ -57,7 +58,12 @@ def a_round(stage: Stage, chance: random.Random) -> None:
     follower = Follower(str(stage.netmgr.socket), "watch json", 30)
     idle = socket.socket(socket.AF_UNIX)
     idle.connect(str(stage.netmgr.socket))
-    doings = [stage.change] * 4 + [stage.churn] * 2 + [stage.load_another] + ([stage.replace_engine] if chance.random() < 0.2 else [])
+
+    def others() -> None:
+        """Some containers go and some come."""
+        stage.run_containers(*chance.sample(range(1, 200), chance.randrange(20)))
+    doings = [stage.change] * 4 + [stage.churn] * 2 + [others] * 4 + [stage.load_another, stage.ask_everything]
+    doings += [stage.replace_engine] if chance.random() < 0.2 else []
     chance.shuffle(doings)
     for doing in doings:
         doing()

@@ -23,10 +23,21 @@ class Engine:
 
     def __init__(self, lab: Lab) -> None:
         self.socket = str(lab.directory / "engine.sock")
-        self._file = lab.directory / "containers.json"
+        self._lab, self._file = lab, lab.directory / "containers.json"
         self.runs()
-        lab.start([sys.executable, "-m", "tests.kernel.engine", self.socket, str(self._file)], {**os.environ, "PYTHONPATH": str(ROOT)})
-        eventually(lambda: os.path.exists(self.socket), 30)
+        self.start()
+
+    def start(self) -> None:
+        """Serve at the socket."""
+        self.process = self._lab.start([sys.executable, "-m", "tests.kernel.engine", self.socket, str(self._file)],
+                                       {**os.environ, "PYTHONPATH": str(ROOT)})
+        eventually(lambda: os.path.exists(self.socket), 60, "the engine listens")
+
+    def kill(self) -> None:
+        """It dies, and its socket goes with it."""
+        self.process.kill()
+        self.process.wait()
+        os.unlink(self.socket)
 
     def runs(self, *containers: Dict[str, Any]) -> None:
         """These and no others, as tests/engine_bodies.py makes them."""

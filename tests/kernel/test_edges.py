@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import signal
+import socket
 import sys
 import textwrap
 from pathlib import Path
@@ -16,6 +17,8 @@ from netmgr.io.rights import CAP_NET_ADMIN
 from netmgr.io.rtnetlink import RequestSocket
 from netmgr.values.errors import ProtocolError
 from netmgr.values.text import reason
+from tests import engine_bodies as bodies
+from tests.kernel.engine import Engine
 from tests.kernel.lab import Lab, forces_buffers
 from tests.kernel.running import CONFIG, ROOT, RULESET, Netmgr
 from tests.waiting import eventually
@@ -120,3 +123,54 @@ def test_an_error_that_it_cannot_live_with_ends_it_with_one_line(lab: Lab) -> No
     assert process.wait(30) == 1
     assert lab.log(process).splitlines()[-1].endswith(" error   cannot go on: Cannot allocate memory (in netmgr.io.loop.turn)")
     assert "Traceback" not in lab.log(process)
+
+
+def test_clients_leave_descriptors_to_what_is_opened_later(lab: Lab) -> None:
+    """Each question is the first of its kind, so its answer has modules to load while no client finds a place any more."""
+    ruleset = RULESET + "table inet filter { set docker_ips { type ipv4_addr; }; }\n"
+    lab.nft(ruleset)
+    lab.link("eth0")
+    engine = Engine(lab)
+    netmgr = Netmgr(lab, CONFIG.replace("enabled: false", "socket: %s" % engine.socket), start=False)
+    netmgr.start(wrapper=["prlimit", "--nofile=48"])
+    clients = [connected(netmgr) for _client in range(60)]
+    refused = [client for client in clients if b"no more descriptors" in first_bytes(client)]
+    assert 20 < len(refused) < 60
+    staying = [client for client in clients if client not in refused]
+    for question, expected in (("status json", '"schema": 1'), ("explain eth0", "eth0"), ("graph", "digraph"), ("log json", '"kind"'),
+                               ("metrics", "netmgr_ready 1"), ("status", "netmgr 0"), ("diff", "# nothing"), ("reload", "OK: reloaded")):
+        answer = last_words(staying.pop(), question)
+        assert expected in answer, answer
+        clients.append(connected(netmgr))       # the place is taken again
+    engine.runs(bodies.container(1, {"bridge": ["172.18.0.2/16"]}))
+    lab.run("ip addr add 192.0.2.1/24 dev eth0")
+    lab.nft("flush ruleset\n" + ruleset)
+    netmgr.holds("docker_ips", "172.18.0.2")
+    netmgr.holds("wan_ips", "192.0.2.1")
+    for client in clients:
+        client.close()
+    assert netmgr.stop() == 0 and " error " not in netmgr.log()
+
+
+def last_words(client: socket.socket, question: str) -> str:
+    """The answer to the last question of a client."""
+    client.sendall(question.encode() + b"\n")
+    client.shutdown(socket.SHUT_WR)
+    with client, client.makefile() as answer:
+        return answer.read()
+
+
+def connected(netmgr: Netmgr) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(30)
+    client.connect(str(netmgr.socket))
+    return client
+
+
+def first_bytes(client: socket.socket) -> bytes:
+    """Of who is turned away; of who has a place the answer to its ping."""
+    try:
+        client.sendall(b"ping\n")
+    except BrokenPipeError:
+        pass
+    return client.recv(4096)
