@@ -11,7 +11,7 @@ mean nothing; p50 is the mean of the two medians.
 """
 
 import statistics
-from typing import Callable, ContextManager, Dict, List, NamedTuple, Tuple
+from typing import Callable, ContextManager, Dict, List, NamedTuple, Sequence, Tuple
 
 from benchmarks import curves
 from benchmarks.common import HERE, Section, Verdict, main, microseconds, peer, python_peer, quantile, table, times
@@ -120,9 +120,10 @@ def _staged(space: Space, count: int, pause: int) -> Dict[str, float]:
     return {stage: float(figure) / 1e6 for stage, figure in map(str.split, path.read_text().splitlines())}
 
 
-def changes(space: Space, changes: int, pause: int = PAUSE) -> List[float]:
-    """Seconds of each, additions and removals in turns, without the first few."""
-    return [float(line) / 1e6 for line in space.output(peer("probe", PROBE, ADDRESS, changes + 10, pause))[10:]]
+def changes(space: Space, changes: int, pause: int = PAUSE, by: Sequence[str] = ()) -> List[float]:
+    """Seconds of each, additions and removals in turns, without the first few; `by`: until a process with this name has committed."""
+    probe = peer("probe", PROBE, ADDRESS, changes + 10, pause, 32, *by)
+    return [float(line) / 1e6 for line in space.output(probe)[10:]]
 
 
 if __name__ == "__main__":

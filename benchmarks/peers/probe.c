@@ -1,24 +1,37 @@
 /*
  * How long it takes from a change of an address to the transaction that follows it.
  *
- *     probe INTERFACE ADDRESS TIMES PAUSE [LENGTH]
+ *     probe INTERFACE ADDRESS TIMES PAUSE [LENGTH [NAME]]
  *
  * Adds and removes ADDRESS/LENGTH (32) in turns, TIMES in all, PAUSE microseconds apart, and after each waits for the next transaction
- * of anybody.  Prints the microseconds of each, from before the request is sent to after the notification is received.
+ * of anybody, or of a process with that name.  Prints the microseconds of each, from before the request is sent to after the notification is received.
  */
 #include "common.h"
 
-static void await(struct mnl_socket *watch)
+/* Whether the kernel says that a process of this name has committed; any will do without a name. */
+static int is_by(const struct nlmsghdr *message, const char *name)
+{
+	const struct nlattr *attribute;
+
+	mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg))
+		if (name != NULL && mnl_attr_get_type(attribute) == NFTA_GEN_PROC_NAME)
+			return strcmp(mnl_attr_get_str(attribute), name) == 0;
+	return name == NULL;
+}
+
+static void await(struct mnl_socket *watch, const char *name)
 {
 	struct pollfd waiting = { mnl_socket_get_fd(watch), POLLIN, 0 };
 	char buffer[8192];
 
-	if (poll(&waiting, 1, 10000) != 1) {
-		errno = ETIMEDOUT;
-		fail("no transaction follows");
-	}
-	if (mnl_socket_recvfrom(watch, buffer, sizeof(buffer)) < 0)
-		fail("nf_tables group");
+	do {
+		if (poll(&waiting, 1, 10000) != 1) {
+			errno = ETIMEDOUT;
+			fail("no transaction follows");
+		}
+		if (mnl_socket_recvfrom(watch, buffer, sizeof(buffer)) < 0)
+			fail("nf_tables group");
+	} while (!is_by((void *)buffer, name));
 }
 
 int main(int count, char **arguments)
@@ -39,7 +52,7 @@ int main(int count, char **arguments)
 		start = now();
 		if (mnl_socket_sendto(requests, buffer, size) < 0)
 			fail("rtnetlink");
-		await(watch);
+		await(watch, count > 6 ? arguments[6] : NULL);
 		printf("%.1f\n", (now() - start) * 1e6);
 	}
 	return 0;
