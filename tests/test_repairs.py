@@ -6,7 +6,7 @@ from typing import List, Optional
 import pytest
 
 from netmgr.show.happenings import line_of
-from netmgr.sync.repairs import Repairs
+from netmgr.sync.repairs import SLICE, Repairs
 from netmgr.values.events import RulesetChanged
 from netmgr.values.sets import NFT_SET_TIMEOUT, Change
 from tests.workbench import WAN, Bench, key, named, seen
@@ -49,10 +49,10 @@ class Watch:
 def overlooked() -> Watch:
     """One element was exchanged for another, a quick look saw the right number, and reading everything is not due yet."""
     watch = Watch()
-    watch.cost = 0.001
+    watch.cost = SLICE / 10
     watch.settle()
     watch.cost = 0.0
-    watch.now += 0.03
+    watch.now += 3 * SLICE
     watch.damage()
     watch.intrude("203.0.113.9")
     assert watch.settle() == []
@@ -121,7 +121,7 @@ def test_a_set_that_was_replaced_is_a_repair_and_a_new_one_is_not() -> None:
 
 def test_looks_rest_in_proportion_to_what_they_take() -> None:
     watch = Watch()
-    watch.cost = 0.001
+    watch.cost = SLICE / 10
     assert watch.settle() == []
     watch.damage()
     assert watch.settle() == [], "too early"

@@ -24,7 +24,7 @@ from netmgr.wire import nft_text
 
 FLEETING_REST = 1.0
 QUICK_REST, THOROUGH_REST, REST_LONGEST = 10, 20, 10.0
-SLICE = 0.01            # seconds of looking in one turn of the loop
+SLICE = 0.002           # seconds of looking in one turn of the loop
 SUSPECTS_AT_MOST = 3
 OURSELVES = "netmgr"    # the name of every process of netmgr
 
@@ -140,10 +140,9 @@ class Repairs:
     def _next_look(self) -> Optional[float]:
         if self._passing:
             return self._looked_at
-        if self._suspicious:
-            return max(self._quick.ready_at, self._damper.ready_at)
-        if self._unread:
-            return max(self._thorough.ready_at, self._damper.ready_at)
+        if self._suspicious or self._unread:        # both: who commits all the time must not keep anything from being read
+            quick = self._quick.ready_at if self._suspicious else math.inf
+            return max(min(quick, self._thorough.ready_at) if self._unread else quick, self._damper.ready_at)
         return self._looked_at + FLEETING_REST if self.reconciler.model.relies_on_fleeting() else None
 
     def _enough(self) -> bool:
@@ -159,12 +158,13 @@ class Repairs:
             self._read(self._passing)
         elif not self._unread:
             self._read(sorted(model.overview.fleeting))
-        changes = self.reconciler.reconcile(now, self._enough) if going_on else []
+        changes, begin = self.reconciler.reconcile(now, self._enough) if going_on else [], now
         if self._passing:
             self._look_quickly(now)
+            begin = self._looked_at
         changes += self.reconciler.reconcile(now, self._enough)
         if self._unread and not self._passing and may and self._thorough.ready_at <= self._clock() < self._until:
-            self._read_some()
+            self._read_some(begin)
             changes += self.reconciler.reconcile(self._clock(), self._enough)
         return changes
 
@@ -177,8 +177,7 @@ class Repairs:
         if not self._passing and not self._urgent:
             self._quick.spent(end - self._passed, end)
 
-    def _read_some(self) -> None:
-        begin = self._clock()
+    def _read_some(self, begin: float) -> None:
         self._have_read(self.reconciler.survey.look(list(self._unread), True, begin, self._enough))
         self._looked_at = end = self._clock()
         if self._urgent and self._unread.keys() <= self.reconciler.model.overview.unverified.keys():
