@@ -24,7 +24,7 @@ from netmgr.wire import nft_text
 
 FLEETING_REST = 1.0
 QUICK_REST, THOROUGH_REST, REST_LONGEST = 10, 20, 10.0
-SLICE = 0.002           # seconds of looking in one turn of the loop
+SLICE = 0.004           # seconds of looking in one turn of the loop
 SUSPECTS_AT_MOST = 3
 OURSELVES = "netmgr"    # the name of every process of netmgr
 
