@@ -15,7 +15,7 @@ from tests.kernel.lab import Lab
 from tests.kernel.running import ROOT
 from tests.waiting import eventually
 
-LOOK = 0.01         # seconds from one look at the file to the next
+LOOK = 0.03         # seconds from one look at the file to the next
 
 
 class Engine:
@@ -51,16 +51,22 @@ class _Follower:
 
     def __init__(self, loop: Loop, engine: FakeEngine, path: str) -> None:
         self._loop, self._engine, self._path = loop, engine, path
+        self._seen = b""
 
     def look(self) -> None:
         """Now, and from now on."""
-        with open(self._path, encoding="utf-8") as file:
-            now: List[Dict[str, Any]] = json.load(file)
+        with open(self._path, "rb") as file:
+            text = file.read()
+        if text != self._seen:
+            self._seen = text
+            self._tell(json.loads(text))
+        self._loop.call_later(LOOK, self.look)
+
+    def _tell(self, now: List[Dict[str, Any]]) -> None:
         before, self._engine.containers = self._engine.containers, now
         for action, some, others in (("die", before, now), ("start", now, before)):
             for each in _missing(some, others):
                 self._engine.emit(bodies.event(int(each["Id"], 16), action))
-        self._loop.call_later(LOOK, self.look)
 
 
 def _missing(some: Sequence[Dict[str, Any]], others: Sequence[Dict[str, Any]]) -> List[Dict[str, Any]]:

@@ -55,7 +55,9 @@ COMMANDS = (
     "ip nexthop add id 7 via 192.0.1.2 dev eth1", "ip route add default nhid 7 metric 3", "ip nexthop replace id 7 via 192.0.0.2 dev eth0",
     "ip nexthop add id 8 via 192.0.1.4 dev eth1", "ip nexthop add id 9 group 7/8", "ip route replace default nhid 9 metric 3",
     "ip nexthop del id 8", "ip nexthop del id 7",
-    "ip route add default via 192.0.1.2 metric 2", "ip link set eth1 name eth9", "ip link set eth9 name eth1", "ip link del eth1")
+    "ip route add default via 192.0.1.2 metric 2", "ip link set eth1 down", "ip link set eth1 name eth9", "ip link set eth9 up",
+    "ip route add default via 192.0.1.2 metric 2", "ip link set eth9 down", "ip link set eth9 name eth1", "ip link set eth1 up",
+    "ip route add default via 192.0.1.2 metric 2", "ip link del eth1")
 
 
 @pytest.fixture
