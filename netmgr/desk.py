@@ -11,6 +11,8 @@ from netmgr.keeper import Keeper
 from netmgr.reloading import Edge, Options, Reloading, said
 from netmgr.settling import Settled, Settling
 from netmgr.show.answers import Explanation, GraphEdge, GraphNode, SetContents, Status
+from netmgr.show.happenings import KEPT
+from netmgr.show.problems import dated
 from netmgr.show.status import Manner, SourcesStatus, SourceStatus, everything, set_contents, set_rows, state
 from netmgr.sources import Sources
 from netmgr.values.errors import ConfigError
@@ -31,7 +33,10 @@ class Desk:
 
     def status(self) -> Status:
         """The state of everything."""
-        return everything(self._keeper.model, self._sources_status(), self._manner())
+        manner, happenings = self._manner(), self._keeper.reporter.chronicle.last(KEPT)
+        told = everything(self._keeper.model, self._sources_status(), manner)
+        begun = manner.utc(self._begun) if len(happenings) < KEPT else None
+        return told._replace(problems=dated(told, happenings, begun))
 
     def sets(self) -> Sequence[SetContents]:
         """Every set with its elements."""
@@ -62,7 +67,8 @@ class Desk:
         is_ready = state(sets, keeper.model, self._sources_status()) == "ready"
         return metrics.text(keeper.model, metrics.Measured(
             __version__, is_ready, sets, keeper.repairs.made, self._clients(), reloading.loaded,
-            keeper.counters, reloading.counts, keeper.counted(), enabled, process.measures(), self._sources.consumed()))
+            keeper.counters, reloading.counts, reloading.failed is None, keeper.counted(), enabled, process.measures(),
+            self._sources.consumed()))
 
     def follow(self, listener: Callable[[Happening], None]) -> Callable[[], None]:
         """Tell the listener that netmgr has started, and what happens from now on, until the result is called."""
@@ -95,10 +101,10 @@ class Desk:
 
     def _manner(self) -> Manner:
         return Manner(os.getpid(), self._loop.now() - self._begun, self._options.config_path, self._calendar, self._options.dry_run,
-                      self._begun)
+                      self._begun, self._reloading.failed)
 
     def _sources_status(self) -> SourcesStatus:
-        told = [SourceStatus(name, each.source.state, each.source.error, each.source.facts)
+        told = [SourceStatus(name, each.source.state, each.source.error, each.source.facts, self._sources.since.get(name))
                 for name, each in self._sources.running.items()]
         repairs = self._keeper.repairs
         return SourcesStatus(told, repairs.made, repairs.last_repair, repairs.rival)

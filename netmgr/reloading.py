@@ -5,7 +5,7 @@ from typing import Callable, List, NamedTuple, Optional, Tuple
 
 from netmgr.config.schema import Config
 from netmgr.io import systemd
-from netmgr.io.clock import now
+from netmgr.io.clock import now, utc
 from netmgr.io.configuration import load
 from netmgr.io.include_files import IncludeFiles
 from netmgr.io.log import Log
@@ -50,12 +50,14 @@ class Reloading:
         self._keeper, self._sources, self._manager = keeper, sources, manager
         self._where, self._bound = where, socket_of(keeper.config)
         self.loaded, self.counts = now(), {"success": 0, "failure": 0}
+        self.failed: Optional[Tuple[str, str]] = None       # why the last one did, and since when
 
     def reload(self, reply: Say) -> None:
         """Swap in the configuration file as it is now; on any error nothing changes."""
         self._manager.news("RELOADING=1", "MONOTONIC_USEC=%d" % systemd.monotonic_usec())
         problem = self._swap()
         self.counts["success" if problem is None else "failure"] += 1
+        self.failed = None if problem is None else (str(problem), utc() if self.failed is None else self.failed[1])
         if problem is None:
             done = "reloaded %s" % self._options.config_path
             Settling(self._loop, self._sources, self._keeper, lambda settled: self._done(said(done, settled), reply))

@@ -8,6 +8,7 @@ Another kind of source is another recipe.
 from typing import Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 from netmgr.config.schema import Config, Docker, holds_gateways, needs_routes
+from netmgr.io.clock import utc
 from netmgr.io.link_source import LinkSource
 from netmgr.io.loop import Loop
 from netmgr.io.ruleset import Ruleset, watcher
@@ -86,6 +87,7 @@ class Sources:
     def __init__(self) -> None:
         self.running: Dict[str, Running] = {}
         self._states: Dict[str, str] = {}       # as they were when last asked for
+        self.since: Dict[str, str] = {}         # when they came into that state (UTC)
 
     def prepare(self, recipes: Sequence[Recipe]) -> Dict[str, Running]:
         """What is to run by these recipes, for swap(); nothing has changed yet, and nothing has when this fails (OSError)."""
@@ -129,7 +131,7 @@ class Sources:
         for name, each in self.running.items():
             before, after = self._states.get(name), each.source.state
             if after != before:
-                self._states[name] = after
+                self._states[name], self.since[name] = after, utc()
                 found.append((name, before, after, each.source.error))
         return found
 
@@ -161,7 +163,7 @@ class Nobody:
         self.state = "disabled"
         self.error: Optional[str] = None
         self.pending = self.behind = False
-        self.facts: Dict[str, Fact] = {}
+        self.facts: Dict[str, Fact] = {"error": None, "reason": "the configuration says `enabled: false`"}
         self.told = Told()
         self._tell = tell
 

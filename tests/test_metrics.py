@@ -23,7 +23,7 @@ PERSONAL = "interfaces: [{name: 'eth*', nftables_zone: wan}]\nzones: {wan: {excl
 
 
 def measured(**others: Any) -> Measured:
-    nothing = Measured("0.1.0", True, (), 0, 1, 1.5e9, Counters(), {"success": 0, "failure": 0}, {}, {}, process.measures())
+    nothing = Measured("0.1.0", True, (), 0, 1, 1.5e9, Counters(), {"success": 0, "failure": 0}, True, {}, {}, process.measures())
     return nothing._replace(**others)
 
 

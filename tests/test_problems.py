@@ -1,14 +1,15 @@
 """What is wrong comes first, with what can be done; tables fit the width, and lose nothing for it."""
 
 import random
-from typing import List
+from typing import List, Optional
 
 import pytest
 
 from netmgr.show.answers import Address, Container, Interface, SetStatus, Source, Status
-from netmgr.show.problems import problems
+from netmgr.show.problems import dated, of_reload, problems
 from netmgr.show.selection import cut
 from netmgr.show.tables import status_text
+from netmgr.values.happenings import Happening
 from netmgr.values.text import fitted
 
 LEASE = ("waiting for a DHCP lease",)
@@ -50,10 +51,39 @@ def test_everything_that_is_wrong() -> None:
     hints = {each.about: each.hint for each in problems(status) if each.hint and "DHCP" in each.what}
     assert hints == {"eth0": "the interface is down: `ip link set eth0 up`",
                      "ppp0": "there is no such interface: connect it, or correct its name in the configuration"}
-    assert [each.about for each in cut(status, ["web"]).problems] == ["docker", "nftables", "web"]
+    whole = status._replace(problems=(*of_reload(("no such file", "t1")), *problems(status)))
+    assert [each.about for each in cut(whole, ["web"]).problems] == ["configuration", "docker", "nftables", "web"]
     text = status_text(status._replace(problems=problems(status)), only_problems=True)
     assert text.startswith("netmgr ?: degraded, up 0 s, pid ?, ?\n\ndocker: no permission\n    netmgr tries again")
     assert "INTERFACE" not in text
+
+
+def test_a_failed_reload_is_a_problem() -> None:
+    (found,) = of_reload(("a.yaml:1: x: unknown key\na.yaml:2: y: unknown key", "2026-11-27T20:00:00.000000Z"))
+    assert found[:3] == ("configuration", "the last reload failed: a.yaml:1: x: unknown key; a.yaml:2: y: unknown key",
+                         "2026-11-27T20:00:00.000000Z")
+    assert "netmgr check" in (found.hint or "") and list(of_reload(None)) == []
+
+
+def test_since_when_something_is_missed() -> None:
+    interface = Interface("eth0", 2, True, (), (Address("2001:db8::1/64", ("dadfailed",), False),), (*LEASE, "waiting for 10.0.0.1/8"))
+    container = Container("8dfa", "web", reasons=("no_address",))
+    status = Status(interfaces=(interface,), containers=(container,), sets=(ROW._replace(warning="beside another's"),))
+    status = status._replace(problems=problems(status))
+
+    def since(*happenings: Happening, complete: bool = True) -> List[Optional[str]]:
+        return [each.since for each in dated(status, [each._replace(time="t%d" % place) for place, each in enumerate(happenings)],
+                                             "t" if complete else None)]
+
+    assert since() == [None, "t", "t", "t", "t"] and since(complete=False) == [None] * 5, "of the set nobody knows"
+    told = (Happening("address-added", interface="eth0", address="2001:db8::1/64"), Happening("container-changed", container="web"),
+            Happening("address-removed", interface="eth0", address="192.0.2.1/24"),
+            Happening("address-removed", interface="eth0", address="10.0.0.1/8"),
+            Happening("address-removed", interface="eth0", address="2001:db8::7/64"),
+            Happening("address-removed", interface="eth1", address="10.0.0.1/8"))
+    assert since(*told) == [None, "t3", "t3", "t0", "t1"]
+    assert since(*told, Happening("link-added", interface="eth0")) == [None, "t6", "t6", "t6", "t1"]
+    assert since(*told, Happening("reload"), Happening("reload", error="no such file")) == [None, "t6", "t6", "t6", "t6"]
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -71,8 +101,13 @@ def test_a_status_fits_eighty_columns() -> None:
                      "a_zone_with_a_long_name, another", "networks", "synced", 100000, 7)
     address = Address("2001:db8:1234:5678:9abc:def0:1234:5678/64", ("dynamic",) * 5)
     container = Container("8dfa" * 16, "project-service-1", ("docker", "web", "frontends"), (), details=("it has no address",))
+    far = Interface("a_name_of_15_ch", None, False, ("a_zone_with_a_long_name",), (
+        address._replace(flags=("dynamic", "stable-privacy"), counts=False, reasons=("tentative",)),))
+    text = status_text(Status(interfaces=(far,)))
+    assert address.address in text and max(map(len, text.splitlines())) <= 80
     status = Status(config="/etc/" + "long/" * 20, sets=(long,), containers=(container,),
                     interfaces=(Interface("eth0", 2, True, ("a", "b"), (address,)),))
     for width in (80, 200):
+        assert address.address in status_text(status, width)
         assert max(map(len, status_text(status, width).splitlines())) <= width
     assert max(map(len, status_text(status, 200).splitlines())) > 80

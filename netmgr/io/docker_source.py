@@ -97,7 +97,8 @@ class DockerSource:
     @property
     def facts(self) -> Dict[str, Optional[str]]:
         """What is to be told beside the state."""
-        return {"error": self.error, "warning": self.warning}
+        facts = {"error": self.error, "warning": self.warning}
+        return {**facts, "reason": self._said} if self.state == "disabled" and self.error is None and self._said else facts
 
     def start(self) -> None:
         """Begin; nothing to do when the settings say so."""

@@ -50,6 +50,7 @@ class Measured(NamedTuple):
     loaded: float
     counters: Counters
     reloads: Mapping[str, int]
+    reloaded: bool
     interfaces: Mapping[str, int]
     sources: Mapping[str, Tuple[bool, Told]]
     process: Mapping[str, Number]
@@ -150,6 +151,7 @@ def _of_doings(measured: Measured) -> Iterator[Metric]:
     yield Metric("netmgr_commit_seconds", "histogram", "From the wake-up to the end of the commits that it led to.", _histogram(counters))
     yield _one("control_clients", "gauge", "Clients of the control socket.", measured.clients)
     yield _by("reloads_total", "counter", "Reloads of the configuration.", "result", measured.reloads)
+    yield _one("config_last_reload_successful", "gauge", "Whether the last reload, if there was one, took effect.", measured.reloaded)
     yield _one("config_loaded_timestamp_seconds", "gauge", "When the configuration in use was loaded.", measured.loaded)
 
 

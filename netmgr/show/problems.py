@@ -3,9 +3,10 @@
 Whoever answers to the status has one list to read; what is only a pity (an address that no set takes) is no problem.
 """
 
-from typing import Iterator, List, Tuple
+from typing import Iterator, List, Optional, Sequence, Tuple
 
 from netmgr.show.answers import Container, Interface, Problem, SetStatus, Source, Status
+from netmgr.values.happenings import Happening
 
 SET_HINTS = (       # what an error contains, and what helps
     ("the set is full", "raise its size in the ruleset, or let the zone hold less with `exclude` or `only`"),
@@ -23,8 +24,16 @@ CONTAINER_HINTS = {
     "no_leave": "give leave for these zones with `docker.label_zones`, or take the label away",
     "no_address": "it cannot be in a set by an address of its own: connect it to a network, or leave it as it is",
 }
+RELOAD_HINT = "what was loaded before still counts; correct the file (`netmgr check` says whether it is right) and reload again"
 SOURCE_HINT = "netmgr tries again by itself; its log says more"
+LINKS = ("link-added", "link-removed", "link-renamed")
 DADFAILED = "another host uses this address: duplicate address detection has failed"
+
+
+def of_reload(failed: Optional[Tuple[str, str]]) -> Iterator[Problem]:
+    """A file that does not count: why, and since when."""
+    if failed is not None:
+        yield Problem("configuration", "the last reload failed: %s" % "; ".join(failed[0].split("\n")), failed[1], RELOAD_HINT)
 
 
 def problems(status: Status) -> Tuple[Problem, ...]:
@@ -47,7 +56,7 @@ def _of_source(name: str, source: Source) -> Iterator[Problem]:
     if source.state not in ("ok", "disabled"):
         yield Problem(name, str(error or source.state), since if isinstance(since, str) else None, SOURCE_HINT)
     elif error:
-        yield Problem(name, str(error), None, None)
+        yield Problem(name, str(error), since if isinstance(since, str) else None, None)
     if warning:
         yield Problem(name, str(warning), None, None)
 
@@ -87,3 +96,31 @@ def _of_container(container: Container) -> Iterator[Problem]:
         if word in container.reasons:
             yield Problem(container.name, "; ".join(container.details) or word, None, hint)
             return
+
+
+# -- since when
+
+
+def dated(status: Status, happenings: Sequence[Happening], begun: Optional[str]) -> Tuple[Problem, ...]:
+    """Those of interfaces and containers with the time of the last happening that they can come from.
+
+    `begun`: the time for what is older, if that is known.
+    """
+    names = {each.name for each in status.interfaces} | {each.name for each in status.containers}
+    return tuple(each._replace(since=next((told.time for told in reversed(happenings) if _may_cause(told, each)), begun))
+                 if each.since is None and each.about in names else each for each in status.problems)
+
+
+def _may_cause(happening: Happening, problem: Problem) -> bool:
+    """Whether it took away what is missed, or brought what is wrong."""
+    kind, about, what = happening.kind, problem.about, problem.what
+    if kind == "reload":
+        return happening.error is None
+    if happening.interface != about:
+        return happening.container == about
+    if kind in LINKS:
+        return True
+    address = happening.address or ""
+    if kind == "address-removed":
+        return "." in address if "DHCP" in what else what in ("waiting for %s" % address, "waiting for %s" % address.partition("/")[0])
+    return kind == "address-added" and what.startswith(address + ": ")

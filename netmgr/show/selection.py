@@ -15,7 +15,8 @@ def cut(status: Status, names: Sequence[str]) -> Status:
         interfaces=tuple(each for each in status.interfaces if each.name in wanted or wanted & set(each.zones)),
         containers=tuple(each for each in status.containers if each.name in wanted or each.id in wanted or wanted & set(each.zones)),
         sets=tuple(each for each in status.sets if _is_wanted(each, wanted)))
-    return found._replace(problems=problems(found))
+    left_out = {each[:2] for each in problems(status)} - {each[:2] for each in problems(found)}
+    return found._replace(problems=tuple(each for each in status.problems if each[:2] not in left_out))
 
 
 def cut_sets(contents: Sequence[SetContents], names: Sequence[str]) -> Sequence[SetContents]:

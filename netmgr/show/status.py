@@ -21,7 +21,7 @@ from netmgr.show.answers import (
     Source,
     Status,
 )
-from netmgr.show.problems import problems
+from netmgr.show.problems import of_reload, problems
 from netmgr.sync.repairs import Repair
 from netmgr.values import addresses, sets
 from netmgr.values.addresses import local, prefixlen
@@ -44,12 +44,13 @@ HEALTH = {None: None, True: "healthy", False: "unhealthy"}
 
 
 class SourceStatus(NamedTuple):
-    """A source as it is now; `facts` are what it has counted and what else it tells, by name."""
+    """A source as it is now; `facts` are what it has counted and what else it tells, by name.  `since` (UTC) it is in this state."""
 
     name: str
     state: str
     error: Optional[str]
     facts: Mapping[str, Fact]
+    since: Optional[str] = None
 
 
 class SourcesStatus(NamedTuple):
@@ -62,7 +63,7 @@ class SourcesStatus(NamedTuple):
 
 
 class Manner(NamedTuple):
-    """How this netmgr runs; `utc` says a time of its clock in UTC."""
+    """How this netmgr runs; `utc` says a time of its clock in UTC.  `failed`: why the last reload did, and since when."""
 
     pid: int
     uptime: float
@@ -70,6 +71,7 @@ class Manner(NamedTuple):
     utc: Callable[[float], str]
     dry_run: bool = False
     begun: float = 0.0
+    failed: Optional[Tuple[str, str]] = None
 
 
 def everything(model: Model, sources: SourcesStatus, manner: Manner) -> Status:
@@ -83,7 +85,7 @@ def everything(model: Model, sources: SourcesStatus, manner: Manner) -> Status:
         sources=_sources(sources),
         dry_run=manner.dry_run,
         since=manner.utc(manner.begun))
-    return status._replace(problems=problems(status))
+    return status._replace(problems=(*of_reload(manner.failed), *problems(status)))
 
 
 def set_rows(model: Model, manner: Manner) -> Tuple[SetStatus, ...]:
@@ -235,10 +237,11 @@ def _sources(told: SourcesStatus) -> Dict[str, Source]:
     pid, process = (by.pid, by.process) if by else (None, None)
     last = None if repair is None else LastRepair(pid, process, repair.time, tuple(map(str, repair.sets)))
     rows: Dict[str, Source] = {}
-    for name, state, error, facts in told.sources:
+    for name, state, error, facts, since in told.sources:
         repairs: Dict[str, Fact] = {"repairs": told.repairs, "last_repair": last} if name == "nftables" else {}
         if repairs and told.rival is not None:
             repairs["warning"] = told.rival
         trouble = {"error": error} if error is not None or not (facts or repairs) else {}
-        rows[name] = Source(state, {**facts, **repairs, **trouble})
+        dated = {} if since is None or (state in ("ok", "disabled") and error is None) else {"since": since}
+        rows[name] = Source(state, {**facts, **repairs, **trouble, **dated})
     return rows

@@ -21,7 +21,7 @@ from netmgr.show.answers import (
     Source,
     Status,
 )
-from netmgr.values.text import aligned, broken, fitted, moment, number, printable
+from netmgr.values.text import aligned, broken, fitted, longest_words, moment, number, printable
 
 Row = Tuple[str, ...]
 
@@ -59,10 +59,19 @@ def sets_text(contents: Sequence[SetContents]) -> str:
 
 
 def _section(header: Row, groups: Iterable[Sequence[Row]], width: int) -> List[str]:
-    """A table under a blank line, without the columns that have nothing to show; nothing at all when there are no rows."""
+    """A table under a blank line, without the columns that have nothing to show; nothing at all when there are no rows.
+
+    An address is never cut: where there is no room for that, what stands to the right of addresses goes on in their column.
+    """
     rows = [tuple(map(printable, row)) for group in groups for row in group]
     columns = [column for column in zip(header, *rows) if any(column[1:])]
-    return ["", *fitted(list(zip(*columns)), width)] if columns else []
+    if not columns:
+        return []
+    table: List[Row] = list(zip(*columns))
+    whole = [place for place, column in enumerate(columns) if column[0] == "ADDRESS"]
+    if whole and sum(longest_words(table)) + 2 * (len(columns) - 1) > width:
+        table = [(*row[:whole[0]], " ".join(filter(None, row[whole[0]:]))) for row in table]
+    return ["", *fitted(table, width, whole)]
 
 
 def _interface_rows(interface: Interface) -> List[Row]:
@@ -105,7 +114,9 @@ def _source_detail(key: str, value: Fact) -> str:
         return "last repair %s after %s changed %s" % (value.time, who, "; ".join(value.sets))
     if not isinstance(value, (str, int, float, type(None))):
         return "%s %s" % (key, "; ".join(map(_zone_detail, value)))
-    return str(value) if key == "error" else "%s %s" % (key, value)
+    if key == "since" and isinstance(value, str):
+        return "since %s" % moment(value)
+    return str(value) if key in ("error", "reason") else "%s %s" % (key, value)
 
 
 def _zone_detail(row: Union[PublishedZone, ConsumedZone]) -> str:

@@ -160,6 +160,7 @@ def test_metrics_count_what_happens(lab: Lab) -> None:
     netmgr.configure("nonsense: 1")
     netmgr.ask("reload")
     assert (value("reloads_total", result="failure"), value("reloads_total", result="success")) == (1, 0)
+    assert value("config_last_reload_successful") == 0
     prometheus.lint(netmgr.ask("metrics"))
 
 
@@ -215,7 +216,16 @@ def test_states_of_sets_reloads_and_resyncs_are_happenings(lab: Lab) -> None:
     eventually(lambda: kinds("lan_ips") == ["set-missing"])
 
     assert netmgr.ask("resync").startswith("OK") and netmgr.ask("reload").startswith("OK")
+    well = netmgr.config.read_text()
     netmgr.configure("nonsense: 1")
     assert netmgr.ask("reload").startswith("ERROR")
+    first = netmgr.status()["problems"][0]
+    assert first["about"] == "configuration" and first["what"].startswith("the last reload failed: %s:1: nonsense: " % netmgr.config)
+    assert first["since"] <= logged(netmgr)[-1]["time"] and "netmgr check" in first["hint"]
+    netmgr.ask("reload")
+    assert netmgr.status()["problems"][0]["since"] == first["since"]
+    netmgr.config.write_text(well)
+    assert netmgr.ask("reload").startswith("OK")
+    assert "configuration" not in [each["about"] for each in netmgr.status()["problems"]]
     done = [(each["kind"], "error" in each) for each in logged(netmgr) if each["kind"] in ("reload", "resync")]
-    assert done == [("resync", False), ("reload", False), ("reload", True)]
+    assert done == [("resync", False), ("reload", False), ("reload", True), ("reload", True), ("reload", False)]
