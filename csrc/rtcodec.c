@@ -84,6 +84,12 @@ static int read_address(const uint8_t *body, size_t length, struct address *addr
 	return 1;
 }
 
+/* Such an address takes more to tell than flags. */
+static bool is_ipv6_with_peer(const struct address *address)
+{
+	return address->width == 16 && memcmp(address->local, address->peer, address->width) != 0;
+}
+
 /* The peer of an IPv6 address is no part of what makes it the same address: see rtnetlink.py. */
 static uint8_t *put_identity(uint8_t *identity, const struct address *address)
 {
@@ -124,6 +130,8 @@ int64_t rtcodec_addresses(const uint8_t *buffer, size_t length, size_t room, uin
 		read = read_address(buffer + at + sizeof(header), header.nlmsg_len - sizeof(header), &address);
 		if (read < 0)
 			return RTCODEC_REFUSED;
+		if (read > 0 && header.nlmsg_type == RTM_NEWADDR && is_ipv6_with_peer(&address))
+			break;
 		if (read > 0) {
 			identities = put_identity(identities, &address);
 			*flags++ = header.nlmsg_type == RTM_NEWADDR ? (int64_t)address.flags : RTCODEC_GONE;

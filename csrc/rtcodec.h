@@ -27,7 +27,8 @@ struct rtcodec_found {
 };
 
 /*
- * Reads messages up to the first that is neither RTM_NEWADDR nor RTM_DELADDR, or up to `room` addresses; returns the bytes read.
+ * Reads messages up to the first that is neither RTM_NEWADDR nor RTM_DELADDR, or that is the RTM_NEWADDR of an IPv6 address with a peer, or
+ * up to `room` addresses; returns the bytes read.
  * An identity is local address + peer + prefix length, 9 or 33 bytes; they follow each other without gaps.  There must be room for
  * `room` of the longest identities, `room` flags and `room` runs.  Families other than IPv4 and IPv6 are passed over.
  */

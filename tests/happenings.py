@@ -3,7 +3,7 @@
 import random
 from typing import Dict, Iterable, List, Optional, Tuple, Union
 
-from netmgr.values.addresses import identity, parse
+from netmgr.values.addresses import identity, parse, with_peer
 from netmgr.values.events import AddressGone, AddressSeen, ContainerSeen, Endpoint, LinkGone, LinkSeen, NextHops
 
 Event = Union[LinkSeen, LinkGone, AddressSeen, AddressGone]
@@ -14,11 +14,12 @@ ADDRESSES = tuple(parse(each) for each in (
     "192.0.2.1/24", "192.0.2.1/25", "192.0.2.2/24", "192.0.3.1/24", "192.0.2.9/32", "10.0.0.1/8", "169.254.0.1/16",
     "2001:db8::1/64", "2001:db8::2/64", "2001:db8:0:1::1/64", "fe80::1/64", "fd00::1/128"))
 NEXT_HOPS = tuple(parse(each)[0] for each in ("192.0.2.254", "192.0.2.253", "169.254.0.9", "10.0.0.9", "2001:db8::9", "fe80::9"))
-PEERS: Tuple[Optional[bytes], ...] = (None, None, parse("192.0.2.77")[0])
+PEERS: Tuple[Optional[bytes], ...] = (None, None, *(parse(each)[0] for each in ("192.0.2.77", "2001:db8::77", "fe80::77")))
+HARDWARE = tuple(map(bytes.fromhex, ("020000000001", "020000000002")))
 FLAGS = (0x80, 0x80, 0x80, 0x00, 0x81, 0xA0, 0xC0, 0x44, 0x88, 0x380)
 LABELS: Tuple[Tuple[Tuple[str, str], ...], ...] = (
     (), (("netmgr.zone", "lan"),), (("netmgr.zone", "web, apps"), ("other", "lan")), (("netmgr.zone", "no zone"),))
-ENDPOINTS = tuple(Endpoint(network, *parse(address)) for network, address in (
+ENDPOINTS = tuple(Endpoint(network, *parse(address), HARDWARE[len(address) % 2]) for network, address in (
     ("frontend", "172.18.0.2/16"), ("frontend", "2001:db8:5::2/64"), ("backend", "172.19.0.2/24"), ("bridge", "172.17.0.2/16"),
     ("bridge", "192.0.2.2/24")))
 
@@ -44,7 +45,7 @@ def random_link(source: random.Random, index: int, up: bool) -> LinkSeen:
     if source.random() < 0.6:
         return LinkSeen(index, source.choice(NAMES), up)
     return LinkSeen(index, source.choice(NAMES), up, source.choice((0, 7)), source.choice(("", "vlan")), source.choice((0, *INDEXES)),
-                    source.choice(((), ("other",), ("ppp9", "other"))))
+                    source.choice(((), ("other",), ("ppp9", "other"))), source.choice((b"", *HARDWARE)))
 
 
 def random_hops(source: random.Random) -> NextHops:
@@ -63,7 +64,8 @@ def tables(addresses: Iterable[AddressSeen]) -> Dict[int, Dict[bytes, int]]:
     """Addresses as a snapshot has them."""
     found: Dict[int, Dict[bytes, int]] = {}
     for event in addresses:
-        found.setdefault(event.ifindex, {})[identity(event.local, event.prefixlen, event.peer)] = event.flags
+        key = identity(event.local, event.prefixlen, event.peer)
+        found.setdefault(event.ifindex, {})[key] = with_peer(event.flags, event.local, event.peer)
     return found
 
 

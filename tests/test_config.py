@@ -309,6 +309,15 @@ REJECTED: List[Tuple[str, str]] = [
     ("zones:\n  w: {sets: {a: {holds: published_ports, type: inet_service}}}", "2: zones.w.sets.a.type: expected a type that can hold it: "
      "inet_service or inet_proto . inet_service : ipv4_addr . inet_service or ipv6_addr . inet_service"),
     ("zones:\n  w: {sets: {a: }}", "2: zones.w.sets.a: expected %s, got nothing" % WORDS),
+    ("zones:\n  w: {sets: {a: hosts}}", "2: zones.w.sets.a: expected a mapping, such as {holds: hosts, suffix: '::10'}, got \"hosts\""),
+    ("zones:\n  w: {sets: {a: {holds: hosts}}}", "2: zones.w.sets.a.suffix: expected a host part such as ::10, got nothing"),
+    ("zones:\n  w: {sets: {a: {holds: hosts, suffix: '::10/64'}}}", "2: zones.w.sets.a.suffix: expected a host part such as ::10 "
+     'or a list of them, got "::10/64" (the length of the prefix is the network\'s)'),
+    ("zones:\n  w: {sets: {a: {holds: hosts, suffix: '::'}}}", "2: zones.w.sets.a.suffix: expected a host part such as ::10 "
+     'or a list of them, got "::" (a host has other bits than zeros)'),
+    ("zones:\n  w: {sets: {a: {holds: peers, suffix: '::10'}}}", "2: zones.w.sets.a.suffix: expected nothing, for it is of hosts"),
+    ("zones:\n  w: {sets: {a: {holds: indexes, type: iface_index, flags: interval}}}",
+     "2: zones.w.sets.a.type: expected no flags: [interval] for indexes"),
     ("zones:\n  w: {sets: {a: {}}}", "2: zones.w.sets.a.holds: expected %s, got nothing" % WORDS),
     ("zones:\n  w: {sets: {a b: addresses}}", '2: zones.w.sets.a b: expected a set name, got "a b" ' + ZONE_RULES),
     ("nftables:\n  on_stop: 5", "2: nftables.on_stop: expected keep or remove, got 5"),

@@ -26,6 +26,7 @@ from netmgr.wire.json_elements import Element
 from tests import engine_bodies as bodies
 from tests.engine_bodies import APIS, identifier
 
+HARDWARE = bytes.fromhex("0242ac110002")
 BOTH = {"front": ("172.18.0.2/16", "fd00:1::2/64"), "back": ("10.9.8.7/24",)}
 READING = Reading("main", False, "zone", True)
 PODMAN = READING._replace(podman=True)
@@ -60,9 +61,26 @@ def test_list(api: str) -> None:
     first, second, third, fourth = (each.seen for each in found)
     assert (first.name, first.labels, first.healthy, first.engine, first.mode) == ("web-1", (("zone", "2"),), None, "main", "default")
     assert told(first) == [("back", "10.9.8.7/24"), ("front", "172.18.0.2/16"), ("front", "fd00:1::2/64")] == bodies.endpoints(BOTH)
-    assert second.endpoints == (Endpoint("front", bytes((172, 18, 0, 3)), 16),)
+    assert second.endpoints == (Endpoint("front", bytes((172, 18, 0, 3)), 16, HARDWARE),)
     assert third.endpoints == fourth.endpoints == () and third.mode == "host"
     assert [each.unclear for each in found] == [False, api < "1.52", False, False]
+
+
+@pytest.mark.parametrize("told, hardware", [
+    ("02:42:AC:11:00:02", HARDWARE), ("", b""), (None, b""), ("00:00:00:00:00:00", b""), (":".join(["80"] * 20), b"")])
+def test_the_mac_address_in_a_network(told: Optional[str], hardware: bytes) -> None:
+    entry = bodies.container(1, BOTH)
+    entry["NetworkSettings"]["Networks"]["front"]["MacAddress"] = told
+    found = {endpoint[:2]: endpoint.hardware for endpoint in one(entry).seen.endpoints}
+    assert {network: its for (network, _address), its in found.items()} == {"front": hardware, "back": HARDWARE} and len(found) == 3
+
+
+@pytest.mark.parametrize("told", ["02:42:zz:11:00:02", "1", 5, ["02:42:ac:11:00:02"]])
+def test_what_is_no_mac_address(told: Any) -> None:
+    entry = bodies.container(1, BOTH)
+    entry["NetworkSettings"]["Networks"]["front"]["MacAddress"] = told
+    with pytest.raises(ProtocolError):
+        one(entry)
 
 
 @pytest.mark.parametrize("api", APIS)

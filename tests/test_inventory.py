@@ -60,18 +60,20 @@ def said(change: ThingChange) -> List[str]:
 
 
 BR0, IN_BR0 = LinkSeen(9, "br0", True, kind="bridge"), LinkSeen(2, "eth0", True, master=9)
-PLAIN, PORT = Interface("eth0"), Interface("eth0", master=("br0",))
+PLAIN, PORT = Interface("eth0", ifindex=2), Interface("eth0", master=("br0",), ifindex=2)
+BRIDGE = Interface("br0", kind="bridge", ifindex=9)
 
 
 @pytest.mark.parametrize(("events", "selected"), [
-    ([ETH0, LinkSeen(2, "eth0", True, 7, "vlan", 0, ("a", "b"))], [PLAIN, Interface("eth0", ("a", "b"), 7, "vlan")]),
-    ([BR0, ETH0, IN_BR0, ETH0], [Interface("br0", kind="bridge"), PLAIN, PORT, PLAIN]),
-    ([IN_BR0, BR0], [PLAIN, Interface("br0", kind="bridge"), PORT]),
+    ([ETH0, LinkSeen(2, "eth0", True, 7, "vlan", 0, ("a", "b"))], [PLAIN, PLAIN._replace(altnames=("a", "b"), group=7, kind="vlan")]),
+    ([BR0, ETH0, IN_BR0, ETH0], [BRIDGE, PLAIN, PORT, PLAIN]),
+    ([IN_BR0, BR0], [PLAIN, BRIDGE, PORT]),
     ([BR0, IN_BR0, LinkSeen(9, "br1", True, 0, "bridge", 0, ("big",)), LinkGone(9)],
-     [Interface("br0", kind="bridge"), PORT, Interface("br1", ("big",), kind="bridge"), PORT._replace(master=("br1", "big")), PLAIN]),
-    ([BR0, IN_BR0, LinkGone(2), BR0._replace(name="br1")], [Interface("br0", kind="bridge"), PORT, Interface("br1", kind="bridge")]),
+     [BRIDGE, PORT, BRIDGE._replace(name="br1", altnames=("big",)), PORT._replace(master=("br1", "big")), PLAIN]),
+    ([ETH0, ETH0._replace(hardware=b"mac-12")], [PLAIN, PLAIN._replace(hardware=b"mac-12")]),
+    ([BR0, IN_BR0, LinkGone(2), BR0._replace(name="br1")], [BRIDGE, PORT, BRIDGE._replace(name="br1")]),
     ([LinkSeen(2, "eth0", True, master=2), LinkSeen(2, "eth1", True, master=2), LinkGone(2)],
-     [Interface("eth0", master=("eth0",)), Interface("eth1", master=("eth1",))]),
+     [PLAIN._replace(master=("eth0",)), Interface("eth1", master=("eth1",), ifindex=2)]),
 ])
 def test_what_selects_an_interface(events: List[Event], selected: List[Interface]) -> None:
     inventory = Inventory()
@@ -100,7 +102,7 @@ def test_default_routes_move() -> None:
     assert [(change.gained, change.thing.name, change.thing.default_route) for change in moved if isinstance(change.thing, Interface)] == [
         (False, "eth0", True), (True, "eth0", False), (False, "eth1", False), (True, "eth1", True)]
     inventory.replace_defaults({77: ()})
-    assert inventory.apply(LinkSeen(77, "late", True))[0].thing == Interface("late", default_route=True)
+    assert inventory.apply(LinkSeen(77, "late", True))[0].thing == Interface("late", default_route=True, ifindex=77)
 
 
 NAMES = {ONE: "192.0.2.1", TWO: "2001:db8::2"}
@@ -125,7 +127,7 @@ def test_a_snapshot_replaces_everything() -> None:
         inventory.apply(event)
     inventory.replace_interfaces([ETH0, LinkSeen(4, "new", True)], tables([ADDED, SECOND]))
     assert Counter(singly(inventory.things())) == Counter(
-        [PLAIN, Interface("new"), (PLAIN, KEY_ONE, 0x80), (PLAIN, KEY_TWO, 0x80)])
+        [PLAIN, Interface("new", ifindex=4), (PLAIN, KEY_ONE, 0x80), (PLAIN, KEY_TWO, 0x80)])
 
 
 def test_containers_by_engine_and_id() -> None:
@@ -183,7 +185,7 @@ def test_two_links_of_one_name_are_two_things() -> None:
     inventory = Inventory()
     for index in (1, 2):
         inventory.apply(LinkSeen(index, "eth0", True))
-    assert list(singly(inventory.things())) == [Interface("eth0"), Interface("eth0")]
+    assert list(singly(inventory.things())) == [Interface("eth0", ifindex=1), PLAIN]
 
 
 def test_a_link_that_goes_down_with_ipv6_addresses_leaves_doubt() -> None:

@@ -21,6 +21,9 @@ BEYOND_A_SCHEMA = {
     "socket_mode: 01777", "socket_mode: 0x1b0", "docker:\n  label_zones: a-b/[", "docker:\n- name: a\n- name: b\n- name: a",
     "zones:\n  w: {only: [192.0.2.1/24]}", "zones:\n  w: {sets: {a: {holds: published_ports, mark: 5}}}",
     "zones:\n  w: {sets: {a: {holds: published_ports, type: inet_service}}}",
+    "zones:\n  w: {sets: {a: hosts}}", "zones:\n  w: {sets: {a: {holds: hosts}}}",
+    "zones:\n  w: {sets: {a: {holds: hosts, suffix: '::'}}}", "zones:\n  w: {sets: {a: {holds: peers, suffix: '::10'}}}",
+    "zones:\n  w: {sets: {a: {holds: indexes, type: iface_index, flags: interval}}}",
     "zones:\n  w: {exclude: [192.0.2.0/33]}", "interfaces:\n- group: 010", "interfaces:\n- master: sixteen-letters-",
 }
 

@@ -11,6 +11,7 @@ with the real one's semantics:
 """
 
 import random
+from struct import pack
 from typing import AbstractSet, Callable, List, Mapping, Tuple
 
 import pytest
@@ -21,10 +22,32 @@ from netmgr.model.managed_set import ManagedSet
 from netmgr.model.others import AWAITED
 from netmgr.model.zones import tally
 from netmgr.values.events import LinkSeen
-from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, NFT_SET_MAP, NFT_SET_TIMEOUT, ChangeElements, SetName
+from netmgr.values.sets import (
+    ETHER_ADDR,
+    IFACE_INDEX,
+    IFNAME,
+    IPV4_ADDR,
+    IPV6_ADDR,
+    NFT_SET_INTERVAL,
+    NFT_SET_MAP,
+    NFT_SET_TIMEOUT,
+    ChangeElements,
+    SetName,
+)
 from tests import plainly
 from tests.fakekernel import FakeKernel, FakeSet, overlap
-from tests.happenings import ADDRESSES, ENDPOINTS, NAMES, NEXT_HOPS, random_containers, random_event, random_hops, random_snapshot
+from tests.happenings import (
+    ADDRESSES,
+    ENDPOINTS,
+    HARDWARE,
+    INDEXES,
+    NAMES,
+    NEXT_HOPS,
+    random_containers,
+    random_event,
+    random_hops,
+    random_snapshot,
+)
 from tests.workbench import Bench, named
 
 CONFIGURATIONS = ("""
@@ -40,7 +63,10 @@ interfaces:
 zones:
   uplink: {only: [global, 10.0.0.0/8], exclude: [192.0.2.0/28, single], sets: {hops4: {holds: gateways, exclude: []}, hops6: gateways}}
   strict: {table: ip other, exclusive: true, exclude: [], sets: {only_ips: addresses, only_nets: networks, only_ifs: interfaces}}
-  all: {exclude: [], sets: {all4: addresses, all6: addresses, nets4: networks, ports: interfaces, wan_ips: addresses, hops4: gateways}}
+  all: {exclude: [], sets: {all4: addresses, all6: addresses, nets4: networks, ports: interfaces, wan_ips: addresses, hops4: gateways,
+                            hosts: {holds: hosts, suffix: ['::10', 0.0.0.9, 0.0.1.1]}, far4: peers,
+                            far6: {holds: peers, exclude: link_local}, cards: hardware_addresses, indexes: indexes}}
+  lan: {sets: {cards: hardware_addresses, more: {holds: hosts, suffix: '::10'}}}
 docker: {networks: {frontend: web, 'back*': [web, lan]}, require_healthy: true}
 """, """
 interfaces: [{name: '*', nftables_zone: lan}]
@@ -50,7 +76,10 @@ nftables: {create: true}
 """)
 
 FORMS = ((IPV4_ADDR, 0), (IPV4_ADDR, 0), (IPV6_ADDR, 0), (IPV4_ADDR, NFT_SET_INTERVAL), (IPV6_ADDR, NFT_SET_INTERVAL),
-         (IPV4_ADDR, NFT_SET_TIMEOUT), (IFNAME, 0), (IFNAME, NFT_SET_INTERVAL), (IPV4_ADDR, NFT_SET_MAP))
+         (IPV4_ADDR, NFT_SET_TIMEOUT), (IFNAME, 0), (IFNAME, NFT_SET_INTERVAL), (IPV4_ADDR, NFT_SET_MAP),
+         (ETHER_ADDR, 0), (ETHER_ADDR, NFT_SET_INTERVAL), (IFACE_INDEX, 0), (IFACE_INDEX, NFT_SET_INTERVAL))
+OTHERS = {IFNAME: [name.encode().ljust(16, b"\0") for name in NAMES], ETHER_ADDR: HARDWARE,
+          IFACE_INDEX: [pack("=I", index) for index in INDEXES]}
 SIZES = (0, 0, 0, 2, 5)
 
 
@@ -134,10 +163,10 @@ class Life:
     def element(self, found: FakeSet) -> bytes:
         """One that netmgr could want, too."""
         width = found.info.key_length
-        if found.info.type == IFNAME:
-            element = self.source.choice(NAMES).encode().ljust(16, b"\0")
+        if found.info.type in OTHERS:
+            element = self.source.choice(OTHERS[found.info.type])
             return element * 2 if found.info.flags & NFT_SET_INTERVAL else element
-        known = [*ADDRESSES, *((hop, len(hop) * 8) for hop in NEXT_HOPS), *(endpoint[1:] for endpoint in ENDPOINTS)]
+        known = [*ADDRESSES, *((hop, len(hop) * 8) for hop in NEXT_HOPS), *((each.address, each.prefixlen) for each in ENDPOINTS)]
         address, length = self.source.choice([each for each in known if len(each[0]) == width])
         if not found.info.flags & NFT_SET_INTERVAL:
             return address

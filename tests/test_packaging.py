@@ -36,7 +36,7 @@ def test_what_it_shows_in_comments_is_right_when_uncommented() -> None:
     assert (shown.nftables, shown.socket_mode, shown.log_level) == (default.nftables, default.socket_mode, default.log_level)
     wan = shown.zones["wan"]
     assert wan._replace(sets=(), entry=None) == schema.default_zone("wan", shown.nftables)
-    assert [rule.name for rule in wan.sets] == ["wan_all", "wan_public", "wan_own", "by_zone", "by_mark", "by_address", "dnat"]
+    assert [rule.name for rule in wan.sets] == ["wan_all", "server", "wan_public", "wan_own", "by_zone", "by_mark", "by_address", "dnat"]
 
 
 def test_it_names_every_key() -> None:

@@ -42,12 +42,13 @@ def gone(address: str, index: int = 7) -> AddressGone:
 FOUR = [seen("192.0.2.1/24", PERMANENT), seen("198.51.100.1/24", 0), seen("192.0.2.2/24", PERMANENT | SECONDARY)]
 
 BRIDGE = LinkSeen(9, "bridge0", False, kind="bridge")
+HARDWARE = {7: bytes.fromhex("1e8459a9fa2b"), 8: bytes.fromhex("eeaddfe88d9b")}
 
 
 def card(index: int, name: str, up: bool = True, master: int = 0) -> LinkSeen:
     """eth0 is in group 7 and has other names, too."""
     group, altnames = (7, ("uplink0", "wan-side")) if index == 7 else (0, ())
-    return LinkSeen(index, name, up, group, "veth", master, altnames)
+    return LinkSeen(index, name, up, group, "veth", master, altnames, HARDWARE[index])
 
 
 EXPECTED: Dict[str, List[Event]] = {
@@ -55,12 +56,13 @@ EXPECTED: Dict[str, List[Event]] = {
     "ipv4": [seen("192.0.2.1/24", PERMANENT), seen("192.0.2.2/24", PERMANENT | SECONDARY)],
     "point-to-point": [seen("10.0.0.1 peer 10.0.0.2/32", PERMANENT), gone("10.0.0.1 peer 10.0.0.2/32")],
     "ipv6": [seen("2001:db8::1/64", PERMANENT | NODAD), gone("2001:db8::1/64")],
-    "ipv6-peer": [seen("2001:db8::1/128", PERMANENT | NODAD), gone("2001:db8::1/128")],
+    "ipv6-peer": [seen("2001:db8::1 peer 2001:db8::2/128", PERMANENT | NODAD), gone("2001:db8::1 peer 2001:db8::2/128")],
     "wide-flags": [seen("2001:db8:1::1/64", PERMANENT | NODAD | WIDE)],
     "lease": [seen("198.51.100.1/24", 0)],
     "ipv4-routes": [], "ipv6-routes": [],
     "selected": [card(7, "eth0")._replace(altnames=()), card(7, "eth0")],
-    "links": [LinkSeen(1, "lo", True), card(7, "eth0"), card(8, "far0"), BRIDGE],
+    "links": [LinkSeen(1, "lo", True), card(7, "eth0"), card(8, "far0"),
+              BRIDGE._replace(hardware=bytes.fromhex("560b101ce091"))],
     "addresses": [seen("127.0.0.1/8", PERMANENT, 1), *FOUR, seen("::1/128", PERMANENT, 1),
                   seen("2001:db8:1::1/64", PERMANENT | NODAD | WIDE), seen("2001:db8::3/64", PERMANENT)],
     "renamed": [card(7, "wan0"), *FOUR],

@@ -7,7 +7,7 @@ from typing import Dict, Iterable, List, Optional, Tuple, Union
 import pytest
 from netmgr._nftcodec import ffi, lib
 
-from netmgr.values.addresses import identity
+from netmgr.values.addresses import identity, with_peer
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, Event, LinkGone, LinkSeen
 from netmgr.wire import rtnetlink, rtnetlink_bulk
@@ -55,7 +55,8 @@ def folded(events: Iterable[Event]) -> Told:
 def last_words(event: Union[AddressSeen, AddressGone, AddressesSeen]) -> Dict[bytes, int]:
     if isinstance(event, AddressesSeen):
         return event.flags
-    return {identity(event.local, event.prefixlen, event.peer): event.flags if isinstance(event, AddressSeen) else GONE}
+    flags = with_peer(event.flags, event.local, event.peer) if isinstance(event, AddressSeen) else GONE
+    return {identity(event.local, event.prefixlen, event.peer): flags}
 
 
 def agreed(data: bytes) -> Optional[Told]:

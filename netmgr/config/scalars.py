@@ -116,6 +116,16 @@ def address(text: str) -> Tuple[bytes, Optional[int]]:
     return packed, prefixlen if slash else None
 
 
+def suffix(text: str) -> bytes:
+    """The host part of an address, as an address of which the network's part is zero."""
+    packed, prefixlen = address(text)
+    if prefixlen is not None:
+        raise ValueError("the length of the prefix is the network's")
+    if not any(packed):
+        raise ValueError("a host has other bits than zeros")
+    return packed
+
+
 def expected_address(text: str) -> Tuple[bytes, Optional[int]]:
     """An address that an interface can have."""
     packed, prefixlen = address(text)

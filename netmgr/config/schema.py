@@ -45,6 +45,7 @@ class SetRule(NamedTuple):
     """One set that a zone fills; `holds` is a word of netmgr.values.holds, `choice` says which addresses count.
 
     `table` None: it is looked up in each table of the zone.  `value`: it is a map to that.  `created`: what it is when netmgr makes it.
+    `suffixes` are the host parts of hosts.
     """
 
     name: str
@@ -54,6 +55,7 @@ class SetRule(NamedTuple):
     entry: Entry = NOWHERE
     value: Optional[Value] = None
     created: Optional[Form] = None
+    suffixes: Tuple[bytes, ...] = ()
 
 
 class Zone(NamedTuple):

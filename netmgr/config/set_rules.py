@@ -9,7 +9,7 @@ from netmgr.config.schema import SetRule, Table
 from netmgr.config.yaml_values import INTEGER, TEXT, Value, alternatives, one_of
 from netmgr.values import holds
 from netmgr.values.choice import USUAL, Own
-from netmgr.values.holds import IMPLIED, OWN_ADDRESS, WORDS
+from netmgr.values.holds import HOSTS, IMPLIED, OWN_ADDRESS, WORDS
 from netmgr.values.sets import AND, MARK, VERDICT, Form, width_of
 from netmgr.values.verdicts import GOTO, JUMP, PLAIN, verdict
 
@@ -65,6 +65,7 @@ SET = {
     "mark": kinds.text("a mark such as 0x10", _mark, {"anyOf": [{"type": "integer", "minimum": 0, "maximum": HIGHEST_MARK}, kinds.WORD]},
                        (TEXT, INTEGER)),
     "value": kinds.text(OWN_ADDRESS.word, _own_address, {"enum": [OWN_ADDRESS.word]}),
+    "suffix": kinds.one_or_many("a host part such as ::10", scalars.suffix, {"type": "string", "pattern": "^[0-9A-Fa-f.:]+$"}),
     "type": kinds.text("a type as nft writes it, such as ifname . ipv4_addr", _type, {"type": "string"}),
     "flags": kinds.one_or_many("interval", lambda text: one_of(("interval",), text), {"enum": ["interval"]}),
     **CHOICE,
@@ -76,11 +77,21 @@ def set_rule(name: Optional[Tuple[Optional[Table], str]], key: Value, value: Val
     table, bare = name or (None, "")
     if not value.is_mapping:
         held = SET["holds"].read(value) or ""
+        if held == HOSTS:
+            value.wrong("a mapping, such as {holds: hosts, suffix: '::10'}")
         return SetRule(bare, held, USUAL, table, key.entry, IMPLIED.get(held)), Own()
     fields = Fields(value, "a mapping", SET)
     held = fields.required("holds", "")
     mapped = _mapped(fields, held)
-    return SetRule(bare, held, USUAL, table, key.entry, mapped, _created(fields, value, held, mapped)), own(fields)
+    return SetRule(bare, held, USUAL, table, key.entry, mapped, _created(fields, held, mapped), _suffixes(fields, held)), own(fields)
+
+
+def _suffixes(fields: Fields, held: str) -> Tuple[bytes, ...]:
+    nothing: Tuple[bytes, ...] = ()
+    if HOSTS in held.split(AND):
+        return tuple(dict.fromkeys(fields.required("suffix", nothing)))
+    fields.refuse("suffix", "expected nothing, for it is of hosts")
+    return nothing
 
 
 def _mapped(fields: Fields, held: str) -> Optional[holds.Value]:
@@ -95,7 +106,7 @@ def _mapped(fields: Fields, held: str) -> Optional[holds.Value]:
     return fields.read(given[0], nothing) if given else None
 
 
-def _created(fields: Fields, value: Value, held: str, mapped: Optional[holds.Value]) -> Optional[Form]:
+def _created(fields: Fields, held: str, mapped: Optional[holds.Value]) -> Optional[Form]:
     nothing: Optional[Form] = None
     form, flags = fields.read("type", nothing), fields.each("flags")
     if form is None:
@@ -105,7 +116,8 @@ def _created(fields: Fields, value: Value, held: str, mapped: Optional[holds.Val
     form = form._replace(interval="interval" in flags)
     if held and not holds.fits(form, held, mapped):
         right = holds.right_types(held, mapped)
-        ranges = holds.fits(form._replace(interval=True), held, mapped)
-        fields.refuse("type", "expected flags: [interval] for %s" % held if ranges else "expected a type that can hold it: %s" % right)
+        flags_alone = holds.fits(form._replace(interval=not form.interval), held, mapped)
+        needed = "no flags: [interval]" if form.interval else "flags: [interval]"
+        fields.refuse("type", "expected %s for %s" % (needed, held) if flags_alone else "expected a type that can hold it: %s" % right)
         return None
     return form

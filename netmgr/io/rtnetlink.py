@@ -16,8 +16,9 @@ import socket
 from typing import Callable, List, NamedTuple, Tuple
 
 from netmgr.io.socket_buffers import dropped, idle, memory, receive_buffer
+from netmgr.values.addresses import identity, with_peer
 from netmgr.values.errors import ProtocolError
-from netmgr.values.events import Event
+from netmgr.values.events import AddressSeen, Event
 from netmgr.values.snapshots import Snapshot, agreed
 from netmgr.wire import rtnetlink
 from netmgr.wire.netlink import (
@@ -170,7 +171,10 @@ class RequestSocket:
                         raise OSError(ack.errno, "rtnetlink dump: %s" % (ack.text or os.strerror(ack.errno)))
                     return others, not (flags | self.reader.message_flags) & NLM_F_DUMP_INTR
                 event = rtnetlink.event(message)
-                if event is not None:
+                if isinstance(event, AddressSeen):
+                    key = identity(event.local, event.prefixlen, event.peer)
+                    addresses.setdefault(event.ifindex, {})[key] = with_peer(event.flags, event.local, event.peer)
+                elif event is not None:
                     others.append(event)
 
     def receive(self) -> int:

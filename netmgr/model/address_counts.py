@@ -9,7 +9,7 @@ from typing import Dict, Iterable, List, Tuple
 from netmgr.model.inventory import Addresses, Interface, ThingChange
 from netmgr.model.zones import Policy
 from netmgr.values.choice import Choice, counts
-from netmgr.values.holds import ADDRESSES, made_of
+from netmgr.values.holds import ADDRESSES, by_far_end, made_of
 
 
 class AddressCounts:
@@ -46,7 +46,8 @@ class AddressCounts:
     def _number(self, addresses: Addresses) -> int:
         zones = self._policy.zones_of_interface(addresses.interface)
         if zones not in self._choices:
-            feeds = (feed for zone in zones for feed in self._policy.feeds[zone] if made_of(feed.holds) == ADDRESSES)
+            feeds = (feed for zone in zones for feed in self._policy.feeds[zone]
+                     if made_of(feed.holds) == ADDRESSES and not by_far_end(feed.holds, feed.value))
             self._choices[zones] = list(dict.fromkeys(feed.choice for feed in feeds))
         choices, flags = self._choices[zones], addresses.flags
         return sum(any(counts(choice, key, held) for choice in choices) for key, held in flags.items())

@@ -5,16 +5,17 @@ for what becomes of them).
 """
 
 from operator import itemgetter
-from typing import Callable, Collection, Dict, List
+from struct import pack
+from typing import Callable, Collection, Dict, List, Sequence
 
 from netmgr.model.inventory import Interface
-from netmgr.values.addresses import IFA_F_PERMANENT, identity
+from netmgr.values.addresses import IFA_F_PERMANENT, identity, network
 from netmgr.values.choice import Choice, counts
-from netmgr.values.holds import ADDRESSES, GATEWAYS, INTERFACES, NETWORKS
+from netmgr.values.holds import ADDRESSES, GATEWAYS, HARDWARE_ADDRESSES, HOSTS, INDEXES, INTERFACES, NETWORKS, PEERS
 from netmgr.values.sets import WIDTHS, Form
 
 
-def of_addresses(identities: Collection[bytes], form: Form) -> List[bytes]:
+def of_addresses(identities: Collection[bytes], form: Form, _suffixes: Sequence[bytes] = ()) -> List[bytes]:
     """The addresses themselves."""
     width = WIDTHS[form.type]
     if not form.interval:
@@ -23,7 +24,7 @@ def of_addresses(identities: Collection[bytes], form: Form) -> List[bytes]:
     return [each[:width] + bits for each in identities]
 
 
-def of_networks(identities: Collection[bytes], form: Form) -> List[bytes]:
+def of_networks(identities: Collection[bytes], form: Form, _suffixes: Sequence[bytes] = ()) -> List[bytes]:
     """The networks that they are in: the bits of the prefix, none of the host's, and the length, which is an identity's last byte."""
     width = WIDTHS[form.type]
     bits = width * 8
@@ -31,11 +32,38 @@ def of_networks(identities: Collection[bytes], form: Form) -> List[bytes]:
             for each in identities]
 
 
+def of_hosts(identities: Collection[bytes], form: Form, suffixes: Sequence[bytes]) -> List[bytes]:
+    """The hosts with these suffixes in their networks, where a suffix is no longer than a host part there."""
+    width = WIDTHS[form.type]
+    numbers = [int.from_bytes(each, "big") for each in suffixes if len(each) == width]
+    found: List[bytes] = []
+    for each in identities:
+        first = int.from_bytes(network(each[:width], each[-1]), "big")
+        found += [(first | number).to_bytes(width, "big") for number in numbers if number.bit_length() <= width * 8 - each[-1]]
+    return of_addresses(found, form)
+
+
 def of_name(interface: Interface, form: Form, _choice: Choice) -> List[bytes]:
     """The name of an interface."""
+    return _single(interface.name.encode("utf-8", "surrogateescape"), form)
+
+
+def of_hardware(interface: Interface, form: Form, _choice: Choice) -> List[bytes]:
+    """Its MAC address."""
+    return _single(interface.hardware, form)
+
+
+def of_index(interface: Interface, form: Form, _choice: Choice) -> List[bytes]:
+    """Its index, as this machine has numbers."""
+    return _single(pack("=I", interface.ifindex) if interface.ifindex else b"", form)
+
+
+def _single(key: bytes, form: Form) -> List[bytes]:
+    """One key, if there is any, filled up to its width."""
     width = WIDTHS[form.type]
-    key = interface.name.encode("utf-8", "surrogateescape").ljust(width, b"\0")
-    return [key + bytes((width * 8,)) if form.interval else key]
+    if not key:
+        return []
+    return [key.ljust(width, b"\0") + bytes((width * 8,)) if form.interval else key.ljust(width, b"\0")]
 
 
 def of_gateways(interface: Interface, form: Form, choice: Choice) -> List[bytes]:
@@ -45,5 +73,7 @@ def of_gateways(interface: Interface, form: Form, choice: Choice) -> List[bytes]
     return of_addresses([each for each in hops if counts(choice, each, IFA_F_PERMANENT)], form)
 
 
-FROM_ADDRESSES: Dict[str, Callable[[Collection[bytes], Form], List[bytes]]] = {ADDRESSES: of_addresses, NETWORKS: of_networks}
-FROM_INTERFACE: Dict[str, Callable[[Interface, Form, Choice], List[bytes]]] = {INTERFACES: of_name, GATEWAYS: of_gateways}
+FROM_ADDRESSES: Dict[str, Callable[[Collection[bytes], Form, Sequence[bytes]], List[bytes]]] = {
+    ADDRESSES: of_addresses, NETWORKS: of_networks, HOSTS: of_hosts, PEERS: of_addresses}       # peers: of the far end's identities
+FROM_INTERFACE: Dict[str, Callable[[Interface, Form, Choice], List[bytes]]] = {
+    INTERFACES: of_name, HARDWARE_ADDRESSES: of_hardware, INDEXES: of_index, GATEWAYS: of_gateways}

@@ -6,8 +6,8 @@ old name and gains it under the new one, and so does any other change of what an
 nothing.
 
 An address is kept as `identity`: local + peer + prefix length in one bytes object (9 or 33 long), which is small and quick to
-hash.  All that one event says of one link's addresses is one thing.  Addresses may come before their link is known; they count from
-the moment that it is.
+hash.  The peer of an IPv6 address may change, so it stands above its flags instead (see addresses.with_peer).  All that one event says
+of one link's addresses is one thing.  Addresses may come before their link is known; they count from the moment that it is.
 
 `unsure`: IPv6 addresses that a link keeps when it goes down (keep_addr_on_down) become tentative, and no event says so.
 """
@@ -15,7 +15,7 @@ the moment that it is.
 from itertools import chain
 from typing import AbstractSet, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple, Union
 
-from netmgr.values.addresses import identity
+from netmgr.values.addresses import identity, with_peer
 from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, Event, HostGone, HostSeen, LinkSeen, NextHops
 
 IPV6 = 33       # bytes in the identity of such an address
@@ -30,12 +30,14 @@ class Link(NamedTuple):
     kind: str = ""
     master: int = 0
     altnames: Tuple[str, ...] = ()
+    hardware: bytes = b""
 
 
 class Interface(NamedTuple):
     """The fact that such an interface exists: all by which it may be selected, and what it has besides addresses.
 
-    `master` has the names of the one it is enslaved to; `gateways` are the next hops of default routes over it.
+    `master` has the names of the one it is enslaved to; `gateways` are the next hops of default routes over it; `hardware` is its MAC
+    address.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Interface(NamedTuple):
     master: Tuple[str, ...] = ()
     default_route: bool = False
     gateways: Tuple[bytes, ...] = ()
+    ifindex: int = 0
+    hardware: bytes = b""
 
 
 class Addresses(NamedTuple):
@@ -103,7 +107,8 @@ class Inventory:
         if isinstance(event, AddressesSeen):
             return self._addresses_changed(event.ifindex, event.flags)
         if isinstance(event, AddressSeen):
-            return self._addresses_changed(event.ifindex, {identity(event.local, event.prefixlen, event.peer): event.flags})
+            flags = with_peer(event.flags, event.local, event.peer)
+            return self._addresses_changed(event.ifindex, {identity(event.local, event.prefixlen, event.peer): flags})
         if isinstance(event, AddressGone):
             return self._addresses_changed(event.ifindex, {identity(event.local, event.prefixlen, event.peer): GONE})
         if isinstance(event, LinkSeen):
@@ -235,7 +240,7 @@ class Inventory:
         master = self.links.get(link.master) if link.master else None
         names = () if master is None else (master.name, *master.altnames)
         return Interface(link.name, link.altnames, link.group, link.kind, names, ifindex in self.defaults,
-                         self.defaults.get(ifindex, ()))
+                         self.defaults.get(ifindex, ()), ifindex, link.hardware)
 
     def _all_of(self, gained: bool, interface: Interface, ifindex: int) -> List[ThingChange]:
         return [ThingChange(gained, interface), ThingChange(gained, Addresses(interface, self.addresses.get(ifindex, {})))]

@@ -13,9 +13,9 @@ from typing import Dict, Iterable, Iterator, List, Optional, Protocol, Tuple
 
 from netmgr.model.elements import FROM_ADDRESSES, FROM_INTERFACE
 from netmgr.model.inventory import Interface
-from netmgr.values.addresses import IFA_F_DEPRECATED, IFA_F_SECONDARY, LINK_LOCAL, kinds, local
+from netmgr.values.addresses import IFA_F_DEPRECATED, IFA_F_SECONDARY, LINK_LOCAL, from_far_end, kinds, local
 from netmgr.values.choice import ALL, Choice, counts
-from netmgr.values.holds import OWN_ADDRESS, Value
+from netmgr.values.holds import OWN_ADDRESS, PEERS, Value, by_far_end
 from netmgr.values.sets import AND, IPV4_ADDR, IPV6_ADDR, WIDTHS, Form, padded
 
 RANK = 6                        # bytes of a rank: of the entry and of the zone in it, or after all of these when a container was made
@@ -39,6 +39,10 @@ class Wanted(Protocol):
     def value(self) -> Optional[Value]:
         """The value, in a map."""
 
+    @property
+    def suffixes(self) -> Tuple[bytes, ...]:
+        """Of hosts."""
+
 
 def rank(entry: int, position: int) -> bytes:
     """Of the zone at this position in this entry of `interfaces`."""
@@ -52,15 +56,17 @@ def rank_of_container(created: int) -> bytes:
 
 def of_interface(wanted: Wanted, form: Form, interface: Interface, rank: bytes) -> List[bytes]:
     """The claims of an interface, in a set whose keys have nothing to do with addresses."""
-    return list(_with_value(_keys(wanted.holds, form, interface, b"", wanted.choice), form, wanted.value, rank, b""))
+    return list(_with_value(_keys(wanted, form, interface, b"", 0, wanted.choice), form, wanted.value, rank, b""))
 
 
 def of_addresses(wanted: Wanted, form: Form, interface: Interface, flags: Dict[bytes, int], rank: bytes) -> List[bytes]:
     """The claims of an interface's addresses."""
     found: List[bytes] = []
+    far = by_far_end(wanted.holds, wanted.value)
     for identity, its_flags in flags.items():
-        if _of_family(form, identity) and counts(wanted.choice, identity, its_flags):
-            found += _with_value(_keys(wanted.holds, form, interface, identity), form, wanted.value, rank, b"")
+        chosen = from_far_end(identity, its_flags) if far else identity
+        if chosen and _of_family(form, identity) and counts(wanted.choice, chosen, its_flags):
+            found += _with_value(_keys(wanted, form, interface, identity, its_flags), form, wanted.value, rank, b"")
     return found
 
 
@@ -69,9 +75,9 @@ def of_primary(wanted: Wanted, form: Form, interface: Interface, flags: Dict[byt
     own = primary(flags, WIDTHS[form.value], wanted.choice)
     if own is None:
         return []
-    chosen = [each for each, its in flags.items() if _of_family(form, each) and counts(wanted.choice, each, its)] if by_address else [b""]
-    return [claim for each in chosen
-            for claim in _with_value(_keys(wanted.holds, form, interface, each), form, wanted.value, rank, own)]
+    chosen = {each: its for each, its in flags.items() if _of_family(form, each) and counts(wanted.choice, each, its)}
+    return [claim for each, its in (chosen if by_address else {b"": 0}).items()
+            for claim in _with_value(_keys(wanted, form, interface, each, its), form, wanted.value, rank, own)]
 
 
 def primary(flags: Dict[bytes, int], width: int, choice: Choice) -> Optional[bytes]:
@@ -92,22 +98,23 @@ def _of_family(form: Form, identity: bytes) -> bool:
     return all(WIDTHS[part] == len(identity) >> 1 for part in form.parts if part in _PLAIN)
 
 
-def _keys(holds: str, form: Form, interface: Interface, identity: bytes, choice: Choice = ALL) -> Iterator[bytes]:
+def _keys(wanted: Wanted, form: Form, interface: Interface, identity: bytes, flags: int, choice: Choice = ALL) -> Iterator[bytes]:
     """Each key, with the prefix lengths of its parts where the set has ranges; of what is not of an address, what is chosen."""
     several = len(form.parts) > 1
-    parts = [_of_part(word, Form(part, form.interval), interface, identity, choice) for word, part in zip(holds.split(AND), form.parts)]
+
+    def of_part(word: str, part: Form) -> Iterable[Tuple[bytes, bytes]]:
+        width = WIDTHS[part.type]
+        if word in FROM_ADDRESSES:
+            own = from_far_end(identity, flags) if word == PEERS else identity
+            found = FROM_ADDRESSES[word]([own] if own else [], part, wanted.suffixes)
+        else:
+            found = FROM_INTERFACE[word](interface, part, choice)
+        return [(each[:width], each[width:]) for each in found]
+
+    parts = (of_part(word, Form(part, form.interval)) for word, part in zip(wanted.holds.split(AND), form.parts))
     for each in product(*parts):
         keys = [key.ljust(padded(len(key)), b"\0") if several else key for key, _length in each]
         yield b"".join(keys) + b"".join(length for _key, length in each)
-
-
-def _of_part(word: str, form: Form, interface: Interface, identity: bytes, choice: Choice) -> Iterable[Tuple[bytes, bytes]]:
-    width = WIDTHS[form.type]
-    if word in FROM_ADDRESSES:
-        found = FROM_ADDRESSES[word]([identity], form)
-    else:
-        found = FROM_INTERFACE[word](interface, form, choice) if interface.name else []
-    return [(each[:width], each[width:]) for each in found]
 
 
 def _with_value(keys: Iterable[bytes], form: Form, value: Optional[Value], rank: bytes, own: bytes) -> Iterator[bytes]:

@@ -14,10 +14,10 @@ from netmgr.model.elements import FROM_ADDRESSES, FROM_INTERFACE
 from netmgr.model.inventory import Addresses, Interface, Thing
 from netmgr.model.labels import NOTHING, Labels, Said
 from netmgr.model.selection import matches
-from netmgr.values.addresses import IFA_F_PERMANENT, identity, kinds, kinds_by_flags, suspicious
+from netmgr.values.addresses import IFA_F_PERMANENT, from_far_end, identity, kinds, kinds_by_flags, suspicious
 from netmgr.values.choice import Choice, counts
 from netmgr.values.events import ContainerSeen, Endpoint, HostSeen
-from netmgr.values.holds import ADDRESSES, INTERFACES, OWN_ADDRESS, PUBLISHED_PORTS, WORDS, Value, fits, made_of
+from netmgr.values.holds import ADDRESSES, INTERFACES, OWN_ADDRESS, PEERS, PUBLISHED_PORTS, WORDS, Value, fits, made_of
 from netmgr.values.sets import WIDTHS, Form, SetName
 
 REMEMBERED = 4096       # interfaces whose zones are not worked out anew for each event; names may come and go without end
@@ -36,7 +36,7 @@ class Feed(NamedTuple):
     """One zone filling one set, with the addresses that are chosen.
 
     One of the sets `one_of` should exist; if none does, the first is the one that is missing.  `created`: the form of the set that
-    `create: true` makes.  `value`: what the elements of a map are mapped to.
+    `create: true` makes.  `value`: what the elements of a map are mapped to.  `suffixes`: of the hosts.
     """
 
     zone: str
@@ -46,6 +46,7 @@ class Feed(NamedTuple):
     one_of: Tuple[SetName, ...]
     created: Optional[Form] = None
     value: Optional[Value] = None
+    suffixes: Tuple[bytes, ...] = ()
 
     @property
     def is_plain(self) -> bool:
@@ -75,7 +76,7 @@ def feeds_of_zone(zone: Zone) -> Tuple[Feed, ...]:
         names = tuple(SetName(*table, rule.name) for table in ((rule.table,) if rule.table else zone.tables))
         for name in names:
             as_usual = feeds[name].created if name in feeds and (feeds[name].holds, None) == (rule.holds, rule.value) else None
-            feeds[name] = Feed(zone.name, name, rule.holds, rule.choice, names, rule.created or as_usual, rule.value)
+            feeds[name] = Feed(zone.name, name, rule.holds, rule.choice, names, rule.created or as_usual, rule.value, rule.suffixes)
     return tuple(feeds.values())
 
 
@@ -186,7 +187,12 @@ class Policy:
         """As if it were an interface's address that never expires."""
         bound = _among(self._bound(self.zones_of_container(container, endpoint.network)), names)
         flags = {identity(endpoint.address, endpoint.prefixlen, endpoint.address): IFA_F_PERMANENT}
-        return _of_addresses(bound.plain, flags) + self._composed(bound.others, NO_INTERFACE, flags, container)
+        claims = _of_addresses(bound.plain, flags)
+        if not (bound.others or endpoint.hardware):
+            return claims
+        interface = interface_of(endpoint)
+        claims += _of_interface(bound.plain, interface) + self._composed(bound.others, interface, flags, container)
+        return claims + self._composed_by_interface(bound.others, interface, container)
 
     @staticmethod
     def _of_ports(container: ContainerSeen, bound: Sequence[Binding]) -> Claims:
@@ -219,12 +225,13 @@ class Policy:
         return [(feed.set, found) for feed, form in bound if made_of(feed.holds) == ADDRESSES and feed.value != OWN_ADDRESS
                 for found in [keys.of_addresses(feed, form, interface, flags, self._rank(interface, feed.zone, container))] if found]
 
-    def _composed_by_interface(self, bound: Sequence[Binding], interface: Interface) -> Claims:
+    def _composed_by_interface(self, bound: Sequence[Binding], interface: Interface,
+                               container: Optional[ContainerSeen] = None) -> Claims:
         if not bound:
             return []
         from netmgr.model import keys
-        return [(feed.set, keys.of_interface(feed, form, interface, self._rank(interface, feed.zone))) for feed, form in bound
-                if made_of(feed.holds) == INTERFACES and feed.value != OWN_ADDRESS]
+        return [(feed.set, found) for feed, form in bound if made_of(feed.holds) == INTERFACES and feed.value != OWN_ADDRESS
+                for found in [keys.of_interface(feed, form, interface, self._rank(interface, feed.zone, container))] if found]
 
     def _rank(self, interface: Interface, zone: str, container: Optional[ContainerSeen] = None) -> bytes:
         """How early in the configuration the interface is put into the zone, or how old the container is."""
@@ -268,6 +275,11 @@ class Policy:
         return Bound([each for each in bound if each[0].is_plain], [each for each in bound if not each[0].is_plain])
 
 
+def interface_of(endpoint: Endpoint) -> Interface:
+    """A container's own interface in a network, of which this host knows no more than the MAC address."""
+    return Interface("", hardware=endpoint.hardware)
+
+
 def lasting(packed: Iterable[bytes]) -> Dict[bytes, int]:
     """Single addresses as if they were an interface's and never expired."""
     return {identity(address, len(address) * 8, address): IFA_F_PERMANENT for address in packed}
@@ -299,15 +311,19 @@ def _of_addresses(bound: Iterable[Binding], addresses: Dict[bytes, int]) -> Clai
     for feed, form in bound:
         make = FROM_ADDRESSES.get(feed.holds)
         if make is not None:
-            kept = _kept(addresses, WIDTHS[form.type], feed.choice)
-            if kept:
-                found.append((feed.set, make(kept, form)))
+            kept = _kept(addresses, WIDTHS[form.type], feed.choice, feed.holds == PEERS)
+            elements = make(kept, form, feed.suffixes) if kept else None
+            if elements:
+                found.append((feed.set, elements))
     return found
 
 
-def _kept(addresses: Dict[bytes, int], width: int, choice: Choice) -> Collection[bytes]:
-    """Those that are of this family and chosen."""
+def _kept(addresses: Dict[bytes, int], width: int, choice: Choice, by_peer: bool) -> Collection[bytes]:
+    """Those that are of this family and chosen; or their far ends."""
     size, exclude = 2 * width + 1, choice.exclude
+    if by_peer:
+        return [far for each, flags in addresses.items() if len(each) == size
+                for far in [from_far_end(each, flags)] if far and counts(choice, far, flags)]
     if choice.special:
         return [each for each, flags in addresses.items() if len(each) == size and counts(choice, each, flags)]
     if len(addresses) > FEW and _all_kept(addresses, width, exclude):

@@ -11,14 +11,14 @@ from netmgr.model.inventory import Addresses, Interface, Thing
 from netmgr.model.managed_set import ManagedSet
 from netmgr.model.model import Model
 from netmgr.model.selection import matches
-from netmgr.model.zones import NO_INTERFACE, Feed, feeds_of_zone, lasting
+from netmgr.model.zones import NO_INTERFACE, Feed, feeds_of_zone, interface_of, lasting
 from netmgr.show.answers import Explanation, FeedRow, KeptOutRow
 from netmgr.values import addresses
-from netmgr.values.addresses import identity, local, network, prefixlen
+from netmgr.values.addresses import from_far_end, identity, local, network, prefixlen
 from netmgr.values.choice import objections
 from netmgr.values.errors import Entry
 from netmgr.values.events import ContainerSeen
-from netmgr.values.holds import ADDRESSES, GATEWAYS, INTERFACES, OWN_ADDRESS, PUBLISHED_PORTS, made_of
+from netmgr.values.holds import ADDRESSES, GATEWAYS, HOSTS, INTERFACES, OWN_ADDRESS, PEERS, PUBLISHED_PORTS, by_far_end, made_of
 from netmgr.values.sets import AND, IPV4_ADDR, IPV6_ADDR, WIDTHS, Form, SetName, takes_addresses
 from netmgr.wire.nft_text import element_text
 
@@ -39,6 +39,7 @@ SENTENCES = {
     "network": "it is in a network that is excluded",
     "not_only": "it is of none of the kinds and networks that count",
     "conflict": "another value has the key",
+    "suffix": "its network has no room for a host with that suffix",
 }
 
 
@@ -48,7 +49,7 @@ MADE_OF = {Interface: INTERFACES, Addresses: ADDRESSES, ContainerSeen: PUBLISHED
 class Claimant(NamedTuple):
     """A thing that may feed sets, from where it is, the zones that it is in, and which entry of the configuration says so.
 
-    `word`: only what is held by this word is of interest.
+    `word`: only what is held by this word is of interest; of hosts, only those with this `suffix`.
     """
 
     thing: Thing
@@ -58,6 +59,7 @@ class Claimant(NamedTuple):
     objections: Tuple[KeptOutRow, ...] = ()
     interface: Interface = NO_INTERFACE         # of this host
     word: str = ""
+    suffix: bytes = b""
 
 
 def explain(model: Model, words: str, since: Since) -> Explanation:
@@ -162,8 +164,13 @@ def _of_container(model: Model, container: ContainerSeen) -> Iterator[Claimant]:
     for endpoint in container.endpoints:
         zones = model.policy.zones_of_container(container, endpoint.network)
         flags = {identity(endpoint.address, endpoint.prefixlen, endpoint.address): addresses.IFA_F_PERMANENT}
-        yield Claimant(Addresses(Interface(container.name), flags), container.name, zones, dict.fromkeys(zones, entry), objections)
+        yield Claimant(Addresses(Interface(container.name), flags), container.name, zones, dict.fromkeys(zones, entry), objections,
+                       interface_of(endpoint))
         objections = ()
+    cards = {interface_of(each): model.policy.zones_of_container(container, each.network)
+             for each in container.endpoints if each.hardware}
+    for interface, zones in cards.items():
+        yield Claimant(interface, container.name, zones, dict.fromkeys(zones, entry), interface=interface)
     if container.ports:
         zones = model.policy.zones_of_container(container)
         yield Claimant(container, container.name, zones, dict.fromkeys(zones, entry))
@@ -193,12 +200,27 @@ def _with_address(claimant: Claimant, packed: bytes) -> Iterator[Claimant]:
         yield claimant
     if not isinstance(thing, Addresses):
         return
+    yield from _with_neighbour(claimant, thing, packed)
     if len(thing.flags) > FEW:
         keys = [key for key in (identity(packed, length, packed) for length in range(len(packed) * 8 + 1)) if key in thing.flags]
     else:
         keys = [key for key in thing.flags if local(key) == packed]
     if keys:
         yield claimant._replace(thing=Addresses(thing.interface, {key: thing.flags[key] for key in keys}))
+
+
+def _with_neighbour(claimant: Claimant, thing: Addresses, packed: bytes) -> Iterator[Claimant]:
+    """The claimant with each address of which this is the far end, or a host in its network."""
+    for key, flags in thing.flags.items() if len(thing.flags) <= FEW else ():
+        if len(key) >> 1 != len(packed):
+            continue
+        single = claimant._replace(thing=Addresses(thing.interface, {key: flags}))
+        if local(from_far_end(key, flags)) == packed:
+            yield single._replace(word=PEERS)
+        first = network(packed, prefixlen(key))
+        if first == network(local(key), prefixlen(key)):
+            host = int.from_bytes(packed, "big") - int.from_bytes(first, "big")
+            yield single._replace(word=HOSTS, suffix=host.to_bytes(len(packed), "big"))
 
 
 def _holds_network(claimant: Claimant, packed: bytes, length: int) -> bool:
@@ -238,10 +260,12 @@ def _of_set(model: Model, name: SetName, is_asked: bool) -> Iterator[KeptOutRow]
 def _rows(model: Model, claimant: Claimant, only: Optional[Collection[SetName]], since: Since) -> Iterator[object]:
     yield from claimant.objections
     singles = list(_singles(claimant))
-    if not claimant.zones and not claimant.objections and isinstance(claimant.thing, Addresses):
+    if not claimant.zones and not claimant.objections and not claimant.word and isinstance(claimant.thing, Addresses):
         yield from (KeptOutRow(None, None, claimant.source, "no_zone", SENTENCES["no_zone"], _address_of(each)) for each in singles)
     for zone in claimant.zones:
         feeds = [feed for feed in feeds_of_zone(model.policy.zones[zone]) if _concerns(feed, claimant)]
+        if claimant.suffix:
+            feeds = [feed._replace(suffixes=(claimant.suffix,)) for feed in feeds if claimant.suffix in feed.suffixes]
         for single in singles:
             yield from _in_zone(model, single, zone, feeds, only, since)
 
@@ -271,7 +295,7 @@ def _in_zone(model: Model, claimant: Claimant, zone: str, feeds: Sequence[Feed],
         elif managed.wrong.misfit is not None and (
                 only is not None or len(feed.one_of) == 1 or all(each.holds != feed.holds for each in fitting)):
             rows.append(_out(claimant, feed, "set_error", managed.wrong.misfit))
-    if only is None and not fitting and not rows and isinstance(claimant.thing, Addresses) and claimant.thing.flags:
+    if only is None and not (fitting or rows or claimant.word) and isinstance(claimant.thing, Addresses) and claimant.thing.flags:
         rows.append(KeptOutRow(None, zone, claimant.source, "family", SENTENCES["family"], _address_of(claimant)))
     yield from rows
 
@@ -300,11 +324,20 @@ def _in_set(model: Model, claimant: Claimant, feed: Feed, form: Form, since: Sin
         elements = model.policy.elements_of(feed, form, claimant.thing, claimant.interface)
     if not elements:
         for key, flags in _flags(claimant).items():
-            for word in objections(feed.choice, key, flags):
+            for word in _objections_to(feed, key, flags):
                 yield _out(claimant, feed, word)
         return
     for element in elements:
         yield _held(managed, claimant, feed, form, element, since)
+
+
+def _objections_to(feed: Feed, key: bytes, flags: int) -> Sequence[str]:
+    """Why an address makes no element; nothing of one of which nobody expects any."""
+    if by_far_end(feed.holds, feed.value):
+        far = from_far_end(key, flags)
+        return objections(feed.choice, far, flags) if far else ()
+    found = objections(feed.choice, key, flags)
+    return found or (["suffix"] if HOSTS in feed.holds.split(AND) else found)
 
 
 def _held(managed: ManagedSet, claimant: Claimant, feed: Feed, form: Form, element: bytes, since: Since) -> object:

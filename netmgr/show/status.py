@@ -26,7 +26,7 @@ from netmgr.sync.repairs import Repair
 from netmgr.values import addresses, sets
 from netmgr.values.addresses import local, prefixlen
 from netmgr.values.choice import ALL, Choice, counts, objections
-from netmgr.values.holds import ADDRESSES, made_of
+from netmgr.values.holds import ADDRESSES, by_far_end, made_of
 from netmgr.values.sets import Contents
 from netmgr.values.text import number
 from netmgr.wire import nft_text
@@ -160,7 +160,7 @@ def _four_before_six(item: Tuple[bytes, int]) -> Tuple[int, bytes]:
 def _choices(model: Model, zones: Tuple[str, ...], width: int) -> List[Choice]:
     """Which addresses of this family each set that would take any takes; without such a set, which the others do."""
     feeds = [(feed.choice, model.sets[feed.set].seen.form) for zone in zones for feed in model.policy.feeds[zone]
-             if made_of(feed.holds) == ADDRESSES]
+             if made_of(feed.holds) == ADDRESSES and not by_far_end(feed.holds, feed.value)]
     fitting = [choice for choice, form in feeds if form is not None and sets.takes_addresses(form, width)]
     missing = [choice for choice, form in feeds if form is None]
     return fitting or missing or [choice for choice, _form in feeds] or [ALL]

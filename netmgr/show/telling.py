@@ -12,6 +12,7 @@ from netmgr.values.text import number
 from netmgr.wire import nft_text
 
 CAUSES_AT_MOST = 3
+CHANGED = {"altnames": "alternative names", "ifindex": "index", "hardware": "MAC address"}    # of an interface, for people
 SIFTED_AT_MOST = 50     # things of one wake-up of which it is worked out which sets they concern
 
 Concerns = Callable[[Thing], Iterable[SetName]]
@@ -94,7 +95,7 @@ def _of_interface(old: Interface, new: Interface) -> Happening:
     if old.default_route != new.default_route:
         return Happening("", cause="%s: default route %s" % (new.name, "added" if new.default_route else "removed"), interface=new.name)
     changed = next((name for name, before, after in zip(new._fields, old, new) if before != after), "properties")
-    return Happening("", cause="%s: %s changed" % (new.name, {"altnames": "alternative names"}.get(changed, changed)), interface=new.name)
+    return Happening("", cause="%s: %s changed" % (new.name, CHANGED.get(changed, changed)), interface=new.name)
 
 
 def _key(thing: Thing) -> Tuple[str, str]:

@@ -21,6 +21,7 @@ IFA_F_MANAGETEMPADDR = 0x100
 IFA_F_NOPREFIXROUTE = 0x200
 IFA_F_MCAUTOJOIN = 0x400
 IFA_F_STABLE_PRIVACY = 0x800
+IFA_F_ALL, PEER_AT = 0xFFFFFFFF, 32         # above the flags: the peer of an IPv6 address that has one
 
 LINK_LOCAL, PRIVATE, LOOPBACK, TEMPORARY, DEPRECATED = (1 << bit for bit in range(5))
 DYNAMIC, PERMANENT, SECONDARY, GLOBAL, SINGLE, UNUSABLE = (1 << bit for bit in range(5, 11))
@@ -98,13 +99,27 @@ def parse(notation: str) -> Tuple[bytes, int]:
 
 
 def identity(local: bytes, prefixlen: int, peer: bytes) -> bytes:
-    """What makes an address on one link the same address."""
-    return local + peer + bytes((prefixlen,))
+    """What makes an address on one link the same address; of an IPv6 address the peer may change."""
+    return local + (peer if len(local) == 4 else local) + bytes((prefixlen,))
 
 
 def local(identity: bytes) -> bytes:
     """Our own end of the address."""
     return identity[:len(identity) >> 1]
+
+
+def with_peer(flags: int, local: bytes, peer: bytes) -> int:
+    """The flags of an address; of an IPv6 address with what its peer is just now, if it has one."""
+    return flags if peer == local or len(local) == 4 else flags | int.from_bytes(peer, "big") << PEER_AT
+
+
+def from_far_end(identity: bytes, flags: int) -> bytes:
+    """The same address as the far end has it: with the peer before our own end.  Empty where there is no peer."""
+    width = len(identity) >> 1
+    own, peer = identity[:width], identity[width:width * 2]
+    if flags > IFA_F_ALL:
+        peer = (flags >> PEER_AT).to_bytes(width, "big")
+    return peer + own + identity[-1:] if own != peer else b""
 
 
 def prefixlen(identity: bytes) -> int:

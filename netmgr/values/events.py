@@ -15,7 +15,8 @@ GONE = -1
 class LinkSeen(NamedTuple):
     """An interface as the kernel has it now; the name is a property that may change, the ifindex is the identity.
 
-    `kind` is IFLA_INFO_KIND, "" for hardware; `master` is the ifindex of the bridge, VRF or bond that it is enslaved to, or 0.
+    `kind` is IFLA_INFO_KIND, "" for hardware; `master` is the ifindex of the bridge, VRF or bond that it is enslaved to, or 0; `hardware`
+    is its MAC address, empty where it has none.
     """
 
     ifindex: int
@@ -25,6 +26,7 @@ class LinkSeen(NamedTuple):
     kind: str = ""
     master: int = 0
     altnames: Tuple[str, ...] = ()
+    hardware: bytes = b""
 
 
 class LinkGone(NamedTuple):
@@ -34,9 +36,9 @@ class LinkGone(NamedTuple):
 
 
 class AddressSeen(NamedTuple):
-    """An address on an interface.  `local` is our own end; `peer` differs from it on point-to-point links of IPv4 only.
+    """An address on an interface.  `local` is our own end; `peer` differs from it on point-to-point links.
 
-    `flags` are the 32 bits of IFA_FLAGS.  (ifindex, local, prefixlen, peer) is the identity.
+    `flags` are the 32 bits of IFA_FLAGS.  (ifindex, local, prefixlen, peer) is the identity; of IPv6 without the peer, which may change.
     """
 
     ifindex: int
@@ -56,18 +58,22 @@ class AddressGone(NamedTuple):
 
 
 class AddressesSeen(NamedTuple):
-    """The last word on each of these addresses of one link: its flags, or GONE.  For the bytes see inventory.identity()."""
+    """The last word on each of these addresses of one link: its flags, or GONE.  For the bytes see addresses.identity()."""
 
     ifindex: int
     flags: Dict[bytes, int]
 
 
 class Endpoint(NamedTuple):
-    """One address of a container in one of its networks; prefixlen is the network's, as the engine says."""
+    """One address of a container in one of its networks; prefixlen is the network's, as the engine says.
+
+    `hardware` is its MAC address in this network, empty where it has none.
+    """
 
     network: str
     address: bytes
     prefixlen: int
+    hardware: bytes = b""
 
 
 class Port(NamedTuple):

@@ -8,6 +8,8 @@ from typing import Dict, NamedTuple, Optional, Tuple
 
 from netmgr.values.sets import (
     AND,
+    ETHER_ADDR,
+    IFACE_INDEX,
     IFNAME,
     INET_PROTO,
     INET_SERVICE,
@@ -26,11 +28,13 @@ from netmgr.values.sets import (
 from netmgr.values.verdicts import chain_of
 
 ADDRESSES, INTERFACES = "addresses", "interfaces"       # what elements are made of, and the word for those that are just that
-NETWORKS, GATEWAYS, PUBLISHED_PORTS = "networks", "gateways", "published_ports"
+NETWORKS, HOSTS, PEERS, GATEWAYS, PUBLISHED_PORTS = "networks", "hosts", "peers", "gateways", "published_ports"
+HARDWARE_ADDRESSES, INDEXES = "hardware_addresses", "indexes"
 
 
 class Word(NamedTuple):
-    """What a set holds: made of what, and the types of set (as nft calls them) that can hold it; `ranges`: only with flags interval.
+    """What a set holds: made of what, and the types of set (as nft calls them) that can hold it; `ranges`: only with flags interval
+    (True), or only without (False).
 
     `excludes`: kinds of addresses are left out even where nothing says so.
     """
@@ -38,14 +42,18 @@ class Word(NamedTuple):
     name: str
     of: str
     types: Tuple[str, ...]
-    ranges: bool = False
+    ranges: Optional[bool] = None
     excludes: bool = True
 
 
 WORDS: Dict[str, Word] = {word.name: word for word in (
     Word(ADDRESSES, ADDRESSES, (IPV4_ADDR, IPV6_ADDR)),
     Word(NETWORKS, ADDRESSES, (IPV4_ADDR, IPV6_ADDR), ranges=True),
+    Word(HOSTS, ADDRESSES, (IPV4_ADDR, IPV6_ADDR)),
+    Word(PEERS, ADDRESSES, (IPV4_ADDR, IPV6_ADDR), excludes=False),
     Word(INTERFACES, INTERFACES, (IFNAME,)),
+    Word(HARDWARE_ADDRESSES, INTERFACES, (ETHER_ADDR,)),
+    Word(INDEXES, INTERFACES, (IFACE_INDEX,), ranges=False),
     Word(GATEWAYS, INTERFACES, (IPV4_ADDR, IPV6_ADDR), excludes=False),
     Word(PUBLISHED_PORTS, PUBLISHED_PORTS, (INET_SERVICE, INET_PROTO + AND + INET_SERVICE)),
 )}
@@ -86,12 +94,17 @@ def excludes(holds: str, value: Optional[Value] = None) -> bool:
             or all(word.excludes for word in words))
 
 
+def by_far_end(holds: str, value: Optional[Value] = None) -> bool:
+    """Whether addresses are chosen by their far ends."""
+    return made_of(holds) == ADDRESSES and not excludes(holds, value)
+
+
 def fits(form: Form, holds: str, value: Optional[Value] = None) -> bool:
     """Whether a set of this form can hold it."""
     words = words_in(holds)
     parts = form.parts if len(words) > 1 else (form.type,)
     return (len(parts) == len(words) and all(part in word.types for part, word in zip(parts, words))
-            and (form.interval or not any(word.ranges for word in words))
+            and all(word.ranges in (None, form.interval) for word in words)
             and (not form.value if value is None else form.value in value.types))
 
 
@@ -117,10 +130,16 @@ def misfit(info: SetInfo, holds: str, value: Optional[Value] = None) -> Optional
         return "it is no map; expected a map of %s" % right
     if form is None:
         return "its type is not one that netmgr fills; expected %s" % right
-    if not fits(form._replace(interval=True), holds, value):
-        return "its type is %s; %s need %s" % (type_text(form), holds, right)
     if not fits(form, holds, value):
-        return "it has no ranges; %s need a %s with flags interval" % (holds, what)
+        return _misshapen(form, holds, value, what)
     if value is not None and value.chain in info.lacking:
         return "there is no chain %s in its table" % value.chain
     return None
+
+
+def _misshapen(form: Form, holds: str, value: Optional[Value], what: str) -> str:
+    if not fits(form._replace(interval=not form.interval), holds, value):
+        return "its type is %s; %s need %s" % (type_text(form), holds, right_types(holds, value))
+    if form.interval:
+        return "it has ranges; %s need a %s without flags interval" % (holds, what)
+    return "it has no ranges; %s need a %s with flags interval" % (holds, what)

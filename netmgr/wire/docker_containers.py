@@ -29,6 +29,7 @@ LONGEST_NAME = 255
 LONGEST_LABEL = 4096            # what is longer is cut behind one more character, and shows by that
 LONGEST_MODE = 40
 IDENTIFIER_LENGTH = 128
+ETH_ALEN, LONGEST_HARDWARE = 6, 95            # bytes, and characters: 32 bytes, as the longest that Linux has
 
 RUNNING = ("running", "paused", "stopping")
 SHARED = "container:"
@@ -187,12 +188,22 @@ def _endpoints(entry: Dict[str, Any]) -> Tuple[Endpoint, ...]:
 
 def _of_network(network: str, entry: Dict[str, Any]) -> Iterator[Endpoint]:
     _bounded(text(network), "network's name")
+    hardware = _hardware(text(entry.get("MacAddress") or ""))
     for address_key, length_key, size in _FAMILIES:
         if entry.get(address_key):
-            yield _endpoint(network, entry[address_key], entry.get(length_key), size)
+            yield _endpoint(network, entry[address_key], entry.get(length_key), size, hardware)
     for key, size in _FURTHER:
         for further in map(fields, _few(entry.get(key))):
-            yield _endpoint(network, further.get("Addr"), further.get("PrefixLength", further.get("PrefixLen")), size)
+            yield _endpoint(network, further.get("Addr"), further.get("PrefixLength", further.get("PrefixLen")), size, hardware)
+
+
+def _hardware(notation: str) -> bytes:
+    """A MAC address; one of zeros, or of another length, is none."""
+    try:
+        found = bytes.fromhex(notation[:LONGEST_HARDWARE].replace(":", ""))
+    except ValueError:
+        raise ProtocolError("not a MAC address: %.60r" % notation) from None
+    return found if len(found) == ETH_ALEN and any(found) else b""
 
 
 def _few(value: Any) -> List[Any]:
@@ -202,11 +213,11 @@ def _few(value: Any) -> List[Any]:
     return further
 
 
-def _endpoint(network: str, address: Any, length: Any, size: int) -> Endpoint:
+def _endpoint(network: str, address: Any, length: Any, size: int, hardware: bytes) -> Endpoint:
     """An engine that does not tell the network's prefix length (0) must not make a network of the whole Internet."""
     if length is not None and (type(length) is not int or not 0 <= length <= size * 8):
         raise ProtocolError("not a prefix length for an address of %d bytes: %.20r" % (size, length))
-    return Endpoint(network, _address(text(address), size), length or size * 8)
+    return Endpoint(network, _address(text(address), size), length or size * 8, hardware)
 
 
 def _address(notation: str, size: int) -> bytes:

@@ -71,6 +71,9 @@ class Details:
 
 
 def _joined(listed: Tuple[Endpoint, ...], told: Tuple[Endpoint, ...]) -> Tuple[Endpoint, ...]:
-    networks = {each.network for each in listed}
-    further = [each for each in told if each.network in networks and each not in listed]
-    return tuple(sorted((*listed, *further), key=lambda each: each.network)) if further else listed
+    """A MAC address that only one of them tells is that of all addresses in the network."""
+    networks, known = {each.network for each in listed}, {each[:3] for each in listed}
+    further = [each for each in told if each.network in networks and each[:3] not in known]
+    hardware = {each.network: each.hardware for each in (*told, *listed) if each.hardware}
+    return tuple(each._replace(hardware=hardware.get(each.network, b""))
+                 for each in sorted((*listed, *further), key=lambda each: each.network))

@@ -8,7 +8,7 @@ From linux/rtnetlink.h and linux/if_addr.h:
 Four things that are easily got wrong, each held by a kernel test:
 
   - Our own end of an address is IFA_LOCAL if it is there, else IFA_ADDRESS.  With a peer, IFA_ADDRESS is the peer.
-  - An IPv6 address is on a link once, and may change its peer without a word about the old one.  So its peer is not told here.
+  - An IPv6 address is on a link once, and may change its peer without a word about the old one.
   - The flags are IFA_FLAGS, 32 bits; ifa_flags holds only the low 8 of them.
   - A bridge says RTM_DELLINK with ifi_family AF_BRIDGE when a port leaves it.  The link is still there, so link messages of
     any family but AF_UNSPEC are passed over.
@@ -29,9 +29,12 @@ GROUPS = (RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR)
 
 AF_UNSPEC = 0
 IFF_UP = 0x1
-IFLA_IFNAME, IFLA_MASTER, IFLA_LINKINFO, IFLA_GROUP, IFLA_EXT_MASK, IFLA_PROP_LIST, IFLA_ALT_IFNAME = 3, 10, 18, 27, 29, 52, 53
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MASTER, IFLA_LINKINFO, IFLA_GROUP, IFLA_EXT_MASK = 1, 3, 10, 18, 27, 29
+IFLA_PROP_LIST, IFLA_ALT_IFNAME = 52, 53
 IFLA_INFO_KIND = 1
 RTEXT_FILTER_SKIP_STATS = 8
+ARPHRD_ETHER = 1
+ETH_ALEN = 6
 IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS = 1, 2, 8
 
 _IFINFOMSG = struct.Struct("=BxHiII")
@@ -77,7 +80,7 @@ def dump_addresses(seq: int) -> bytes:
 
 
 def _link_seen(payload: memoryview) -> Optional[Event]:
-    family, _type, index, flags, _change = _ifinfomsg(payload)
+    family, form, index, flags, _change = _ifinfomsg(payload)
     if family != AF_UNSPEC:
         return None
     found = attributes(payload[_IFINFOMSG.size:])
@@ -86,11 +89,17 @@ def _link_seen(payload: memoryview) -> Optional[Event]:
         raise ProtocolError("rtnetlink: link %d has no name" % index)
     kind = _name(attributes(found.get(IFLA_LINKINFO, _NOTHING)).get(IFLA_INFO_KIND, _NOTHING))
     altnames = tuple(_name(value) for which, value in attribute_list(found.get(IFLA_PROP_LIST, _NOTHING)) if which == IFLA_ALT_IFNAME)
-    return LinkSeen(index, name, bool(flags & IFF_UP), _number(found, IFLA_GROUP), kind, _number(found, IFLA_MASTER), altnames)
+    return LinkSeen(index, name, bool(flags & IFF_UP), _number(found, IFLA_GROUP), kind, _number(found, IFLA_MASTER), altnames,
+                    _hardware(found.get(IFLA_ADDRESS, _NOTHING)) if form == ARPHRD_ETHER else b"")
 
 
 def _name(value: memoryview) -> str:
     return bytes(value).split(b"\0", 1)[0].decode("utf-8", "surrogateescape")
+
+
+def _hardware(value: memoryview) -> bytes:
+    """A MAC address; all zeros is none."""
+    return bytes(value) if len(value) == ETH_ALEN and any(value) else b""
 
 
 def _number(found: Dict[int, memoryview], kind: int) -> int:
@@ -142,7 +151,7 @@ def _address(payload: memoryview) -> Optional[_Address]:
         if len(wide) != _UINT.size:
             raise ProtocolError("rtnetlink: address flags of %d bytes on link %d" % (len(wide), index))
         flags = _UINT.unpack(wide)[0]
-    return _Address(index, bytes(local), prefixlen, bytes(local if width == 16 else peer), flags)
+    return _Address(index, bytes(local), prefixlen, bytes(peer), flags)
 
 
 _PARSERS: Dict[int, Callable[[memoryview], Optional[Event]]] = {

@@ -2,7 +2,7 @@
 
 What a message means is said in rtnetlink.py, whose events() reads the same bytes one message at a time.  Here, addresses become tables,
 link by link, in which only the last word on an address stays; a storm of changes is worth no more than what it left behind.
-Messages about anything else are handed back, each at its place between the others.
+Messages about anything else are handed back, each at its place between the others, and so are those of IPv6 addresses with a peer.
 """
 
 from itertools import chain, starmap
