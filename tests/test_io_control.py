@@ -242,6 +242,16 @@ def test_a_client_that_was_closed_gets_no_answer(bench: Bench) -> None:
     assert bench.converse(b"ping\n") == b"PONG\n"
 
 
+def test_a_client_that_cannot_be_closed_is_gone_all_the_same(bench: Bench) -> None:
+    """Else it would be idle for ever, and the deadline of the idle always over."""
+    bench.connect()
+    bench.until(lambda: clients(bench) == 1)
+    ((descriptor, client),) = bench.server.clients.items()
+    os.close(descriptor)
+    client.close()
+    assert clients(bench) == 0
+
+
 def test_idle_clients_go_and_busy_ones_stay(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "IDLE_SECONDS", 0.2)
     bench.status_value = Status(config="x" * 3000000)

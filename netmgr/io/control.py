@@ -16,6 +16,7 @@ deadline serves all clients; without any it is not renewed.  When a connection i
 sent is read and dropped first: the kernel would otherwise answer its next read with a reset.
 """
 
+import contextlib
 import os
 import socket
 from collections import deque
@@ -188,9 +189,10 @@ class _Client:
         if self._stop is not None:
             self._stop()
         self._loop.unwatch(self._connection.fileno())
+        self._gone()                # whatever comes of the rest: nobody must find it among those that are there
         _discard_input(self._connection)
-        self._connection.close()
-        self._gone()
+        with contextlib.suppress(OSError):
+            self._connection.close()
 
     def answered(self, answer: Union[str, Iterator[str], Follow]) -> None:
         """The answer to `line`: all of it, or its pieces, of which the next is made when the one before has gone, or what tells lines."""
