@@ -94,7 +94,7 @@ def _commands(zones: List[str]) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _others(space: Space) -> Iterator[None]:
-    with space.background(peer("commits", "inet", "filter", "busy", 0)):
+    with space.background(peer("committer", "inet", "filter", "busy", 0)):
         yield
 
 
