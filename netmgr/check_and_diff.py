@@ -107,7 +107,7 @@ def _looked(what: str, look: Callable[[], Result]) -> Optional[Result]:
 def _ruleset(config: Config) -> advice.Ruleset:
     with closing(Nft()) as nft:
         names = nft.sets()
-        looked_at = ((name, nft.inspect(name)) for name in differences.candidates(config) if name in names)
+        looked_at = ((name, nft.inspect(name, chains)) for name, chains in differences.candidates(config).items() if name in names)
         return advice.Ruleset(nft.tables(), names, {name: info for name, info in looked_at if info is not None})
 
 

@@ -7,9 +7,11 @@ import pytest
 
 from netmgr.model.composition import Composition, beside
 from netmgr.model.keys import rank
+from netmgr.model.others import Before, Held, Look, Others
 from netmgr.values.notation import element_text
 from netmgr.values.sets import Contents, Form, difference
 from tests.keys import element
+from tests.nftables import info
 
 BOXES = Form("ifname . ipv4_addr", True)
 MARKS = Form("ifname", value="mark")
@@ -105,3 +107,28 @@ def test_by_difference_or_anew_it_is_the_same_and_nothing_overlaps(form: Form, s
                 assert keys.setdefault(key, each) is each
         assert set(keys) == set().union(*(inside(form, each) for each in (*Composition(claimed, (), form).wanted(), *others)))
         assert beside(held, others, form) == held
+
+
+def looked(others: Others, form: Form, before: str, now: str, made_anew: bool = False) -> Others:
+    """One element of another's in place of another, in the same map or in one that was made anew; netmgr wants the key as well."""
+    was, held = (frozenset({element(form, each)}) for each in (before, now))
+    seen = info(form)._replace(identity=(1, 2 if made_anew else 1), size=100)
+    others.look(Look(seen, form, Before(foreign=was), Held(set(), set(), set(held)), frozenset(), False), 10.0, frozenset)
+    return others
+
+
+@pytest.mark.parametrize("made_anew", [False, True])
+def test_another_value_takes_the_place_of_one_and_nothing_else_is_absent(made_anew: bool) -> None:
+    others = looked(Others(), MARKS, "a : 1", "a : 1")
+    looked(others, MARKS, "a : 1", "a : 2", made_anew)
+    assert (others.absent, others.awaited) == (frozenset(), frozenset())
+    looked(others, MARKS, "a : 2", "b : 2", made_anew)
+    assert others.absent == {element(MARKS, "a : 2")}
+
+
+def test_what_is_awaited_may_come_with_another_value() -> None:
+    others = looked(Others(), MARKS, "a : 1", "a : 1")
+    looked(others, MARKS, "a : 1", "b : 1", made_anew=True)
+    assert others.awaited == {element(MARKS, "a : 1")}
+    looked(others, MARKS, "b : 1", "a : 2", made_anew=True)
+    assert others.awaited == frozenset() and others.absent == {element(MARKS, "b : 1")}

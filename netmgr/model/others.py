@@ -103,9 +103,10 @@ class Others:
         self.restored()
         if form.merge and not seen.exclusive:
             self._find_displaced(seen, known, same, self._written | (_NOTHING if self.seen else recalled()))
-        gone = known - held.foreign - seen.before.fleeting if known else _NOTHING
+        gone = _without_keys_of(held.foreign, known, form) - seen.before.fleeting if known else _NOTHING
         if same:
-            gone, awaited = gone - self.awaited, self.awaited - held.foreign if now < self._awaited_until else _NOTHING
+            left = _without_keys_of(held.foreign, self.awaited, form) if self.awaited and now < self._awaited_until else _NOTHING
+            gone, awaited = gone - self.awaited, left
         else:
             gone, awaited, self._awaited_until = _NOTHING, gone, now + AWAITED
         if seen.exclusive:
@@ -184,6 +185,14 @@ def _in_no_place_of(own: AbstractSet[bytes], elements: AbstractSet[bytes], form:
     if elements and form.interval:
         return {each for each in elements if ranges.less([each], own, form.width) == {each}}
     return elements - own
+
+
+def _without_keys_of(held: AbstractSet[bytes], elements: AbstractSet[bytes], form: Form) -> AbstractSet[bytes]:
+    """Those of the elements whose keys are not held: in a map another value takes the place of one, and both are not to be had."""
+    if not form.value:
+        return elements - held
+    keys = {each[:form.keys] for each in held}
+    return {each for each in elements if each[:form.keys] not in keys}
 
 
 def foreign_parts(new: AbstractSet[bytes], written: AbstractSet[bytes], claimed: AbstractSet[bytes], others: AbstractSet[bytes],

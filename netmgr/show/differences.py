@@ -1,6 +1,6 @@
 """What netmgr would do, without doing it: what `netmgr check` and `netmgr diff` show."""
 
-from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, NamedTuple, Optional, Sequence, Tuple
 
 from netmgr.config.schema import Config
 from netmgr.model.inventory import Inventory
@@ -24,9 +24,9 @@ class Found(NamedTuple):
     wrong: Sequence[str]
 
 
-def candidates(config: Config) -> List[SetName]:
-    """Every set that could be filled."""
-    return list(Model(config, Inventory()).sets)
+def candidates(config: Config) -> Dict[SetName, Sequence[str]]:
+    """Every set that could be filled, with the chains that its elements would name."""
+    return {managed.name: managed.role.chains for managed in Model(config, Inventory()).sets.values()}
 
 
 def check_text(config: Config, inspect: Optional[Inspect]) -> str:

@@ -217,7 +217,7 @@ def form_of(info: SetInfo) -> Optional[Form]:
     if info.flags & NFT_SET_MAP and info.value != VERDICT and not info.value_length == width_of(info.value) > 0:
         return None
     interval = bool(info.flags & NFT_SET_INTERVAL)
-    merge = interval and info.merges and not is_concatenation(info.type)      # nft merges no concatenations
+    merge = interval and info.merges and not is_concatenation(info.type) and not info.flags & NFT_SET_MAP      # nft merges no others
     return Form(info.type, interval, bool(info.flags & NFT_SET_TIMEOUT), merge, info.value if info.flags & NFT_SET_MAP else "")
 
 

@@ -81,6 +81,20 @@ def test_check_without_a_warning(lab: Lab) -> None:
     assert (status, text.splitlines()[-1]) == (0, "%s is valid, without a warning" % path)
 
 
+def test_check_names_a_chain_that_is_missing(lab: Lab) -> None:
+    lab.nft("table inet filter { map zones { type ifname : verdict; }; chain wan { }; }")
+    path = configured(lab, """interfaces: [{name: lo, nftables_zone: [wan, lan]}]
+zones:
+  wan: {sets: {zones: {holds: interfaces, verdict: jump wan}}}
+  lan: {sets: {zones: {holds: interfaces, verdict: goto lan}}}
+""")
+    lacking = "%s:4: warning: zones.lan.sets.zones: inet filter zones cannot be filled: there is no chain lan in its table" % path
+    status, text, _complaints = netmgr(lab, "check", path)
+    assert (status, [line for line in text.splitlines() if "chain" in line][-1]) == (0, lacking)
+    lab.nft("add chain inet filter lan")
+    assert "chain" not in netmgr(lab, "check", path)[1]
+
+
 def test_check_of_what_is_wrong(lab: Lab) -> None:
     (lab.directory / "conf.d").mkdir()
     (lab.directory / "conf.d/more.yaml").write_text("interfaces: 7\n")
@@ -116,6 +130,37 @@ def test_diff_is_like_diff(lab: Lab) -> None:
     assert netmgr(lab, "diff", "-c", path) == same
     assert netmgr(lab, "diff", "-c", configured(lab, "log_level: loud"))[0] == 2
     assert netmgr(lab, "diff", "-c", "/missing")[0] == 2
+
+
+def test_what_diff_prints_of_maps_and_concatenations_is_what_nft_takes(lab: Lab) -> None:
+    lab.nft("""table inet filter { chain wan { }; chain lan { }
+        map zones { type ifname : verdict; elements = { "lo" comment "netmgr" : jump lan, "eth9" comment "netmgr" : jump lan }; }
+        map marks { type ipv4_addr : mark; flags interval; }
+        map outside { type ifname : ipv4_addr; }
+        set pairs { type ifname . ipv4_addr; flags interval; elements = { "lo" . 10.0.0.0/8 comment "netmgr" }; }
+    }""")
+    path = configured(lab, """interfaces: [{name: lo, nftables_zone: wan}]
+docker: {enabled: false}
+zones:
+  wan:
+    exclude: []
+    sets:
+      zones: {holds: interfaces, verdict: jump wan}
+      marks: {holds: networks, mark: 7}
+      outside: {holds: interfaces, value: address}
+      pairs: {holds: [interfaces, networks]}
+""")
+    status, text, complaints = netmgr(lab, "diff", "-c", path)
+    assert (status, complaints) == (1, "")
+    assert sorted(text.splitlines()) == [
+        'add element inet filter marks { 127.0.0.0/8 comment "netmgr" : 0x00000007 }',
+        'add element inet filter outside { "lo" comment "netmgr" : 127.0.0.1 }',
+        'add element inet filter pairs { "lo" . 127.0.0.0/8 comment "netmgr" }',
+        'add element inet filter zones { "lo" comment "netmgr" : jump wan }',
+        'delete element inet filter pairs { "lo" . 10.0.0.0/8 }',
+        'delete element inet filter zones { "eth9" : jump lan, "lo" : jump lan }']
+    lab.nft(text)
+    assert netmgr(lab, "diff", "-c", path) == (0, "", "")
 
 
 def test_diff_with_the_running_daemon(lab: Lab) -> None:

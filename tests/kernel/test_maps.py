@@ -1,18 +1,16 @@
 """What netmgr promises of every set, for maps and concatenations: beside others' elements, full, with timeouts, through reloads,
 repairs, restarts and stops, and in what it writes for nft."""
 
-import json
 import re
 import sys
-from typing import Callable, Dict, List, Set
+from typing import Set
 
 import pytest
 
 from netmgr.io.nft import Nft
 from tests.kernel.lab import Lab
 from tests.kernel.running import Netmgr
-from tests.kernel.test_check_and_diff import netmgr as command
-from tests.kernel.test_compositions import include, listed, problems, ruleset, start, two, warnings
+from tests.kernel.test_compositions import listed, problems, ruleset, start, two, warnings
 from tests.waiting import eventually
 
 __all__ = ["two"]
