@@ -25,10 +25,13 @@ def ping(api: str = "1.41", podman: bool = False) -> bytes:
     return ("HTTP/1.1 200 OK\r\nApi-Version: %s\r\n%s\r\nContent-Length: 2\r\n\r\nOK" % (api, kind)).encode()
 
 
+MAC = "02:42:ac:11:00:02"         # of every container in every network
+
+
 def network(api: str, addresses: Sequence[str]) -> Dict[str, Any]:
     fields: Dict[str, Any] = {
         "IPAMConfig": None, "Links": None, "Aliases": None, "NetworkID": "ab" * 32, "EndpointID": "cd" * 32,
-        "MacAddress": "02:42:ac:11:00:02",
+        "MacAddress": MAC,
         "Gateway": "", "IPAddress": "", "IPPrefixLen": 0, "IPv6Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0}
     for each in addresses:
         address, _, length = each.partition("/")

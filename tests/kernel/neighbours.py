@@ -35,14 +35,15 @@ def reaches(host: Lab, address: str, port: int, source: str = "") -> bool:
     return True
 
 
-def arrives(sender: Lab, receiver: Lab, address: Tuple[str, int], source: str = "0.0.0.0") -> str:
+def arrives(sender: Lab, receiver: Lab, address: Tuple[str, int], source: str = "") -> str:
     """Send a datagram until it arrives: from where it came, as the receiver sees it; "" when none does."""
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     with receiver.inside():
-        there = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        there = socket.socket(family, socket.SOCK_DGRAM)
     with sender.inside():
-        here = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        here = socket.socket(family, socket.SOCK_DGRAM)
     with there, here:
-        there.bind(("0.0.0.0", address[1]))
+        there.bind(("", address[1]))
         there.settimeout(0.1)
         here.bind((source, 0))
         return next(_came(here, there, address), "")

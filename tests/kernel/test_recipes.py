@@ -53,6 +53,51 @@ def test_against_forged_senders(lab: Lab, hosts: ExitStack) -> None:
     eventually(lambda: reaches(host, "10.0.0.1", PORT, "198.51.100.9"))
 
 
+def test_against_forged_mac_addresses(lab: Lab, hosts: ExitStack) -> None:
+    lab.run("ip link add br0 type bridge")
+    lab.run("ip link set br0 up")
+    lab.run("ip addr add 172.18.0.1/16 dev br0")
+    inside = beside(hosts, lab, "veth7", "172.18.0.2/16", "")
+    lab.run("ip link set veth7 master br0")
+    inside.run("ip addr add 172.18.0.3/16 dev eth0")
+    inside.run("ip link set eth0 address " + bodies.MAC)
+    engine = Engine(lab)
+    start(lab, "Against forged MAC addresses", "socket: " + engine.socket)
+    to = "172.18.0.1", PORT
+    assert not arrives(inside, lab, to, "172.18.0.2")
+    engine.runs(bodies.container(1, {"bridge": ("172.18.0.2/16",)}))
+    eventually(lambda: arrives(inside, lab, to, "172.18.0.2") == "172.18.0.2")
+    assert not arrives(inside, lab, to, "172.18.0.3")
+    inside.run("ip link set eth0 address 02:42:ac:11:00:09")
+    assert not arrives(inside, lab, to, "172.18.0.2")
+    inside.run("ip link set eth0 address " + bodies.MAC)
+    eventually(lambda: arrives(inside, lab, to, "172.18.0.2") == "172.18.0.2")
+    engine.runs()
+    eventually(lambda: not arrives(inside, lab, to, "172.18.0.2"))
+
+
+def test_a_server_behind_todays_prefix(lab: Lab, hosts: ExitStack) -> None:
+    old, new = "2001:db8:0:1::", "2001:db8:0:2::"
+    world = beside(hosts, lab, "eth0", "2001:db8::2/64 nodad", "2001:db8::1/64 nodad")
+    inside = beside(hosts, lab, "eth1", old + "10/64 nodad", old + "1/64 nodad")
+    for host, gateway in ((world, "2001:db8::1"), (inside, old + "1")):
+        host.run("ip -6 route add default via %s dev eth0" % gateway)
+    inside.run("ip address add %s11/64 nodad dev eth0" % old)
+    lab.sysctl("net.ipv6.conf.all.forwarding", 1)
+    start(lab, "A server behind today's prefix", eth1="lan")
+    eventually(lambda: arrives(world, inside, (old + "10", PORT)) == "2001:db8::2")
+    assert not arrives(world, inside, (old + "11", PORT)), "another host"
+    assert not arrives(world, inside, (old + "10", PORT + 1)), "another port"
+    for number in ("10", "11"):
+        inside.run("ip address add %s%s/64 nodad dev eth0" % (new, number))
+    assert not arrives(world, inside, (new + "10", PORT))
+    lab.run("ip address add %s1/64 nodad dev eth1" % new)
+    lab.run("ip address del %s1/64 dev eth1" % old)
+    inside.run("ip -6 route replace default via %s1 dev eth0" % new)
+    eventually(lambda: arrives(world, inside, (new + "10", PORT)) == "2001:db8::2")
+    assert not arrives(world, inside, (new + "11", PORT))
+
+
 def test_snat_to_todays_address(lab: Lab, hosts: ExitStack) -> None:
     world = beside(hosts, lab, "eth0", "203.0.113.1/24", "203.0.113.5/24")
     inside = beside(hosts, lab, "eth1", "10.0.0.2/24", "10.0.0.1/24")
