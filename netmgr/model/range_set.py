@@ -86,13 +86,15 @@ class RangeSet:
 
     def _recheck(self, prefix: bytes, claimed: AbstractSet[bytes]) -> Optional[Tuple[int, int]]:
         """Number and length of the largest network that is whole now and was not, or the reverse; None if that changes nothing."""
-        number, length = ranges.network(prefix, self._width)
-        if length == self._bits:
+        size, length = len(prefix), prefix[self._width]
+        host = self._bits - length
+        number = int.from_bytes(prefix, "big") >> host + 8
+        if not host:
             return number, length
         changed = None
         while length >= 0:
             halves, level = self._whole.get(length + 1, ()), self._whole.get(length, ())
-            whole = (number * 2 in halves and number * 2 + 1 in halves) or self._prefix(number, length) in claimed
+            whole = (number * 2 in halves and number * 2 + 1 in halves) or (number << host + 8 | length).to_bytes(size, "big") in claimed
             if whole == (number in level):
                 break
             if whole:
@@ -100,16 +102,13 @@ class RangeSet:
             else:
                 self._whole[length].remove(number)
             changed = number, length
-            number, length = number >> 1, length - 1
+            number, length, host = number >> 1, length - 1, host + 1
         return changed
 
     def _level(self, length: int) -> Set[int]:
         if length not in self._whole:
             self._whole = dict(sorted([*self._whole.items(), (length, set())]))
         return self._whole[length]
-
-    def _prefix(self, number: int, length: int) -> bytes:
-        return (number << 8 + self._bits - length | length).to_bytes(self._width + 1, "big")
 
     def _around(self, number: int, length: int) -> Place:
         """The largest whole network around this one, or this one."""
@@ -139,12 +138,12 @@ class RangeSet:
 
     def _networks(self, first: int, last: int) -> List[Span]:
         """The largest whole networks, and single keys that are in none, between these keys."""
-        claims, found = self._claims, []
-        place, end = bisect_left(claims, self._key(first)), bisect_right(claims, self._key(last) + _END)
+        claims, width, found = self._claims, self._width, []
+        place, end = bisect_left(claims, first.to_bytes(width, "big")), bisect_right(claims, last.to_bytes(width, "big") + _END)
         while place < end:
-            begin, length, _whole = self._around(*ranges.network(claims[place], self._width))
+            begin, length, _whole = self._around(*ranges.network(claims[place], width))
             found.append((begin, begin | (1 << self._bits - length) - 1))
-            place = bisect_right(claims, self._key(found[-1][1]) + _END, place, end)
+            place = bisect_right(claims, found[-1][1].to_bytes(width, "big") + _END, place, end)
         return found
 
     def _between(self, held: List[bytes], first: int, last: int) -> slice:
@@ -155,6 +154,3 @@ class RangeSet:
         if begin and held[begin - 1][width:] >= lowest:
             begin -= 1
         return slice(begin, bisect_right(held, highest + _END * width, begin))
-
-    def _key(self, number: int) -> bytes:
-        return number.to_bytes(self._width, "big")
