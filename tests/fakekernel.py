@@ -218,6 +218,8 @@ class FakeKernel:
                 continue
             if found.info.flags & sets.NFT_SET_INTERVAL and any(overlap(element, other) for other in found.elements):
                 return Refusal(errno.EEXIST, "an element overlaps with one that is there", position)
+            if found.info.value and any(element[:found.info.key_length] == other[:found.info.key_length] for other in found.elements):
+                return Refusal(errno.EEXIST, "the key has another value", position)
             if found.info.size and len(found.elements) >= found.info.size:
                 return Refusal(errno.ENFILE, "the set is full", position)
             found.elements[element] = mine

@@ -104,6 +104,24 @@ def test_a_map_of_ranges_gives_the_port_to_the_older_one_too(bench: Bench) -> No
     assert held(bench, "web4") == ["80 : 10.0.0.2 . 1", "81 : 10.0.0.2 . 3"]
 
 
+def test_a_start_takes_nothing_away_until_the_engine_has_spoken(bench: Bench) -> None:
+    old, new = container("old", "tcp 80:1", created=1), container("new", "tcp 80:2", "tcp 81:3", created=2)
+    bench.containers(old, new)
+    before = held(bench, "ports4")
+    assert before == ["tcp . 80 : 172.18.0.2 . 1", "tcp . 81 : 172.18.0.2 . 3"]
+    again = Bench(CONFIG, bench.kernel)
+    again.model.hold = True
+    again.look()
+    assert held(again, "ports4") == before
+    again.containers(new)
+    assert held(again, "ports4") == ["tcp . 80 : 172.18.0.2 . 2", "tcp . 81 : 172.18.0.2 . 3"], "whose key is claimed is known now"
+    again.containers(new, old)
+    assert held(again, "ports4") == before
+    again.containers(old)
+    again.model.release_held()
+    assert held(again, "ports4") == before[:1]
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_whatever_containers_come_and_go(seed: int, bench: Bench) -> None:
     """The map is what a plain look at those that run gives."""

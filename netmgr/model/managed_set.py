@@ -350,8 +350,7 @@ class ManagedSet:
         else:
             found = sets.difference_at(touched, claimed, held.ours, held.foreign)
         if self.spared and (form.composed or not form.interval):
-            free = self._composition(claimed, form).is_free if form.composed else None
-            self.spared = {each for each in self.spared if (each not in claimed if free is None else free(each))}
+            found.delete.update(self._spare_less(claimed, form))
             found.delete.difference_update(self.spared)
             found.add.difference_update(held.ours)
         delete, add = sorted(found.delete | found.renew), sorted(found.renew) + sorted(found.add)
@@ -368,6 +367,15 @@ class ManagedSet:
         if self.seen.info is not None:
             self._settled()
         return None
+
+    def _spare_less(self, claimed: AbstractSet[bytes], form: Form) -> AbstractSet[bytes]:
+        """Spare no longer what is claimed, nor what has the place of that; which must go at once."""
+        if not form.composed:
+            self.spared = self.spared - claimed
+            return _NOTHING
+        composition = self._composition(claimed, form)
+        before, self.spared = self.spared, set(filter(composition.is_free, self.spared))
+        return before - self.spared - composition.wanted()
 
     def _all_wanted(self, claimed: AbstractSet[bytes]) -> AbstractSet[bytes]:
         """What wanted() says; ranges are kept, so that from now on differences will do."""
