@@ -51,9 +51,12 @@ def diff(config_path: str) -> Tuple[int, str]:
     try:
         with closing(Nft()) as nft:
             found = differences.of_a_start(config, _Patient(nft), what_there_is(), containers_unknown)
+            tables = set() if config.nftables.create else {name[:2] for name in differences.candidates(config)} - set(nft.tables())
     except (OSError, ProtocolError) as problem:
         _complain("netmgr: %s" % (NEEDS_CAPABILITY if isinstance(problem, PermissionError) else problem))
         return TROUBLE, ""
+    for table in sorted(tables):
+        _complain("netmgr: there is no table %s %s, so its sets would not be filled" % table)
     return DIFFERENT if found.changes else DONE, differences.text(found)
 
 

@@ -14,7 +14,7 @@ from typing import Callable, Iterator, Optional, Sequence
 from netmgr import __version__
 from netmgr.paths import Place, has_systemd, http_address, place, service_is_stopped, socket_path
 from netmgr.show.command_line import Command, Request, UsageError, known_command, parse, usage
-from netmgr.values.text import place_of, printable, printable_lines, reason
+from netmgr.values.text import hung, place_of, printable, printable_lines, reason
 
 DONE, FAILED, WRONG_USAGE, NO_DAEMON, INTERRUPTED = 0, 1, 2, 3, 130
 TROUBLE = 2
@@ -158,8 +158,6 @@ def _redraw(request: Request) -> None:
 
 
 def _status_now(request: Request) -> int:
-    from shutil import get_terminal_size
-
     from netmgr.show.answers_json import read_status
     from netmgr.show.tables import WIDTH, status_text
     from netmgr.values.errors import ProtocolError
@@ -171,7 +169,7 @@ def _status_now(request: Request) -> int:
     if "--json" in request.options:
         _show(answer)
     else:
-        width = max(WIDTH, get_terminal_size().columns) if sys.stdout.isatty() else WIDTH
+        width = _columns() or WIDTH
         colour = {"ready": GREEN, "degraded": RED}.get(status.state, "")
         _show(status_text(status, width, "--problems" in request.options), colour, status.state)
     if request.words and not (status.interfaces or status.containers or status.sets):
@@ -180,7 +178,12 @@ def _status_now(request: Request) -> int:
 
 
 def _sets(request: Request) -> int:
-    return _show(_ask(request, "sets json" if "--json" in request.options else "sets"))
+    words = [*(["json"] if "--json" in request.options else []), *request.words]
+    answer = _ask(request, " ".join(["sets", *words]))
+    _show_lines(answer, "--json" in request.options)
+    if request.words and answer in ("no sets\n", '{"schema": 1, "sets": []}\n'):
+        raise CommandError(FAILED, "netmgr: nothing is known of %s" % ", ".join(request.words))
+    return DONE
 
 
 def _explain(request: Request) -> int:
@@ -191,7 +194,7 @@ def _explain(request: Request) -> int:
     wants_json = "--json" in request.options
     answer = _ask(request, "explain %s%s" % (thing, " json" if wants_json else ""))
     unknown = '"kind": null' in answer if wants_json else answer.startswith("nothing is known of ")
-    return _show(answer) or (FAILED if unknown else DONE)
+    return _show_lines(answer, wants_json) or (FAILED if unknown else DONE)
 
 
 def _graph(request: Request) -> int:
@@ -203,7 +206,7 @@ def _graph(request: Request) -> int:
 
 def _log(request: Request) -> int:
     words = [*(["json"] if "--json" in request.options else []), *request.words]
-    return _show(_ask(request, " ".join(["log", *words]), may_be_empty="json" in words))
+    return _show_lines(_ask(request, " ".join(["log", *words]), may_be_empty="json" in words), "--json" in request.options)
 
 
 def _watch(request: Request) -> int:
@@ -221,7 +224,7 @@ def _watch(request: Request) -> int:
 
     with _explained(path):
         if command is None:
-            watching.watch(connect, _show)
+            watching.watch(connect, lambda lines: _show_lines(lines, wants_json))
         else:
             watching.watch_and_run(connect, command, float(settle))
     return DONE
@@ -290,6 +293,20 @@ def _hint() -> str:
     return "`systemctl status netmgr` and `journalctl -u netmgr` say more" if has_systemd() else "its log says more"
 
 
+def _columns() -> int:
+    """How many a line may take on this terminal, at least the usual 80; 0 where there is none."""
+    from shutil import get_terminal_size
+    return max(80, get_terminal_size().columns) if sys.stdout.isatty() else 0
+
+
+def _show_lines(text: str, as_json: bool) -> int:
+    """As _show(); on a terminal lines that are too long for it go on further in, and no word is cut by its edge."""
+    columns = 0 if as_json else _columns()
+    if columns:
+        text = "\n".join(piece for line in text.split("\n") for piece in hung(printable(line), columns))
+    return _show(text)
+
+
 def _show(text: str, colour: str = "", word: str = "") -> int:
     """Print it, with what could control a terminal escaped.  A reader that has seen enough is no failure.
 
@@ -322,7 +339,7 @@ COMMANDS = {command.name: command for command in (
     Command("init", ("--output",), "write a first configuration from what is there", _init),
     Command("status", (*_CLIENT, "--problems", "--watch"), "what is wrong, interfaces, containers, sets and sources", _status,
             "[json] [NAME ...]"),
-    Command("sets", _CLIENT, "every set with its elements", _sets, "[json]"),
+    Command("sets", _CLIENT, "every set with its elements", _sets, "[json] [NAME ...]"),
     Command("explain", _CLIENT, "why an address, interface, set, zone, container or host is in sets, or is not", _explain, "THING ..."),
     Command("graph", _CLIENT, "what feeds what, for Graphviz or Mermaid", _graph, "[json] [dot|mermaid]"),
     Command("log", _CLIENT, "the last happenings", _log, "[json] [N] [NAME ...]"),

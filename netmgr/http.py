@@ -13,6 +13,7 @@ import base64
 import hashlib
 import io
 import json
+import os
 import re
 import select
 import signal
@@ -351,6 +352,7 @@ def run(control: str, addresses: Sequence[str], token_file: Optional[str], hosts
         template = (Path(__file__).parent / "web" / "page.html").read_text(encoding="utf-8")
         setup = Setup(control, Gate(frozenset(host.lower().rstrip(".") for host in hosts), token), template, _policy(template))
         server = Server(listener, setup)
+        sys.stderr.write("netmgr http listens at %s\n" % _name_of(listener))
         signal.signal(signal.SIGTERM, _leave)
         server.serve_forever()
     finally:
@@ -394,6 +396,14 @@ def _adopted(descriptor: int) -> Tuple[socket.socket, Callable[[], None]]:
     listener = socket.socket(fileno=descriptor)
     listener.setblocking(True)
     return listener, listener.close
+
+
+def _name_of(listener: socket.socket) -> str:
+    """http://127.0.0.1:9476/, unix:/run/netmgr-http.sock"""
+    where = listener.getsockname()
+    if listener.family == socket.AF_UNIX:
+        return "unix:%s" % os.fsdecode(where)
+    return "http://%s:%d/" % ("[%s]" % where[0] if ":" in where[0] else where[0], where[1])
 
 
 def _is_open_to_others(listener: socket.socket) -> bool:

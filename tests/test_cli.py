@@ -73,8 +73,8 @@ def test_help() -> None:
     (["frobnicate"], 'unknown command "frobnicate"; see netmgr help'),
     (["stauts"], 'unknown command "stauts"; did you mean "status"?'),
     (["help", "chek"], 'unknown command "chek"; did you mean "check"?'),
-    (["sets", "now"], 'sets takes no argument "now"; see netmgr help sets'),
-    (["sets", "json", "json"], 'sets takes no argument "json"; see netmgr help sets'),
+    (["metrics", "now"], 'metrics takes no argument "now"; see netmgr help metrics'),
+    (["metrics", "json", "json"], 'metrics takes no argument "json"; see netmgr help metrics'),
     (["help", "status", "sets"], 'help takes no argument "sets"; see netmgr help help'),
     (["run", "json"], 'run takes no argument "json"; see netmgr help run'),
     (["status", "--colour"], "unknown option --colour; see netmgr help"),
@@ -108,6 +108,23 @@ def test_without_a_command_there_is_the_usage() -> None:
 ])
 def test_options_stand_anywhere(arguments: List[str], options: Dict[str, str]) -> None:
     assert parse(arguments, cli.COMMANDS) == ("run", (), options)
+
+
+def test_after_two_dashes_there_are_no_options() -> None:
+    assert parse(["explain", "-j", "--", "--name", "-x"], cli.COMMANDS) == ("explain", ("--name", "-x"), {"--json": ""})
+    assert parse(["--", "status", "--"], cli.COMMANDS) == ("status", ("--",), {})
+
+
+def test_both_helps_say_the_same_of_names() -> None:
+    from netmgr.show import commands
+    for each in commands.COMMANDS:
+        if "NAME" in each.argument:
+            assert cli.COMMANDS[each.name].arguments == each.argument
+
+
+def test_sets_by_name(bench: Bench) -> None:
+    assert result(ask(bench, "sets", "nosuch")) == (1, "no sets\n", "netmgr: nothing is known of nosuch\n")
+    assert result(ask(bench, "sets", "-j", "nosuch")) == (1, '{"schema": 1, "sets": []}\n', "netmgr: nothing is known of nosuch\n")
 
 
 def test_json_is_a_word_too() -> None:

@@ -380,6 +380,7 @@ NO_YAML: List[Tuple[str, str]] = [
     ("interfaces: [{name: *, dhcp: true}]", r'c.yaml:1: not YAML: text that begins with \* needs quotes: "\*"'),
     ("interfaces:\n- name: @home", 'c.yaml:2: not YAML: text that begins with @ needs quotes: "@home"'),
     ("interfaces: [", "c.yaml:2: not YAML: .*"),
+    ("a: 1\n# caf\udce9", "c.yaml:2: not YAML: the byte 0xE9 is no UTF-8; save the file in that encoding"),
     ("a: b: c", "c.yaml:1: not YAML: mapping values are not allowed .*"),
     ("a: *nowhere", r'c.yaml:1: not YAML: text that begins with \* needs quotes: "\*nowhere"'),
     ("zones: {}\n---\nzones: {}", "c.yaml:2: not YAML: expected a single document in the stream, but found another document"),

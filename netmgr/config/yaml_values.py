@@ -18,6 +18,7 @@ from netmgr.values.text import nearest, printable
 
 Node = Any      # one of yaml.nodes: its id, tag, value and start_mark
 
+LONE_BYTES = 0xDC00         # what Python adds to a byte that is no UTF-8 (surrogateescape)
 DEEPEST = 50
 MOST_VALUES = 500_000
 LONGEST_SHOWN = 60
@@ -203,7 +204,10 @@ def compose(text: str, filename: str) -> Value:
     problems = Problems(filename)
     forbidden = None if text.replace("\n", "").isprintable() else re.search(_FORBIDDEN, text)
     if forbidden is not None:
-        problems.fail(text.count("\n", 0, forbidden.start()), "not YAML: the character U+%04X is not allowed" % ord(forbidden.group()))
+        code = ord(forbidden.group())
+        what = ("the byte 0x%02X is no UTF-8; save the file in that encoding" % (code - LONE_BYTES) if code >> 8 == LONE_BYTES >> 8
+                else "the character U+%04X is not allowed" % code)
+        problems.fail(text.count("\n", 0, forbidden.start()), "not YAML: " + what)
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         _check_depth(yaml.parse(text, Loader=loader), problems)

@@ -65,6 +65,9 @@ def parse(arguments: Sequence[str], commands: Commands) -> Request:
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
+        if word == "--":        # what comes now is no option, whatever it begins with
+            words += rest
+            break
         word = OPTIONS_LIKE_COMMANDS.get(word, word)
         if word.startswith("-") and word != "-":
             option, equals, value = word.partition("=")

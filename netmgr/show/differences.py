@@ -1,6 +1,6 @@
 """What netmgr would do, without doing it: what `netmgr check` and `netmgr diff` show."""
 
-from typing import Callable, Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from netmgr.config.schema import Config
 from netmgr.model.inventory import Inventory
@@ -30,14 +30,30 @@ def candidates(config: Config) -> Dict[SetName, Sequence[str]]:
 
 
 def check_text(config: Config, inspect: Optional[Inspect]) -> str:
-    """Every set that could be filled, from which zone, with what; `inspect` asks the kernel, None when it may not be asked."""
+    """Every set that could be filled, from which zone, with what; `inspect` asks the kernel, None when it may not be asked.
+
+    Those that there are not have one line for all of a zone.
+    """
     rows = []
+    missing: Dict[str, List[SetName]] = {}
     for managed in Model(config, Inventory()).sets.values():
         zone = ", ".join(dict.fromkeys(feed.zone for feed in managed.role.feeds))
         holds = ", ".join(dict.fromkeys(feed.holds for feed in managed.role.feeds))
-        fitness = "" if inspect is None else _fitness(managed, inspect(managed.name))
-        rows.append([str(managed.name), "%s of %s" % (holds, zone), fitness])
-    return "".join("%s\n" % line for line in aligned(rows))
+        info = None if inspect is None else inspect(managed.name)
+        if inspect is not None and info is None:
+            missing.setdefault(zone, []).append(managed.name)
+        else:
+            rows.append([str(managed.name), "%s of %s" % (holds, zone), "" if info is None else _fitness(managed, info)])
+    absent = ["%s: no such sets now: %s" % (zone, _names(names)) for zone, names in missing.items()]
+    return "".join("%s\n" % line for line in [*aligned(rows), *absent])
+
+
+def _names(names: Sequence[SetName]) -> str:
+    """inet filter wan_ips, wan_ips6; ip nat wan_ips"""
+    tables: Dict[str, List[str]] = {}
+    for name in names:
+        tables.setdefault("%s %s" % name[:2], []).append(name.name)
+    return "; ".join("%s %s" % (table, ", ".join(each)) for table, each in tables.items())
 
 
 def of_a_start(config: Config, kernel: Kernel, inventory: Inventory, hold: bool) -> Found:
@@ -78,8 +94,6 @@ def _found(model: Model, kernel: Kernel, hold: bool) -> Found:
     return Found(changes, ["%s: %s" % (managed.name, managed.error) for managed in model.sets.values() if managed.error])
 
 
-def _fitness(managed: ManagedSet, info: Optional[SetInfo]) -> str:
-    if info is None:
-        return "no such set now"
+def _fitness(managed: ManagedSet, info: SetInfo) -> str:
     wrong = [reason for reason in (misfit(info, feed.holds, feed.value) for feed in managed.role.feeds) if reason]
     return "cannot be filled: %s" % wrong[0] if wrong else "would be filled (%s)" % info.type_text

@@ -84,6 +84,17 @@ def broken(text: str, width: int) -> Iterator[str]:
     yield text
 
 
+def hung(line: str, width: int) -> Iterator[str]:
+    """A line in lines of at most this width, those after the first further in."""
+    start = len(line) - len(line.lstrip())
+    if len(line) <= width:
+        yield line
+        return
+    head = next(broken(line[start:], width - start))
+    yield line[:start] + head
+    yield from (" " * (start + 4) + each for each in broken(line[start + len(head):].lstrip(), width - start - 4) if each)
+
+
 def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """The rows of a table as lines, each column as wide as its widest cell, two spaces between them."""
     widths = [max(map(len, column)) for column in zip(*rows)]

@@ -57,7 +57,10 @@ def test_check_warns(lab: Lab) -> None:
     status, text, complaints = netmgr(lab, "check", "--config", path)
     assert (status, complaints) == (0, "")
     lines = text.splitlines()
-    assert "inet filter wan_ips    addresses of wan   would be filled (ipv4_addr)" in lines
+    assert "inet filter wan_ips  addresses of wan   would be filled (ipv4_addr)" in lines
+    assert [line for line in lines if "no such sets now" in line] == [
+        "wan: no such sets now: inet filter wan_ips6, wan_ipv6, wan_nets, wan_nets6",
+        "lan: no such sets now: inet filter lan_ips, lan_ips6, lan_ipv6, lan_nets, lan_nets6, lan_ifs"]
     assert lines[-1] == "%s is valid, with 4 warnings" % path
     assert [line.partition(": warning: ")[::2] for line in lines[-5:-1]] == [
         (path + ":2", "interfaces[0].nftables_zone: inet filter wan_ifs cannot be filled: its type is ipv4_addr; interfaces need ifname"),
@@ -128,6 +131,9 @@ def test_diff_is_like_diff(lab: Lab) -> None:
     assert text == same[1] + 'add element inet filter wan_ips { 192.0.2.1 comment "netmgr" }\n'
     lab.nft(text)
     assert netmgr(lab, "diff", "-c", path) == same
+    elsewhere = configured(lab, "interfaces: [{name: eth0, nftables_zone: wan}]\nnftables: {table: ip6 mangle}\ndocker: {enabled: false}\n")
+    assert netmgr(lab, "diff", "-c", elsewhere)[::2] == (1, "netmgr: there is no table ip6 mangle, so its sets would not be filled\n")
+    assert netmgr(lab, "diff", "-c", configured(lab, "nftables: {table: ip6 mangle, create: true}\ndocker: {enabled: false}\n"))[2] == ""
     assert netmgr(lab, "diff", "-c", configured(lab, "log_level: loud"))[0] == 2
     assert netmgr(lab, "diff", "-c", "/missing")[0] == 2
 

@@ -59,6 +59,7 @@ def serve(lab: Lab, netmgr: Netmgr, *options: str) -> str:
         except OSError:
             return False
     eventually(answers, 60)
+    assert lab.log(process).startswith("netmgr http listens at unix:%s\n" % path)
     return path
 
 
