@@ -57,6 +57,7 @@ class Daemon:
             self._loop.on_signal(signum, callback)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
         self._watchdog(systemd.watchdog_seconds())
+        self._keeper.reporter.tell(self.desk.started, "debug")
         gc.collect()        # of the configuration, before there is very much to look through
         self._sources.swap(self._first)
         self._keeper.listen(self._sources.waiting())

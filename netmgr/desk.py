@@ -28,7 +28,7 @@ class Desk:
         self._loop, self._options, self._edge, self._keeper, self._sources = loop, options, edge, keeper, sources
         self._clients = clients
         self._reloading = reloading
-        self._begun, self._started, self._calendar = loop.now(), Happening("started", utc()), Calendar()
+        self._begun, self.started, self._calendar = loop.now(), Happening("started", utc()), Calendar()
         self.reload = reloading.reload
 
     def status(self) -> Status:
@@ -72,11 +72,12 @@ class Desk:
 
     def follow(self, listener: Callable[[Happening], None]) -> Callable[[], None]:
         """Tell the listener that netmgr has started, and what happens from now on, until the result is called."""
-        listener(self._started)
+        listener(self.started)
         return self._keeper.reporter.chronicle.follow(listener)
 
     def resync(self, reply: Say) -> None:
         """Read everything anew and reconcile."""
+        self._keeper.reporter.because(Happening("", cause="resync"))
         self._sources.refresh()
 
         def done(settled: Settled) -> None:

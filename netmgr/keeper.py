@@ -38,14 +38,15 @@ from netmgr.sync.reconciler import Kernel, Reconciler
 from netmgr.sync.repairs import Repairs
 from netmgr.values.counters import Counters
 from netmgr.values.errors import ProtocolError
-from netmgr.values.events import ContainerSeen, Event, HostGone, HostSeen, NextHops
-from netmgr.values.happenings import Culprit
+from netmgr.values.events import ContainerSeen, Event, HostGone, HostSeen, LinkSeen, NextHops
+from netmgr.values.happenings import Culprit, Happening
 from netmgr.values.sets import Change, SetName
 from netmgr.values.snapshots import Snapshot
 from netmgr.values.text import Log, reason
 
 MOMENT = 0.005      # seconds that looking for leftovers may take at a time
 REST = 0.02         # seconds between the sets and what is told and written about them
+REREAD = {"overrun": "events were lost", "unsure": "a link went down", "retry": "it could be read again"}      # without being asked
 
 if TYPE_CHECKING:
     from netmgr.model.address_counts import AddressCounts
@@ -97,6 +98,7 @@ class Keeper:
         self._leftovers: Optional[Iterator[Optional[SetName]]] = self._find_leftovers()
         self._make(config, directory)
         self.reporter = Reporter(log)
+        self.reporter.why = "start"
         self.repairs = Repairs(self._reconciler(), loop.now, _utc_seconds, log, self.reporter.tell, _identify)
 
     # -- what the sources tell
@@ -104,11 +106,15 @@ class Keeper:
     def events(self, events: Iterable[Event]) -> bool:
         """Links and addresses that come and go; True: that is not all, a snapshot is due."""
         for event in events:
+            if type(event) is LinkSeen:
+                self._look_at_link(event)
             self._changed(self._inventory.apply(event))
         return self._inventory.unsure
 
     def snapshot(self, snapshot: Snapshot) -> None:
         """All links and addresses."""
+        if snapshot.why in REREAD:
+            self.reporter.because(Happening("", cause="netlink: %s" % REREAD[snapshot.why]))
         self._inventory.replace_interfaces(snapshot.links, snapshot.addresses)
         self.model.recount()
         if self._holdings is not None:
@@ -155,7 +161,7 @@ class Keeper:
         if changes and not self.dry_run:
             self.counters.committed_after(self._loop.now() - self._loop.woken)
         self.reporter.settled(self.model, () if self.dry_run else changes, self.repairs.mended, self.repairs.reconciler.quiet)
-        if self.repairs.reconciler.other:
+        if self.repairs.reconciler.other or self.reporter.why is not None:
             self._tell_states()
         if self._holdings is not None and self._holdings.changed:
             self._tell_others(self._holdings)
@@ -213,6 +219,7 @@ class Keeper:
         model, sets, files, before = self.model, self.model.sets, self._files, self.directory
         self._make(config, directory)
         self.model.inherit(model)
+        self.reporter.why = "reload"
         self.repairs.switch(self._reconciler())
         self._tell_refusals(self._inventory.containers.values())
         self.model.retire(sets)
@@ -267,10 +274,18 @@ class Keeper:
         if self._counted is not None:
             self._counted.apply(changes)
 
+    def _look_at_link(self, link: LinkSeen) -> None:
+        before = self._inventory.links.get(link.ifindex)
+        if before is not None and before.up != link.up:
+            word = "up" if link.up else "down"
+            self.reporter.beside(Happening("link-" + word, cause="%s: link %s" % (link.name, word), interface=link.name))
+
     def _tell_states(self) -> None:
         reconciler = self.repairs.reconciler
         names, reconciler.other = reconciler.other, set()
-        self.reporter.states(self.model, names, self.repairs.blamed)
+        self.reporter.states(self.model, names, self.repairs.blamed or self.reporter.why)
+        if reconciler.complete:     # what changes sets from now on is no longer the start or the reload
+            self.reporter.why = None
 
     def _tell_refusals(self, seen: Iterable[ContainerSeen]) -> None:
         for line in self._refusals.news(self.model.policy, seen):

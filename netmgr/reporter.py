@@ -29,6 +29,7 @@ class _Chapter(NamedTuple):
     changes: Sequence[Change]
     mended: Container[SetName]
     quiet: bool
+    why: Optional[str]
 
 
 class Reporter:
@@ -39,6 +40,7 @@ class Reporter:
         self._news: List[News] = []
         self._chapters: List[_Chapter] = []     # not told yet
         self._wrong: Dict[str, str] = {}        # by set: the last that was told of it
+        self.why: Optional[str] = None          # the cause of all that sets change, while there is one
 
     @property
     def chronicle(self) -> Chronicle:
@@ -59,6 +61,11 @@ class Reporter:
     def because(self, happening: Happening) -> None:
         """What may change everything: a reload, a new snapshot."""
         self._news.append(News((), happening))
+
+    def beside(self, happening: Happening) -> None:
+        """What happened too, and changes nothing by itself."""
+        if len(self._news) < NEWS_AT_MOST:
+            self._news.append(News(beside=happening))
 
     def states(self, model: Model, names: Iterable[SetName], cause: Optional[str]) -> None:
         """These sets are in another state: what was not told already is.  The log has it from elsewhere."""
@@ -88,7 +95,7 @@ class Reporter:
     def settled(self, model: Model, changes: Sequence[Change], mended: Container[SetName], quiet: bool) -> None:
         """The sets have followed, by these transactions; those that were mended are told already; quiet: the log need not tell."""
         if self._news or changes:
-            self._chapters.append(_Chapter(clock.now(), model, self._news, changes, mended, quiet))
+            self._chapters.append(_Chapter(clock.now(), model, self._news, changes, mended, quiet, self.why))
             self._news = []
 
     def catch_up(self) -> None:
@@ -105,13 +112,13 @@ class Reporter:
         causes = Causes(chapter.news, lambda thing: (name for name, _elements in model.policy.claims(thing)))
         for change in chapter.changes:
             if isinstance(change, ChangeElements) and change.set not in chapter.mended:
-                happening = _of_set(model, change, causes)
+                happening = _of_set(model, change, chapter.why or causes.of(change.set))
                 self._chronicle.tell(happening._replace(time=time), "debug" if chapter.quiet else None)
 
 
-def _of_set(model: Model, change: ChangeElements, causes: Causes) -> Happening:
+def _of_set(model: Model, change: ChangeElements, cause: Optional[str]) -> Happening:
     managed = model.sets.get(change.set)
-    return of_set(change, "" if managed is None else _zones(managed), causes.of(change.set))
+    return of_set(change, "" if managed is None else _zones(managed), cause)
 
 
 def _zones(managed: ManagedSet) -> str:

@@ -180,6 +180,29 @@ def test_the_reporter_tells_things_before_sets() -> None:
     assert [each.zone for each in reporter.chronicle.last(1)] == ["wan"]
 
 
+def test_a_link_that_goes_down_is_told_and_no_cause_of_what_else_happens() -> None:
+    bench, reporter = Bench(WAN), Reporter(lambda _level, _line: None)
+    bench.make("wan_ips")
+    bench.settle()
+    reporter.beside(Happening("link-down", cause="eth9: link down", interface="eth9"))
+    changes = bench.inventory.apply(seen("192.0.2.1/24"))
+    bench.model.apply(changes)
+    reporter.things(changes)
+    reporter.settled(bench.model, bench.settle(), (), False)
+    assert [(each.kind, each.cause) for each in reporter.chronicle.last(9)] == [
+        ("link-down", "eth9: link down"), ("address-added", "eth0: address added"), ("elements-changed", "eth0: address added")]
+
+
+def test_while_all_changes_for_one_reason_that_is_the_cause() -> None:
+    bench, reporter = Bench(WAN), Reporter(lambda _level, _line: None)
+    bench.make("wan_ips")
+    bench.happen(seen("192.0.2.1/24"))
+    reporter.why = "start"
+    reporter.settled(bench.model, bench.settle(), (), False)
+    reporter.why = None
+    assert [(each.kind, each.cause) for each in reporter.chronicle.last(9)] == [("elements-changed", "start")]
+
+
 def test_who_asks_is_told_all_that_has_happened_each_at_its_time() -> None:
     bench, reporter = Bench(WAN), Reporter(lambda _level, _line: None)
     bench.make("wan_ips")

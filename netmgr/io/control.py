@@ -63,13 +63,13 @@ class ControlServer:
         loop.watch(listener.socket.fileno(), self._accept)
 
     def close(self) -> None:
-        """Close every connection and the listener."""
+        """Close every connection and the listener; who is there has what was told last, if he has room for it."""
         self._loop.unwatch(self.listener.socket.fileno())
         for deadline in (self._serving, self._idle, self._pause):
             if deadline is not None:
                 deadline.cancel()
         for client in list(self.clients.values()):
-            client.close()
+            client.say_goodbye()
         self.listener.close()
 
     def _accept(self, _events: int) -> None:
@@ -193,6 +193,12 @@ class _Client:
         _discard_input(self._connection)
         with contextlib.suppress(OSError):
             self._connection.close()
+
+    def say_goodbye(self) -> None:
+        """End the connection with what can be sent at once."""
+        with contextlib.suppress(OSError):
+            self._send()
+        self.close()
 
     def answered(self, answer: Union[str, Iterator[str], Follow]) -> None:
         """The answer to `line`: all of it, or its pieces, of which the next is made when the one before has gone, or what tells lines."""

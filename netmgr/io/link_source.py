@@ -135,7 +135,7 @@ class LinkSource:
             self._again_in(self._pace.ready_at - begin)
         else:
             self._said = ""
-        self._replaced(snapshot)
+        self._replaced(snapshot._replace(why=self._why))
         if not snapshot.consistent:
             self._catch_up()
 

@@ -19,10 +19,14 @@ Concerns = Callable[[Thing], Iterable[SetName]]
 
 
 class News(NamedTuple):
-    """What one event brought: the changes of the inventory, or, where there are none to name, why everything may be other."""
+    """What one event brought: the changes of the inventory, or, where there are none to name, why everything may be other.
+
+    `beside` is what happened too and is no reason for anything.
+    """
 
     changes: Sequence[ThingChange] = ()
     because: Optional[Happening] = None
+    beside: Optional[Happening] = None
 
 
 def of_things(news: Sequence[News]) -> List[Happening]:
@@ -31,6 +35,8 @@ def of_things(news: Sequence[News]) -> List[Happening]:
     for each in news:
         if each.because is not None:
             found.append(each.because)
+        if each.beside is not None:
+            found.append(each.beside)
         found += _of_changes(each.changes)
     return found
 
@@ -47,7 +53,7 @@ class Causes:
     """Why sets have changed in one wake-up, worked out once for all of them; `concerns` says which sets a thing is about."""
 
     def __init__(self, news: Sequence[News], concerns: Concerns) -> None:
-        self._news, self._concerns = news, concerns
+        self._news, self._concerns = [each for each in news if each.beside is None], concerns
         self._all: Optional[str] = None
         self._names: Optional[List[FrozenSet[SetName]]] = None
 

@@ -14,11 +14,15 @@ AGREE = 2               # dumps that must show it
 
 
 class Snapshot(NamedTuple):
-    """All links and all addresses; `consistent`: at one time, else what several interrupted dumps agree on."""
+    """All links and all addresses; `consistent`: at one time, else what several interrupted dumps agree on.
+
+    `why` it was taken is a word of the source.
+    """
 
     links: List[Event]
     addresses: Dict[int, Dict[bytes, int]]
     consistent: bool
+    why: str = ""
 
 
 def agreed(dumps: Sequence[Snapshot]) -> Snapshot:

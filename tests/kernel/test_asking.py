@@ -119,6 +119,32 @@ def test_watching_with_a_command_through_a_restart(lab: Lab) -> None:
     assert lab.stop(watcher) != 0
 
 
+def test_the_causes_from_the_start_to_the_end(lab: Lab) -> None:
+    lab.link("eth0")
+    lab.link("eth1")
+    lab.nft(RULESET)
+    lab.run("ip addr add 192.0.2.1/24 dev eth0")
+    netmgr = Netmgr(lab, CONFIG)
+    netmgr.holds("wan_ips", "192.0.2.1")
+    told = logged(netmgr)
+    assert told[0]["kind"] == "started"
+    assert [each["cause"] for each in told if each["kind"] == "elements-changed" and each["added"]] == ["start"]
+    lab.run("ip link set eth0 down")
+    eventually(lambda: any(each["kind"] == "link-down" for each in logged(netmgr, "eth0")), 30, "the link is told to be down")
+    lab.run("ip link set eth0 up")
+    eventually(lambda: any(each["kind"] == "link-up" for each in logged(netmgr, "eth0")), 30, "the link is told to be up")
+    netmgr.configure(CONFIG.replace("name: eth0, nftables_zone: wan", "name: eth0, nftables_zone: lan"))
+    assert netmgr.ask("reload").startswith("OK")
+    netmgr.holds("lan_ips", "192.0.2.1")
+    causes = {each["set"]: each["cause"] for each in logged(netmgr) if each["kind"] == "elements-changed" and each["cause"] != "start"}
+    assert causes == dict.fromkeys(("inet filter wan_ips", "inet filter lan_ips", "inet filter lan_nets"), "reload")
+    watcher = lab.start([sys.executable, "-m", "netmgr", "watch", "json", "--socket", str(netmgr.socket)],
+                        {**os.environ, "PYTHONPATH": str(ROOT)})
+    eventually(lambda: '"started"' in lab.log(watcher), 30, "somebody watches")
+    assert netmgr.stop() == 0
+    eventually(lambda: '"stopping"' in lab.log(watcher), 30, "who watches is told of the end")
+
+
 def test_the_commands(lab: Lab) -> None:
     netmgr = running(lab)
     lab.run("ip addr add 192.0.2.1/24 dev eth0")
