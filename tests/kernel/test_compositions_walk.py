@@ -1,9 +1,10 @@
-"""A random walk with concatenations, maps, next hops and published ports: whenever it is quiet, they are what `ip -j addr`, `ip -j route`,
-the engine, nft and the configuration make of them.
+"""A random walk with all that a set can hold but mere addresses, networks and names: whenever it is quiet, the sets are what `ip -j addr`,
+`ip -j route`, the engine, nft and the configuration make of them.
 
 The seed is printed.  NETMGR_SEED=… replays a walk, NETMGR_STEPS=… changes its length.
 """
 
+import ipaddress
 import os
 import random
 import re
@@ -14,6 +15,7 @@ from tests.kernel.engine import Engine
 from tests.kernel.lab import Lab
 from tests.kernel.running import Netmgr
 from tests.kernel.test_gateways import next_hops
+from tests.kernel.test_words import host
 from tests.kernel.truth import covered, usable, without
 from tests.waiting import eventually
 
@@ -29,6 +31,14 @@ SETS = {
     "hops6": "set hops6 { type ipv6_addr; flags interval; auto-merge\n}",
     "via": "set via { type ifname . ipv4_addr\n}",
     "uplinks": "map uplinks { type ipv4_addr : mark\n}",
+    "servers": "set servers { type ifname . ipv4_addr\n}",
+    "servers6": "set servers6 { type ipv6_addr; flags interval\n}",
+    "far4": "set far4 { type ipv4_addr\n}",
+    "far6": "set far6 { type ipv6_addr\n}",
+    "cards": "set cards { type ether_addr\n}",
+    "macs": "set macs { type ether_addr . ipv4_addr; flags interval\n}",
+    "indexes": "set indexes { type iface_index . ifname\n}",
+    "bymac": "map bymac { type ether_addr : mark\n}",
     "ports": "map ports { type inet_proto . inet_service : ipv4_addr . inet_service\n}",
     "bare": "map bare { type inet_service : ipv4_addr . inet_service\n}",
 }
@@ -43,13 +53,27 @@ ZONE = """  %s:
       hops6: gateways
       via: {holds: [interfaces, gateways]}
       uplinks: {holds: gateways, mark: %d}
+      servers: {holds: [interfaces, hosts], suffix: [0.0.0.10, 0.0.0.20]}
+      servers6: {holds: hosts, suffix: '::10'}
+      far4: {holds: peers, exclude: 10.1.0.3}
+      far6: peers
+      cards: hardware_addresses
+      macs: {holds: [hardware_addresses, addresses]}
+      indexes: {holds: [indexes, interfaces]}
+      bymac: {holds: hardware_addresses, mark: %d}
 """
 RULES = {"eth0": "wan", "eth1": "lan", "ppp0": "wan"}
 MARKS = {"wan": 16, "lan": 32}
-PUBLISHED = "  docker: {sets: {ports: published_ports, bare: published_ports}}\n"
+CONTAINERS = """  docker:
+    sets:
+      ports: published_ports
+      bare: published_ports
+      cards: hardware_addresses
+      macs: {holds: [hardware_addresses, addresses]}
+"""
 CONFIG = "interfaces:\n%sdocker: {enabled: true, socket: SOCKET}\nzones:\n%s" % (
     "".join("  - {name: %s, nftables_zone: %s}\n" % each for each in RULES.items()),
-    "".join(ZONE % (zone, zone, mark, mark) for zone, mark in MARKS.items()) + PUBLISHED)
+    "".join(ZONE % (zone, zone, mark, mark, mark) for zone, mark in MARKS.items()) + CONTAINERS)
 PROTOCOLS = {"6": "tcp", "17": "udp", "tcp": "tcp", "udp": "udp"}
 
 Held = Dict[str, Tuple[Set[str], Set[str]]]     # netmgr's elements and the others', by set
@@ -71,7 +95,8 @@ class Walk:
     def step(self) -> None:
         """One operation; those that make no sense just now fail, as they would for an administrator."""
         operations: Tuple[Tuple[int, Callable[[], None]], ...] = (
-            (30, self.address), (15, self.route), (8, self.container), (4, self.link), (3, self.up_or_down), (3, self.flush),
+            (30, self.address), (10, self.peer), (8, self.six), (4, self.hardware),
+            (15, self.route), (8, self.container), (4, self.link), (3, self.up_or_down), (3, self.flush),
             (6, self.foreign), (3, self.chain), (2, self.load_ruleset), (1, self.crash))
         self.chance.choices([call for _weight, call in operations], [weight for weight, _call in operations])[0]()
 
@@ -82,6 +107,22 @@ class Walk:
     def address(self) -> None:
         address = "10.0.%d.%d/%d" % (self.chance.randrange(4), self.chance.randrange(1, 30), self.chance.choice((24, 28, 32)))
         self.run("ip addr %s %s dev %s" % (self.chance.choice(("add", "add", "del")), address, self.chance.choice(NAMES)))
+
+    def peer(self) -> None:
+        """An IPv6 address may get another peer, an IPv4 address is another one then."""
+        number, far = self.chance.randrange(1, 4), self.chance.randrange(1, 5)
+        pair = self.chance.choice((
+            "10.0.7.%d peer 10.1.0.%d/32", "2001:db8:7::%d peer 2001:db8:1::%d/128", "2001:db8:7::%d peer fe80::%d/128"))
+        self.run("ip addr %s %s dev %s%s" % (self.chance.choice(("add", "replace", "del")), pair % (number, far), self.chance.choice(NAMES),
+                                            " nodad" if ":" in pair else ""))
+
+    def six(self) -> None:
+        address = "2001:db8:%d::%d/%d" % (self.chance.randrange(4), self.chance.randrange(1, 4), self.chance.choice((48, 64, 64, 126)))
+        self.run("ip addr %s %s dev %s nodad" % (self.chance.choice(("add", "add", "del")), address, self.chance.choice(NAMES)))
+
+    def hardware(self) -> None:
+        """Few, so that several interfaces and containers have the same."""
+        self.run("ip link set %s address 02:42:ac:11:00:%02x" % (self.chance.choice(NAMES), self.chance.randrange(1, 5)))
 
     def route(self) -> None:
         """Next hops are few, so that several interfaces have the same."""
@@ -100,6 +141,8 @@ class Walk:
         if self.containers.pop(number, None) is None or self.chance.random() < 0.3:
             ports = [self.port() for _ in range(self.chance.randrange(4))]
             self.containers[number] = bodies.container(number, {"bridge": ("172.17.0.%d/16" % number,)}, ports=ports, created=100 - number)
+            mac = "02:42:ac:11:00:%02x" % self.chance.randrange(8)
+            self.containers[number]["NetworkSettings"]["Networks"]["bridge"]["MacAddress"] = mac
         self.log.append("containers %s" % {number: each["Ports"] for number, each in self.containers.items()})
         self.engine.runs(*self.containers.values())
 
@@ -128,7 +171,8 @@ class Walk:
         element = self.chance.choice((
             'pairs { "%s" . 10.0.0.5 }' % name, 'nets { "%s" . 10.0.%d.0/25 }' % (name, self.chance.randrange(4)),
             'marks { "%s" : 7 }' % name, "hops4 { 10.0.9.1 }", "uplinks { 10.0.9.2 : 7 }", 'via { "%s" . 10.0.9.3 }' % name,
-            "ports { tcp . 80 : 192.0.2.9 . 9 }"))
+            "ports { tcp . 80 : 192.0.2.9 . 9 }", "far4 { 10.1.0.1 }", 'servers { "%s" . 10.0.1.10 }' % name, "cards { 02:42:ac:11:00:02 }",
+            "macs { 02:42:ac:11:00:03 . 172.17.0.0-172.17.0.2 }", "bymac { 02:42:ac:11:00:04 : 7 }", "servers6 { 2001:db8:1::/64 }"))
         self.run("nft -f -", "%s element inet filter %s\n" % (self.chance.choice(("add", "delete")), element))
 
     def chain(self) -> None:
@@ -177,6 +221,7 @@ def differences(lab: Lab, containers: List[Dict[str, Any]]) -> List[str]:
     interfaces = {each["ifname"]: {**each, "hops": {hop for name, hop in hops if name == each["ifname"]}}
                   for each in lab.addresses() if each["ifname"] in RULES}
     published = [each for name in ("ports", "bare") if name in held for each in wrong_ports(held[name], containers, name == "ports")]
+    published += wrong_macs(held, interfaces, containers)
     return published + [each for name in held if name in WRONG for each in WRONG[name](held[name], interfaces, chains)]
 
 
@@ -198,7 +243,6 @@ def nets(held: Tuple[Set[str], Set[str]], interfaces: Dict[str, Dict[str, object
 
 def network(address: str, length: int) -> str:
     """The first address of the network."""
-    import ipaddress
     return str(ipaddress.ip_interface("%s/%d" % (address, length)).network.network_address)
 
 
@@ -266,6 +310,79 @@ def uplinks(held: Tuple[Set[str], Set[str]], interfaces: Dict[str, Dict[str, obj
     return mapped(held, wanted)
 
 
+def exactly(held: Tuple[Set[str], Set[str]], wanted: Set[str]) -> Iterator[str]:
+    own, foreign = held
+    if own != wanted - foreign:
+        yield "%s, %s, wanted %s" % (own, foreign, wanted)
+
+
+def servers(held: Tuple[Set[str], Set[str]], interfaces: Dict[str, Dict[str, object]], _chains: Set[str]) -> Iterator[str]:
+    return exactly(held, {"%s . %s" % (name, found) for name, each in interfaces.items() for address, length in usable(each)
+                          if "." in address for suffix in (10, 20) for found in host(address, length, suffix)})
+
+
+def servers6(held: Tuple[Set[str], Set[str]], interfaces: Dict[str, Dict[str, object]], _chains: Set[str]) -> Iterator[str]:
+    own, foreign = held
+    wanted = {found for each in interfaces.values() for address, length in usable(each) if ":" in address
+              for found in host(address, length, 16)}
+    if covered(own) != without(covered(wanted), covered(foreign)):
+        yield "servers6: %s, %s, wanted %s" % (own, foreign, wanted)
+
+
+def peers(interfaces: Dict[str, Dict[str, Any]], colon: bool) -> Set[str]:
+    """The far ends of a family."""
+    found = {info.get("address", "") for each in interfaces.values() for info in each["addr_info"]}
+    return {each for each in found if each and (":" in each) == colon}
+
+
+def far4(held: Tuple[Set[str], Set[str]], interfaces: Dict[str, Dict[str, object]], _chains: Set[str]) -> Iterator[str]:
+    return exactly(held, peers(interfaces, False) - {"10.1.0.3"})
+
+
+def far6(held: Tuple[Set[str], Set[str]], interfaces: Dict[str, Dict[str, object]], _chains: Set[str]) -> Iterator[str]:
+    return exactly(held, peers(interfaces, True))
+
+
+def indexes(held: Tuple[Set[str], Set[str]], interfaces: Dict[str, Dict[str, object]], _chains: Set[str]) -> Iterator[str]:
+    """nft may write an index as the name."""
+    wanted = {"%s . %s" % (each["ifindex"], name) for name, each in interfaces.items()}
+    own = {each if each[0].isdigit() else "%s . %s" % (interfaces.get(each.split()[0], {}).get("ifindex"), each.split()[-1])
+           for each in held[0]}
+    return exactly((own, held[1]), wanted)
+
+
+def bymac(held: Tuple[Set[str], Set[str]], interfaces: Dict[str, Dict[str, object]], _chains: Set[str]) -> Iterator[str]:
+    """Of one address at several interfaces the first entry counts."""
+    wanted: Dict[str, str] = {}
+    for name in RULES:
+        if name in interfaces:
+            wanted.setdefault(str(interfaces[name]["address"]), "0x%08x" % MARKS[RULES[name]])
+    return mapped(held, wanted)
+
+
+def wrong_macs(held: Held, interfaces: Dict[str, Dict[str, Any]], containers: List[Dict[str, Any]]) -> List[str]:
+    """Of interfaces and containers alike; 02:42:ac:11:00:03 with 172.17.0.0 to .2 may be another's."""
+    networks = [each["NetworkSettings"]["Networks"]["bridge"] for each in containers]
+    macs = {str(each["address"]) for each in interfaces.values()} | {each["MacAddress"] for each in networks}
+    with_addresses = {"%s . %s" % (each["address"], address) for each in interfaces.values() for address, _length in usable(each)
+                      if "." in address} | {"%s . %s" % (each["MacAddress"], each["IPAddress"]) for each in networks}
+    found = list(exactly(held["cards"], macs)) if "cards" in held else []
+    if "macs" in held:
+        own, foreign = held["macs"]
+        taken = {"02:42:ac:11:00:03 . 172.17.0.%d" % number for number in range(3)} if foreign else set()
+        singles = {single for each in own for single in _apart(each)}
+        if singles != with_addresses - taken:
+            found.append("macs: %s, %s, wanted %s" % (own, foreign, with_addresses))
+    return found
+
+
+def _apart(pair: str) -> Iterator[str]:
+    """MAC . ADDRESS of MAC . ADDRESS, MAC . NETWORK or MAC . FIRST-LAST."""
+    mac, _dot, addresses = pair.partition(" . ")
+    for first, last in covered([addresses]):
+        yield from ("%s . %s" % (mac, ipaddress.IPv4Address(number)) for number in range(first, last + 1))
+
+
 def wrong_ports(held: Tuple[Set[str], Set[str]], containers: List[Dict[str, Any]], protocols: bool) -> Iterator[str]:
     """Of each port the oldest container; of what one container itself publishes twice, the smaller."""
     wanted: Dict[str, str] = {}
@@ -286,7 +403,7 @@ def _with_protocol(element: str) -> str:
 
 
 WRONG = {"pairs": pairs, "nets": nets, "zones": zones, "marks": marks, "outside": outside, "hops4": hops4, "hops6": hops6, "via": via,
-         "uplinks": uplinks}
+         "uplinks": uplinks, "servers": servers, "servers6": servers6, "far4": far4, "far6": far6, "indexes": indexes, "bymac": bymac}
 
 
 def test_random_walk_with_concatenations_and_maps(lab: Lab) -> None:
