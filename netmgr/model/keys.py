@@ -21,8 +21,6 @@ from netmgr.values.sets import AND, IPV4_ADDR, IPV6_ADDR, WIDTHS, Form, padded
 RANK = 6                        # bytes of a rank: of the entry and of the zone in it, or after all of these when a container was made
 LAST = b"\xff" * RANK           # of what no entry of `interfaces` has brought
 
-_PLAIN = (IPV4_ADDR, IPV6_ADDR)
-
 
 class Wanted(Protocol):
     """What a feed takes: by these words, of the addresses chosen, with this value."""
@@ -65,7 +63,7 @@ def of_addresses(wanted: Wanted, form: Form, interface: Interface, flags: Dict[b
     far = by_far_end(wanted.holds, wanted.value)
     for identity, its_flags in flags.items():
         chosen = from_far_end(identity, its_flags) if far else identity
-        if chosen and _of_family(form, identity) and counts(wanted.choice, chosen, its_flags):
+        if chosen and _of_family(wanted.holds, form, identity) and counts(wanted.choice, chosen, its_flags):
             found += _with_value(_keys(wanted, form, interface, identity, its_flags), form, wanted.value, rank, b"")
     return found
 
@@ -75,7 +73,7 @@ def of_primary(wanted: Wanted, form: Form, interface: Interface, flags: Dict[byt
     own = primary(flags, WIDTHS[form.value], wanted.choice)
     if own is None:
         return []
-    chosen = {each: its for each, its in flags.items() if _of_family(form, each) and counts(wanted.choice, each, its)}
+    chosen = {each: its for each, its in flags.items() if _of_family(wanted.holds, form, each) and counts(wanted.choice, each, its)}
     return [claim for each, its in (chosen if by_address else {b"": 0}).items()
             for claim in _with_value(_keys(wanted, form, interface, each, its), form, wanted.value, rank, own)]
 
@@ -94,8 +92,9 @@ def primary(flags: Dict[bytes, int], width: int, choice: Choice) -> Optional[byt
     return near
 
 
-def _of_family(form: Form, identity: bytes) -> bool:
-    return all(WIDTHS[part] == len(identity) >> 1 for part in form.parts if part in _PLAIN)
+def _of_family(holds: str, form: Form, identity: bytes) -> bool:
+    """Whether what is of an address can be of this one; a next hop beside it may be of the other family."""
+    return all(WIDTHS[part] == len(identity) >> 1 for word, part in zip(holds.split(AND), form.parts) if word in FROM_ADDRESSES)
 
 
 def _keys(wanted: Wanted, form: Form, interface: Interface, identity: bytes, flags: int, choice: Choice = ALL) -> Iterator[bytes]:
