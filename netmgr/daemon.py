@@ -3,14 +3,15 @@
 import gc
 import signal
 import sys
-from typing import Optional
+from typing import Callable, Optional
 
 from netmgr import __version__
 from netmgr.config.schema import Config
 from netmgr.desk import Desk
-from netmgr.io import systemd
+from netmgr.io import systemd, trace
 from netmgr.io.configuration import load
 from netmgr.io.control import ControlServer, adopt, listen
+from netmgr.io.journal import Journal
 from netmgr.io.listener import Listener
 from netmgr.io.log import Log
 from netmgr.io.loop import Loop
@@ -20,6 +21,7 @@ from netmgr.io.ruleset import Ruleset
 from netmgr.keeper import Keeper
 from netmgr.reloading import Edge, Options, Reloading, include_directory
 from netmgr.show import commands
+from netmgr.show.happenings import journal_fields, line_of
 from netmgr.sources import Sources, recipes
 from netmgr.values.errors import ConfigError
 from netmgr.values.happenings import Happening
@@ -46,6 +48,7 @@ class Daemon:
         except OSError:
             listener.close()
             raise
+        self._keeper.reporter.chronicle.write = _writer(log)
         where = "at %s" % listener.file[0] if listener.file is not None else "where systemd has it"
         self._reloading = Reloading(loop, options, edge, self._keeper, self._sources, self._manager, log, where)
         self.desk = Desk(loop, options, edge, self._keeper, self._sources, self._reloading, lambda: len(self._control.clients))
@@ -93,6 +96,13 @@ class Daemon:
             self._loop.call_later(seconds, lambda: self._watchdog(seconds))
 
 
+def _writer(log: Log) -> Callable[[str, Happening], None]:
+    """What happens is a line of the log, with fields where it takes them."""
+    def write(level: str, happening: Happening) -> None:
+        log.with_fields(level, line_of(happening), journal_fields(happening))
+    return write
+
+
 def _listener(options: Options, config: Config, log: Log) -> Listener:
     """The control socket: that which systemd passes, else our own."""
     fds = systemd.listen_fds()
@@ -106,8 +116,11 @@ def _listener(options: Options, config: Config, log: Log) -> Listener:
 def run(config_path: str, socket_path: Optional[str], log_level: Optional[str], dry_run: bool, default_socket: str) -> int:
     """`netmgr run`: serve until a signal or `shutdown` says otherwise; the exit status."""
     log = Log(log_level or "info", systemd.started_by_systemd())
+    if systemd.started_by_systemd():
+        log.journal = Journal()
     sys.unraisablehook = lambda lost: log("warning", "%s: %s" % (lost.err_msg or "an error that is lived with", lost.exc_value))
     try:
+        trace.wanted()
         loop = Loop()
         log.full = lambda: loop.call_later(LOG_AGAIN, log.resume)
         config = load(config_path)

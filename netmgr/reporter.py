@@ -49,6 +49,11 @@ class Reporter:
             self.catch_up()
         return self._chronicle
 
+    @property
+    def fresh(self) -> int:
+        """How many news there are since the sets last followed."""
+        return len(self._news)
+
     def tell(self, happening: Happening, level: Optional[str] = None) -> None:
         """This happens now."""
         self.chronicle.tell(happening, level)

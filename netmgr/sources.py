@@ -10,14 +10,15 @@ from typing import Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optiona
 from netmgr.config.schema import Config, Docker, holds_gateways, needs_routes
 from netmgr.io.clock import utc
 from netmgr.io.link_source import LinkSource
+from netmgr.io.log import Log
 from netmgr.io.loop import Loop
 from netmgr.io.ruleset import Ruleset, watcher
 from netmgr.keeper import Keeper, Waiting
 from netmgr.show.answers import ConsumedZone, Fact
 from netmgr.values.counters import Told
 from netmgr.values.errors import ProtocolError
-from netmgr.values.events import ContainerSeen, NextHops
-from netmgr.values.text import Log, reason
+from netmgr.values.events import ContainerSeen, Event, NextHops, Suspect
+from netmgr.values.text import reason
 
 SILENT = ("error", "disabled")                  # states of a source that has no more to say just now
 UNREAD = ("error", "connecting", "stale")       # of one that could not be read
@@ -183,17 +184,43 @@ def recipes(config: Config, loop: Loop, ruleset: Ruleset, keeper: Keeper, log: L
     nftables = config.nftables
     found = [
         Recipe("netlink", nftables.audit_interval,
-               lambda: LinkSource(loop, keeper.events, keeper.snapshot, log, nftables.audit_interval), vital=True),
+               lambda: LinkSource(loop, _links(keeper, log), keeper.snapshot, log, nftables.audit_interval), vital=True),
         *([Recipe("routes", (nftables.audit_interval, holds_gateways(config)), lambda: _routes(config, loop, keeper, log), vital=True)]
           if needs_routes(config) else []),
         Recipe("nftables", (nftables.watch, nftables.poll_interval),
-               lambda: watcher(loop, ruleset, nftables, keeper.repairs.changed, keeper.doubt)),
+               lambda: watcher(loop, ruleset, nftables, _commits(keeper, log), keeper.doubt)),
         *(_engine(engine._replace(entry=None), nftables.audit_interval, loop, keeper, log) for engine in config.docker),
     ]
     if config.fleet is not None:
         found.append(Recipe("fleet", (config.fleet, nftables.on_stop), lambda: _fleet(config, loop, keeper, log),
                             zones=frozenset(each.zone for each in config.fleet.consume)))
     return found
+
+
+def _links(keeper: Keeper, log: Log) -> Callable[[Sequence[Event]], bool]:
+    """keeper.events(), told one by one where the log is that verbose, with what was made of it."""
+    def seen(events: Sequence[Event]) -> bool:
+        if log.level != "debug":
+            return keeper.events(events)
+        from netmgr.show.events_text import event_text
+        unsure = False
+        for event in events:
+            before = keeper.reporter.fresh
+            unsure = keeper.events((event,))
+            log("debug", "netlink: %s (%s)" % (event_text(event), "new" if keeper.reporter.fresh > before else "changes nothing"))
+        return unsure
+    return seen
+
+
+def _commits(keeper: Keeper, log: Log) -> Callable[[Sequence[Suspect]], None]:
+    """keeper.repairs.changed(), told where the log is that verbose; what was repaired is told anyway."""
+    def changed(by: Sequence[Suspect]) -> None:
+        if log.level == "debug":
+            from netmgr.show.events_text import suspect_text
+            for suspect in by:
+                log("debug", "nftables: %s" % suspect_text(suspect))
+        keeper.repairs.changed(by)
+    return changed
 
 
 def _routes(config: Config, loop: Loop, keeper: Keeper, log: Log) -> Source:

@@ -26,6 +26,7 @@ from typing import Callable, Deque, Dict, Iterator, Optional, Union
 from netmgr.io.listener import Listener, adopt, listen
 from netmgr.io.loop import READ, WRITE, Deadline, Loop
 from netmgr.io.peer import Peer, peer_of
+from netmgr.io.trace import traced
 from netmgr.values.errors import ProtocolError
 from netmgr.values.replies import Follow, Reply
 from netmgr.values.text import Log, reason
@@ -108,6 +109,7 @@ class ControlServer:
         if refusal:
             _turn_away(connection, refusal)
             return
+        connection = traced("control", connection)
         fd = connection.fileno()
         self.clients[fd] = _Client(self._loop, connection, peer, self._queue, partial(self.clients.pop, fd))
         if self._idle is None:

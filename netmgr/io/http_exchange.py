@@ -7,6 +7,7 @@ import socket
 from typing import Callable, Optional, Union
 
 from netmgr.io.loop import Loop
+from netmgr.io.trace import traced
 from netmgr.values.errors import ProtocolError
 from netmgr.wire import http1
 
@@ -27,7 +28,7 @@ class Exchange:
         self._loop, self._receive, self._failed = loop, receive, failed
         self._reply = http1.Reply(limit)
         self._open = True
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        self._socket = traced("docker", socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC))
         try:
             self._socket.connect(path)
             self._socket.sendall(request)

@@ -8,7 +8,7 @@ snapshot before them for a moment; and once some are lost, nothing is told befor
 that no snapshot is consistent, what several dumps agree on is told, and the events since then make up for the rest.
 """
 
-from typing import Callable, Iterable, List, Optional
+from typing import Callable, List, Optional, Sequence
 
 from netmgr.io.loop import Deadline, Loop
 from netmgr.io.rtnetlink import Drained, EventSocket, RequestSocket
@@ -32,7 +32,7 @@ class LinkSource:
     were lost) everything.
     """
 
-    def __init__(self, loop: Loop, seen: Callable[[Iterable[Event]], bool], replaced: Callable[[Snapshot], None], log: Log,
+    def __init__(self, loop: Loop, seen: Callable[[Sequence[Event]], bool], replaced: Callable[[Snapshot], None], log: Log,
                  audit_interval: float = 0) -> None:
         self.state = "connecting"
         self.error: Optional[str] = None

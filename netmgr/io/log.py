@@ -6,6 +6,8 @@ make two lines out of one, or control a terminal, is escaped.
 Nothing waits for a reader: what stderr does not take at once (a stopped reader, Ctrl-S, a full disk) is lost, counted, and told as soon
 as lines are taken again.  Others may have the same stderr, and O_NONBLOCK would be theirs too, so a pipe or terminal is opened
 anew; where that may not be, it is asked before each write whether it has room.  A file always has.
+
+Where stderr is the stream to the journal, a line that has fields goes to the journal itself, which takes them too.
 """
 
 import os
@@ -14,8 +16,9 @@ import socket
 import stat
 import time
 from functools import partial
-from typing import Callable
+from typing import Callable, Optional
 
+from netmgr.io.journal import Fields, Journal
 from netmgr.values.text import LEVELS, number, printable
 
 Write = Callable[[bytes], int]
@@ -31,6 +34,7 @@ class Log:
         self.level = level
         self.full: Callable[[], object] = lambda: None
         self._systemd = systemd
+        self.journal: Optional[Journal] = None
         self._write = _writer(descriptor)
         self._rest = b""        # of a line of which a part was taken
         self._lost = 0
@@ -40,6 +44,13 @@ class Log:
         if LEVELS[level] <= LEVELS[self.level]:
             behind = self._rest or self._lost
             self._lost += not ((not behind or self._caught_up()) and self._put(level, line))
+
+    def with_fields(self, level: str, line: str, fields: Fields) -> None:
+        """Write one line, with fields where there is a place for them."""
+        if LEVELS[level] > LEVELS[self.level]:
+            return
+        if self.journal is None or not self.journal.send(LEVELS[level], printable(line), fields):
+            self(level, line)
 
     def resume(self) -> None:
         """If lines were lost, say so now."""

@@ -13,6 +13,7 @@ import struct
 from typing import List, Optional, Tuple
 
 from netmgr.io.socket_buffers import attach_filter, dropped, memory, receive_buffer, send_buffer
+from netmgr.io.trace import traced
 from netmgr.values.errors import ProtocolError
 from netmgr.wire.netlink import (
     BYTEORDER,
@@ -36,7 +37,8 @@ class Netfilter:
     """The socket, open for life: closing one after a delete waits for an RCU grace period with the commit lock held."""
 
     def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, NETLINK_NETFILTER)
+        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        self._socket = traced("nftables", socket.socket(socket.AF_NETLINK, kind, NETLINK_NETFILTER))
         self._socket.bind((0, 0))
         self._socket.connect((0, 0))
         self.portid: int = self._socket.getsockname()[0]

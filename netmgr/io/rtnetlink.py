@@ -16,6 +16,7 @@ import socket
 from typing import Callable, List, NamedTuple, Tuple
 
 from netmgr.io.socket_buffers import dropped, idle, memory, receive_buffer
+from netmgr.io.trace import traced
 from netmgr.values.addresses import identity, with_peer
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import AddressSeen, Event
@@ -53,7 +54,7 @@ class EventSocket:
     """Joined to the link and address groups; one socket, so that the kernel's order is kept."""
 
     def __init__(self, buffer_size: int = EVENT_BUFFER) -> None:
-        self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+        self.socket = traced("netlink", socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE))
         self.socket.setblocking(False)
         receive_buffer(self.socket, buffer_size)
         self.socket.bind((0, 0))
@@ -115,7 +116,7 @@ class RequestSocket:
     """For dumps.  Kept open: the kernel sizes its replies by the largest receive that it has seen here."""
 
     def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+        self._socket = traced("netlink", socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE))
         self._socket.setblocking(False)
         self._socket.bind((0, 0))
         self._socket.connect(KERNEL)

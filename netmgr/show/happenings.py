@@ -22,7 +22,8 @@ class Chronicle:
     def __init__(self, utc: Callable[[], str], log: Log) -> None:
         self._listeners: List[Listener] = []
         self.counts: Dict[str, int] = {}
-        self._utc, self._log = utc, log
+        self._utc = utc
+        self.write: Callable[[str, Happening], None] = lambda level, happening: log(level, line_of(happening))
         self._kept: Deque[Happening] = deque(maxlen=KEPT)
 
     def tell(self, happening: Happening, level: Optional[str] = None) -> None:
@@ -32,7 +33,7 @@ class Chronicle:
         self._kept.append(happening)
         self.counts[happening.kind] = self.counts.get(happening.kind, 0) + 1
         if level != "":
-            self._log(level or LEVEL[happening.kind], line_of(happening))
+            self.write(level or LEVEL[happening.kind], happening)
         for listener in list(self._listeners):
             listener(happening)
 

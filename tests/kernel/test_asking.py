@@ -6,6 +6,9 @@ import subprocess
 import sys
 from typing import Any, Dict, List
 
+import pytest
+
+from netmgr.io.client import ask
 from tests import prometheus
 from tests.kernel.lab import Lab, kernel_pid
 from tests.kernel.running import ROOT, Netmgr
@@ -46,7 +49,8 @@ def reasons(netmgr: Netmgr, thing: str) -> List[str]:
 
 
 def logged(netmgr: Netmgr, *names: str) -> List[Dict[str, Any]]:
-    return [json.loads(line) for line in netmgr.ask(" ".join(["log json 1000", *names])).splitlines()]
+    answer = ask(str(netmgr.socket), " ".join(["log json 1000", *names]), 30, may_be_empty=True)
+    return [json.loads(line) for line in answer.splitlines()]
 
 
 def test_each_reason_as_the_kernel_has_it(lab: Lab) -> None:
@@ -143,6 +147,36 @@ def test_the_causes_from_the_start_to_the_end(lab: Lab) -> None:
     eventually(lambda: '"started"' in lab.log(watcher), 30, "somebody watches")
     assert netmgr.stop() == 0
     eventually(lambda: '"stopping"' in lab.log(watcher), 30, "who watches is told of the end")
+
+
+def test_each_event_of_the_kernel_is_told_when_the_log_is_to_tell_all(lab: Lab) -> None:
+    netmgr = running(lab)
+    netmgr.configure(CONFIG + "log_level: debug\n")
+    assert netmgr.ask("reload").startswith("OK")
+    index = json.loads(lab.run("ip -j link show dev eth0"))[0]["ifindex"]
+    lab.run("ip addr add 192.0.2.1/24 dev eth0")
+    netmgr.holds("wan_ips", "192.0.2.1")
+    lab.run("ip addr change 192.0.2.1/24 dev eth0")
+    lab.run("nft add table ip another")
+    told = "netlink: link %d: 192.0.2.1/24 with the flags 0x80 (%s)"
+    for line in (told % (index, "new"), told % (index, "changes nothing"), "committed by nft (pid "):
+        eventually(lambda line=line: line in netmgr.log(), 30, line)      # type: ignore[misc]
+
+
+def test_what_is_traced(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NETMGR_TRACE", "netlink,nftables,control")
+    netmgr = running(lab)
+    lab.run("ip addr add 192.0.2.1/24 dev eth0")
+    netmgr.holds("wan_ips", "192.0.2.1")
+    told = netmgr.log()
+    for line in ("netlink received: RTM_NEWADDR", "nftables sent: NFT_MSG_NEWSETELEM", "nftables received: NLMSG_ERROR",
+                 "control received: ping", "control sent: PONG", "netlink received: |00008|--|00002|        |len |flags| type|"):
+        assert line in told, line
+    assert netmgr.stop() == 0
+    monkeypatch.setenv("NETMGR_TRACE", "everything")
+    netmgr.start(wait=False)
+    assert netmgr.process is not None and netmgr.process.wait(60) == 1
+    assert "NETMGR_TRACE: there is no 'everything' to trace" in netmgr.log()
 
 
 def test_the_commands(lab: Lab) -> None:
