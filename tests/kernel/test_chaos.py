@@ -12,7 +12,7 @@ from typing import Dict, Set
 
 from tests.kernel.lab import Lab
 from tests.kernel.running import ROOT, Netmgr
-from tests.kernel.truth import differences, listed
+from tests.kernel.truth import differences, listed, listed_too
 from tests.waiting import eventually
 
 SECONDS = float(os.environ.get("NETMGR_CHAOS_SECONDS", "60" if os.environ.get("CI") else "20"))
@@ -24,9 +24,12 @@ table inet filter {
     set lan_ips { type ipv4_addr; flags dynamic; }
     set wan_nets { type ipv4_addr; flags interval; }
     set wan_ifs { type ifname; }
+    set wan_hosts { type ipv4_addr; }
+    set lan_macs { type ether_addr; }
 }
 """
-CONFIG = "interfaces:\n%sdocker: {enabled: false}\n" % "".join("  - {name: '%s', nftables_zone: %s}\n" % rule for rule in RULES)
+CONFIG = "interfaces:\n%sdocker: {enabled: false}\n%s" % (
+    "".join("  - {name: '%s', nftables_zone: %s}\n" % rule for rule in RULES), listed_too(("wan", "lan")))
 
 
 class Chaos:
@@ -37,7 +40,8 @@ class Chaos:
         self.foreign: Dict[str, Set[str]] = {"wan_ips": set(), "lan_ips": set()}
 
     def disturb(self) -> None:
-        self.chance.choice((self.link, self.link, self.reload, self.flush, self.foreign_element, self.foreign_element, self.crash))()
+        self.chance.choice((self.link, self.link, self.reload, self.flush, self.foreign_element, self.foreign_element,
+                            self.hardware, self.network, self.crash))()
 
     def link(self) -> None:
         name = self.chance.choice(NAMES)
@@ -45,6 +49,13 @@ class Chaos:
             self.lab.run("ip link del " + name)
         else:
             self.lab.link(name)
+
+    def hardware(self) -> None:
+        self.lab.run("ip link set %s address 02:00:00:00:00:%02x" % (self.chance.choice(NAMES), self.chance.randrange(1, 9)), check=False)
+
+    def network(self) -> None:
+        self.lab.run("ip addr %s 10.%d.0.1/24 dev %s" % (
+            self.chance.choice(("add", "del")), self.chance.randrange(1, 5), self.chance.choice(NAMES)), check=False)
 
     def links(self) -> Set[str]:
         return {each["ifname"] for each in self.lab.links()} & set(NAMES)

@@ -15,8 +15,7 @@ from tests.kernel.engine import Engine
 from tests.kernel.lab import Lab
 from tests.kernel.running import Netmgr
 from tests.kernel.test_gateways import next_hops
-from tests.kernel.test_words import host
-from tests.kernel.truth import covered, usable, without
+from tests.kernel.truth import covered, host, usable, without
 from tests.waiting import eventually
 
 STEPS = int(os.environ.get("NETMGR_STEPS", "200"))

@@ -9,7 +9,7 @@ from typing import Callable, List, Tuple
 
 from tests.kernel.lab import Lab
 from tests.kernel.running import Netmgr
-from tests.kernel.truth import differences, listed
+from tests.kernel.truth import differences, listed, listed_too
 from tests.waiting import eventually
 
 STEPS = int(os.environ.get("NETMGR_STEPS", "2000"))
@@ -17,7 +17,7 @@ NAMES = ("eth0", "eth1", "ppp0", "ppp1", "wg0", "other0")
 SETS = {
     "wan_ips": ("ipv4_addr", "ipv6_addr"), "wan_ips6": ("ipv6_addr",), "wan_nets": ("ipv4_addr",), "wan_nets6": ("ipv6_addr",),
     "wan_ifs": ("ifname",), "lan_ips": ("ipv4_addr", "ifname"), "lan_ipv6": ("ipv6_addr",), "lan_nets": ("ipv4_addr",),
-    "lan_ifs": ("ifname",),
+    "lan_ifs": ("ifname",), "wan_hosts": ("ipv4_addr", "ipv6_addr"), "wan_peers": ("ipv4_addr", "ipv6_addr"), "lan_macs": ("ether_addr",),
 }
 CONFIGURATIONS: Tuple[Tuple[Tuple[str, str], ...], ...] = (
     (("eth0", "wan"), ("ppp*", "wan"), ("eth1", "lan")),
@@ -28,7 +28,7 @@ CONFIGURATIONS: Tuple[Tuple[Tuple[str, str], ...], ...] = (
 
 def _config(rules: Tuple[Tuple[str, str], ...]) -> str:
     entries = "".join("  - {name: '%s', nftables_zone: %s}\n" % rule for rule in rules)
-    return "interfaces:\n%sdocker: {enabled: false}\n" % entries
+    return "interfaces:\n%sdocker: {enabled: false}\n%s" % (entries, listed_too(("wan", "lan")))
 
 
 class Walk:
@@ -47,7 +47,8 @@ class Walk:
     def step(self) -> None:
         """One operation; those that make no sense just now fail, as they would for an administrator."""
         operations: Tuple[Tuple[int, Callable[[], None]], ...] = (
-            (40, self.address), (6, self.link), (5, self.rename), (4, self.up_or_down), (12, self.foreign_element),
+            (40, self.address), (6, self.link), (5, self.rename), (4, self.up_or_down), (6, self.peer), (3, self.hardware),
+            (12, self.foreign_element),
             (6, self.lose_element), (3, self.flush_set), (3, self.replace_set), (2, self.load_ruleset), (1, self.delete_table),
             (1, self.crash), (1, self.reload))
         self.chance.choices([call for _weight, call in operations], [weight for weight, _call in operations])[0]()
@@ -67,6 +68,19 @@ class Walk:
         address = self.some_address()
         self.run("ip addr %s %s dev %s%s" % (action, address, self.chance.choice(NAMES), nodad if ":" in address else ""))
 
+    def peer(self) -> None:
+        """Of an IPv6 address it may change."""
+        pair = self.chance.choice(("10.0.3.%d peer 10.1.0.%d/32", "2001:db8:7::%d peer 2001:db8:1::%d/128"))
+        self.run("ip addr %s %s dev %s%s" % (
+            self.chance.choice(("add", "replace", "del")), pair % (self.chance.randrange(1, 4), self.chance.randrange(1, 9)),
+            self.chance.choice(NAMES), " nodad" if ":" in pair else ""))
+
+    def hardware(self) -> None:
+        self.run("ip link set %s address %s" % (self.chance.choice(NAMES), self.some_hardware()))
+
+    def some_hardware(self) -> str:
+        return "02:00:00:00:00:%02x" % self.chance.randrange(1, 9)
+
     def link(self) -> None:
         name = self.chance.choice(NAMES)
         if any(each["ifname"] == name for each in self.lab.links()):
@@ -85,6 +99,8 @@ class Walk:
         kind = self.chance.choice(SETS[name])
         if kind == "ifname":
             return '"%s"' % self.chance.choice(NAMES)
+        if kind == "ether_addr":
+            return self.some_hardware()
         address = self.some_address()
         while (":" in address) != (kind == "ipv6_addr"):
             address = self.some_address()

@@ -7,7 +7,7 @@ import signal
 import socket
 import struct
 from contextlib import ExitStack
-from typing import Dict, Iterator, Set, Tuple
+from typing import Dict, Set, Tuple
 
 import pytest
 
@@ -15,7 +15,7 @@ from tests.kernel.lab import Lab
 from tests.kernel.neighbours import neighbour
 from tests.kernel.running import Netmgr
 from tests.kernel.test_gateways import included
-from tests.kernel.truth import usable
+from tests.kernel.truth import host, usable
 from tests.waiting import eventually
 
 TYPES = {
@@ -70,13 +70,6 @@ def two(lab: Lab) -> Lab:
         lab.link("eth%d" % number)
     lab.nft(RULESET)
     return lab
-
-
-def host(address: str, length: int, suffix: int) -> Iterator[str]:
-    """The host with this suffix in the address's network, if there is room."""
-    network = ipaddress.ip_interface("%s/%d" % (address, length)).network
-    if suffix.bit_length() <= network.max_prefixlen - length:
-        yield str(network.network_address + suffix)
 
 
 def expected(lab: Lab) -> Dict[str, Set[str]]:

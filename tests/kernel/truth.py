@@ -12,6 +12,8 @@ from tests.kernel.lab import Lab
 Rules = Sequence[Tuple[str, str]]
 Span = Tuple[int, int]
 
+HOST = 5        # the host part of Z_hosts
+
 
 class Held(NamedTuple):
     """A set as nft lists it."""
@@ -40,18 +42,43 @@ def usable(interface: Mapping[str, Any]) -> Iterator[Tuple[str, int]]:
 
 
 def wanted(lab: Lab, rules: Rules, name: str, held: Held) -> Optional[Set[str]]:
-    """What a set of the naming convention should hold, as single addresses, networks or names; None when its type does not fit."""
+    """What a set of the naming convention, or Z_hosts, Z_peers or Z_macs (see listed_too), should hold; None when its type does not fit.
+
+    As single addresses, networks or names.
+    """
     zone, _, suffix = name.rpartition("_")
     version = {"ipv4_addr": 4, "ipv6_addr": 6}.get(held.type)
     found = list(members(lab, rules, zone))
     if suffix == "ifs":
         return {interface["ifname"] for interface in found} if held.type == "ifname" else None
+    if suffix == "macs":
+        return {interface["address"] for interface in found if interface["link_type"] == "ether"} if held.type == "ether_addr" else None
     if version is None or (suffix.startswith("nets") and "interval" not in held.flags):
         return None
+    if suffix == "peers":
+        ends = {info["address"] for interface in found for info in interface["addr_info"] if "address" in info}
+        return {each for each in ends if ipaddress.ip_address(each).version == version}
     addresses = [each for interface in found for each in usable(interface) if ipaddress.ip_address(each[0]).version == version]
     if suffix.startswith("nets"):
         return {str(ipaddress.ip_network("%s/%d" % each, strict=False)) for each in addresses}
+    if suffix == "hosts":
+        return {each for address in addresses for each in host(*address, HOST)}
     return {address for address, _length in addresses}
+
+
+def listed_too(zones: Iterable[str]) -> str:
+    """The configuration of the sets that are not of the naming convention."""
+    suffixes = "['::%x', %s]" % (HOST, ipaddress.IPv4Address(HOST))
+    return "zones:\n" + "".join(
+        "  %s: {sets: {%s_hosts: {holds: hosts, suffix: %s}, %s_peers: peers, %s_macs: hardware_addresses}}\n"
+        % (zone, zone, suffixes, zone, zone) for zone in zones)
+
+
+def host(address: str, length: int, suffix: int) -> Iterator[str]:
+    """The host with this suffix in the address's network, if there is room."""
+    network = ipaddress.ip_interface("%s/%d" % (address, length)).network
+    if suffix.bit_length() <= network.max_prefixlen - length:
+        yield str(network.network_address + suffix)
 
 
 def covered(elements: Iterable[str]) -> List[Span]:
