@@ -12,7 +12,7 @@ from netmgr.config.schema import Config, Docker
 
 MOST_ZONES = 16                 # of one container, by its label
 LONGEST_LABEL = 4096            # room for so many, whatever their names
-REMEMBERED = 1024
+REMEMBERED = 4096
 SHOWN = 60
 
 Refusal = Tuple[str, str]       # what the label names, and why it is not in there

@@ -9,6 +9,7 @@ addresses, in sets of `held_zones` only.
 """
 
 import errno
+from itertools import islice
 from typing import AbstractSet, Callable, Dict, FrozenSet, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from netmgr.config.schema import Config
@@ -25,6 +26,7 @@ from netmgr.values.outcomes import Fault, Reading
 from netmgr.values.sets import Change, ChangeElements, CreateSet, CreateTable, DeleteSet, Form, SetInfo, SetName
 
 _NOTHING: AbstractSet[bytes] = frozenset()
+LOOKS_AT_MOST = 1000    # sets that to_survey() names together
 LOOK_AGAIN = (errno.ENOENT, errno.EEXIST)
 PATIENCE = 3.0          # seconds for which a set that has vanished is waited for before netmgr makes it
 
@@ -257,11 +259,11 @@ class Model:
                 self._note(managed)
 
     def to_survey(self, now: float) -> List[SetName]:
-        """The sets that need a look before they can be planned for; those first that have needed it longest."""
+        """The sets that need a look before they can be planned for, or a good many of them; those first that have needed it longest."""
         self._now = now
         if self.overview.pauses:
             self._end_pauses()
-        return list(self.overview.look)
+        return list(islice(self.overview.look, LOOKS_AT_MOST))
 
     def next_retry(self) -> Optional[float]:
         """When the first of the sets that are set aside is due, if any is."""

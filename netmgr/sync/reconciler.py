@@ -73,8 +73,10 @@ class Reconciler:
             due = self.model.to_survey(now)
             if due:
                 self.survey.look(due, True, now, enough)
-                if not self.complete and self.model.overview.look:
-                    return done
+            if self.model.overview.look and not enough():
+                continue
+            if self.model.overview.look and not self.complete:
+                return done
             self.complete = True
             changes = self.model.plan(now)
             if not changes:

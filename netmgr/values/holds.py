@@ -4,6 +4,7 @@ The configuration's `holds` takes these words, and the convention uses them; ele
 words is a concatenation, here the words with a dot between them, as nft writes the type.
 """
 
+from functools import cache
 from typing import Dict, NamedTuple, Optional, Tuple
 
 from netmgr.values.sets import (
@@ -76,6 +77,7 @@ IMPLIED = {PUBLISHED_PORTS: Value("endpoint", (IPV4_ADDR + AND + INET_SERVICE, I
 OWN_ADDRESS = Value("address", (IPV4_ADDR, IPV6_ADDR))      # an interface's primary address
 
 
+@cache
 def words_in(holds: str) -> Tuple[Word, ...]:
     """The words of what a set holds; of a concatenation there are several."""
     return tuple(WORDS[word] for word in holds.split(AND))
