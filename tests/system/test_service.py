@@ -175,6 +175,20 @@ def test_shutdown_is_meant(host: Host) -> None:
     assert host.run("netmgr resync").startswith("OK") and host.state() == "active"
 
 
+def test_the_journal_has_fields(host: Host) -> None:
+    host.run("ip address add 192.0.2.77/24 dev eth0")
+    eventually(lambda: "192.0.2.77" in host.elements("wan_ips"), 30, "the address is in the set")
+
+    def entries() -> str:
+        return host.run("journalctl --sync; journalctl --unit netmgr.service --output json 'NETMGR_SET=inet filter wan_ips'")
+
+    eventually(lambda: "192.0.2.77" in entries(), 30, "the journal has it")
+    entry = next(each for each in map(json.loads, entries().splitlines()) if "added 192.0.2.77" in each["MESSAGE"])
+    assert (entry["NETMGR_KIND"], entry["NETMGR_ZONE"], entry["PRIORITY"]) == ("elements-changed", "wan", str(INFO))
+    assert (entry["_TRANSPORT"], entry["SYSLOG_IDENTIFIER"], entry["_SYSTEMD_UNIT"]) == ("journal", "netmgr", "netmgr.service")
+    host.run("ip address del 192.0.2.77/24 dev eth0")
+
+
 def test_the_journal_has_priorities(host: Host) -> None:
     assert host.said("is ready") == {INFO}
     assert host.said("added 192.0.2.1") == {INFO}
