@@ -75,13 +75,14 @@ def _section(header: Row, groups: Iterable[Sequence[Row]], width: int) -> List[s
 
 
 def _interface_rows(interface: Interface) -> List[Row]:
-    addresses = [(address.address, _flags(address)) for address in interface.addresses] or [("", "")]
+    addresses = [(address.address, flags_of(address)) for address in interface.addresses] or [("", "")]
     state = "absent" if interface.index is None else "up" if interface.up else "down"
     first = (interface.name, state, ", ".join(interface.zones) or "-")
     return [(*(("", "", "") if number else first), *address) for number, address in enumerate(addresses)]
 
 
-def _flags(address: Address) -> str:
+def flags_of(address: Address) -> str:
+    """The flags of an address, and if it does not count, why."""
     why = ": " + ", ".join(address.reasons) if address.reasons else ""
     return ", ".join(address.flags) + ("" if address.counts else " (does not count%s)" % why)
 
@@ -105,10 +106,11 @@ def _set_name(entry: SetStatus) -> str:
 
 def _source_rows(source: Tuple[str, Source]) -> List[Row]:
     name, (state, facts) = source
-    return [(name, state, ", ".join(_source_detail(key, value) for key, value in facts.items() if value not in (None, ())))]
+    return [(name, state, ", ".join(source_detail(key, value) for key, value in facts.items() if value not in (None, ())))]
 
 
-def _source_detail(key: str, value: Fact) -> str:
+def source_detail(key: str, value: Fact) -> str:
+    """One of the facts of a source."""
     if isinstance(value, LastRepair):
         who = "an unknown process" if value.pid is None else "%s (pid %s)" % (value.process or UNKNOWN, value.pid)
         return "last repair %s after %s changed %s" % (value.time, who, "; ".join(value.sets))

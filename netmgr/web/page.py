@@ -10,6 +10,7 @@ from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Seq
 
 from netmgr.show.answers import Address, Container, Interface, SetStatus, Source, Status
 from netmgr.show.answers_json import read_status
+from netmgr.show.tables import flags_of, source_detail
 from netmgr.values.errors import ProtocolError
 from netmgr.values.text import number, printable
 
@@ -167,9 +168,8 @@ def _interface(row: Interface) -> Sequence[Cell]:
 
 
 def _address(row: Address) -> Html:
-    flags = [*row.flags, *([] if row.counts else ["does not count"])]
     shade = "" if row.counts else " absent"
-    return Html('<span class="name%s">%s</span> <small>%s</small>' % (shade, _text(row.address), _text(", ".join(flags))))
+    return Html('<span class="name%s">%s</span> <small>%s</small>' % (shade, _text(row.address), _text(flags_of(row))))
 
 
 def _container(row: Container) -> Sequence[Cell]:
@@ -192,7 +192,7 @@ def _set(row: SetStatus) -> Sequence[Cell]:
 
 
 def _source(name: str, source: Source) -> Sequence[Cell]:
-    facts = ("%s %s" % (key.replace("_", " "), value) for key, value in source.facts.items()
+    facts = (source_detail(key, value).replace("_", " ", key.count("_")) for key, value in source.facts.items()
              if isinstance(value, (int, float, str)) and value not in ("", 0))
     return Html('<span class="name">%s</span>' % _text(name)), _word(source.state), ", ".join(facts)
 

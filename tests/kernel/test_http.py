@@ -75,7 +75,8 @@ def test_what_it_answers(lab: Lab, site: Tuple[Netmgr, str]) -> None:
     assert isinstance(json.loads(get(path, "/log?n=5")[2]), list)
     status, headers, text = get(path, "/")
     assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
-    assert "192.0.2.1/24" in text and "default-src 'none'" in headers["Content-Security-Policy"]
+    assert "192.0.2.1/24" in text and "the configuration says `enabled: false`" in text
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert get(path, "/health")[0] == 200
     status, headers, text = get(path, "/status", method="HEAD")
     assert (status, text) == (200, "") and int(headers["Content-Length"]) > 0

@@ -133,12 +133,11 @@ def test_it_survives_a_restart_and_shows_a_problem_first(lab: Lab, page: Browser
     page.picture(pictures / "lost.png")
     netmgr.start()
     page.see("document.querySelector('#live').textContent === 'live'")
-    lab.run("nft delete set inet filter trusted_ips")
-    lab.run("nft add set inet filter trusted_ips { type inet_service ; }")
+    lab.nft("delete set inet filter trusted_ips; add set inet filter trusted_ips { type inet_service; }")
     page.see("document.querySelector('.problem')?.textContent.includes('inet filter trusted_ips')")
-    assert "degraded" in page.ask("document.querySelector('.pill').textContent")
-    top = "document.querySelector('%s').getBoundingClientRect().y"
-    assert page.ask(top % ".problem") < page.ask(top % "#picture")
+    page.see("document.querySelector('.pill').textContent.includes('degraded')")
+    top = "document.querySelector('%s')?.getBoundingClientRect().y"
+    page.see("%s < %s" % (top % ".problem", top % "#picture"))
     page.see("document.querySelector(\"[data-id='set:inet filter trusted_ips']\").classList.contains('error')")
     page.picture(pictures / "problem.png")
     assert page.complaints == []
