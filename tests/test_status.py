@@ -1,18 +1,21 @@
 """The value of `status json` and `sets json`: the shape that the manual promises, and what is in it."""
 
 import json
+from functools import partial
 from typing import Any, Dict, List, Optional
 
 import pytest
 
-from netmgr.show.answers_json import read_sets, read_status, sets_json, status_json
+from netmgr.show.answers import Status
+from netmgr.show.answers_json import PIECE, read_sets, read_status, sets_json, sets_pieces, status_json, status_pieces
+from netmgr.show.rows import RUN, in_order
 from netmgr.show.status import Manner, SourcesStatus, SourceStatus, everything, set_contents
 from netmgr.show.tables import sets_text, status_text
 from netmgr.sync.repairs import Repair
 from netmgr.values.addresses import IFA_F_DEPRECATED, IFA_F_PERMANENT, IFA_F_SECONDARY, IFA_F_TENTATIVE
 from netmgr.values.events import RulesetChanged
 from netmgr.values.sets import IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL
-from tests.workbench import WAN_AND_LAN, Bench, container, named, seen
+from tests.workbench import WAN_AND_LAN, Bench, container, gone, named, seen
 
 
 def told(netlink: str = "ok", docker: str = "disabled", error: Optional[str] = None) -> SourcesStatus:
@@ -37,6 +40,7 @@ def status(bench: Bench, sources: SourcesStatus = QUIET, manner: Manner = MANNER
     answer = everything(bench.model, sources, manner)
     assert status_text(answer).startswith("netmgr 0.1.0: %s" % answer.state)
     assert read_status(status_json(answer)) == answer
+    assert "".join(status_pieces(answer)) == status_json(answer) + "\n"
     value: Dict[str, Any] = json.loads(status_json(answer))
     return value
 
@@ -263,7 +267,37 @@ def test_every_set_with_its_elements() -> None:
     bench.settle()
     answer = set_contents(bench.model, MANNER)
     assert read_sets(sets_json(answer)) == answer
+    assert "".join(sets_pieces(answer)) == sets_json(answer) + "\n"
     value = json.loads(sets_json(answer))
     contents = {row["name"]: (row["wanted"], row["present"], row["foreign_elements"], row["foreign"]) for row in value["sets"]}
     assert contents == {"wan_ips": (["192.0.2.1", "192.0.2.7"], ["192.0.2.1"], ["192.0.2.7"], 1), "wan_ifs": (["eth0"], ["eth0"], [], 0)}
     assert "192.0.2.7" in sets_text(answer)
+
+
+def test_very_much_is_told_in_small_pieces_as_it_was_when_somebody_asked() -> None:
+    """Also while it changes; an element is sorted in before the first is told."""
+    bench = Bench()
+    bench.make("wan_ips", foreign="192.0.2.7")
+    addresses = ["10.0.%d.%d" % (number >> 8, number & 255) for number in range(1200)]
+    bench.happen(seen("192.0.2.1/24"), seen("2001:db8::1/64"), *(seen(address + "/24") for address in reversed(addresses)))
+    bench.settle()
+    for ask in (partial(everything, bench.model, QUIET, MANNER), partial(set_contents, bench.model, MANNER)):
+        answer = ask()
+        whole = status_json(answer) if isinstance(answer, Status) else sets_json(answer)
+        pieces = status_pieces(answer) if isinstance(answer, Status) else sets_pieces(answer)
+        told = [next(pieces) for _piece in range(3)]
+        bench.happen(gone("192.0.2.1/24"), gone("10.0.0.5/24"), seen("192.0.2.8/24"))
+        bench.settle()
+        told += pieces
+        assert "".join(told) == whole + "\n" and "10.0.0.5" in whole and "192.0.2.8" not in whole
+        assert max(map(len, told)) < 2 * PIECE and len(told) > 10
+        bench.happen(seen("192.0.2.1/24"), seen("10.0.0.5/24"), gone("192.0.2.8/24"))
+        bench.settle()
+
+
+@pytest.mark.parametrize("count", [0, 1, RUN, RUN + 1, 3 * RUN + 7])
+def test_keys_are_sorted_in_pieces(count: int) -> None:
+    keys = {bytes((number * 7919 % 251, number >> 8, number & 255)) for number in range(count)}
+    steps = list(in_order(keys))
+    assert [each for each in steps if each is not None] == sorted(keys)
+    assert steps.count(None) == (0 if count <= RUN else -(-count // RUN))

@@ -8,7 +8,8 @@ answers keep the order of the lines.
 Places are limited, and nobody can take them all: some are kept for root and the daemon's own user, and each other user has a share.
 So are descriptors: clients leave some of them to whatever is opened later, like the modules that an answer needs.
 
-An answer may come in pieces: the next is made when the one before has gone, and takes its turn in that queue.  Or it goes on for as long as
+An answer may come in pieces: the next is made when the one before has gone, and takes its turn in that queue; an empty one only means
+that making the next one takes longer.  Or it goes on for as long as
 the client stays (what happens): who lets more than WAITING_LIMIT bytes wait gets a last line that says so.
 
 A client is idle when for IDLE_SECONDS it has neither completed a line nor taken a byte; while it waits for its answer it is not.  One
@@ -37,7 +38,7 @@ __all__ = ["ControlServer", "Listener", "adopt", "listen"]
 CLIENT_LIMIT, KEPT_FOR_TRUSTED, USER_SHARE = 64, 8, 32
 DESCRIPTORS_KEPT, DESCRIPTORS_KEPT_FROM_TRUSTED = 24, 16
 ACCEPTED_AT_ONCE = 16
-ANSWERING_SECONDS = 0.002
+ANSWERING_SECONDS = 0.0005
 IDLE_SECONDS = 30.0
 ACCEPT_PAUSE = 1.0
 CHUNK = 4096
@@ -132,7 +133,6 @@ class ControlServer:
 
     def _serve(self) -> None:
         """Answer whose turn it is; the others after the next turn of the loop."""
-        self._serving = None
         end = self._loop.now() + ANSWERING_SECONDS
         while self._asking:
             client = self._asking.popleft()
@@ -141,9 +141,9 @@ class ControlServer:
             elif client.line is not None:
                 privileged = client.peer.privileged(self.listener.group)
                 self._answer_to(client, client.line, privileged)
-            if self._asking and self._loop.now() >= end:
-                self._serving = self._loop.call_later(0, self._serve)
-                return
+            if self._loop.now() >= end:
+                break
+        self._serving = self._loop.call_later(0, self._serve) if self._asking else None
 
     def _answer_to(self, client: "_Client", line: str, privileged: bool) -> None:
         """What an answer needs may be loaded only now, which takes a descriptor."""
@@ -221,9 +221,13 @@ class _Client:
     def next_piece(self) -> None:
         """Make the next piece of the answer and send it."""
         piece = next(self.pieces, None) if self.pieces is not None else None
-        if piece is None:
+        if piece:
+            self._put(piece)
+        elif piece is not None:
+            self._asks(self)
+        else:
             self.line = self.pieces = None
-        self._put(piece or "")
+            self._safely(self._watch)
 
     @property
     def idle_since(self) -> Optional[float]:
@@ -248,8 +252,11 @@ class _Client:
         self._watch()
 
     def _turn(self, _events: int) -> None:
+        self._safely(self._step)
+
+    def _safely(self, action: Callable[[], None]) -> None:
         try:
-            self._step()
+            action()
         except OSError:
             self.close()
 

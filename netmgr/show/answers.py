@@ -1,10 +1,10 @@
 """What `status` and `sets` answer, as values; answers_json.py and tables.py say them to programs and to people.
 
 The fields and their order are those of the JSON (netmgr(8)).  Each has a default, for a client may meet a daemon of another version,
-which leaves it out.
+which leaves it out.  What there may be very many of is made as it is read (rows.py), or a tuple where a client has read it.
 """
 
-from typing import Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Collection, Mapping, NamedTuple, Optional, Tuple, Union
 
 UNKNOWN = "?"
 
@@ -25,7 +25,7 @@ class Interface(NamedTuple):
     index: Optional[int] = None     # type: ignore[assignment]      # a tuple has a method of this name, which nobody calls here
     up: bool = False
     zones: Tuple[str, ...] = ()
-    addresses: Tuple[Address, ...] = ()
+    addresses: Collection[Address] = ()
     expectations: Tuple[str, ...] = ()
 
 
@@ -75,9 +75,9 @@ class SetStatus(NamedTuple):
 class Elements(NamedTuple):
     """What should be in a set, what of netmgr's is, and what is that is not netmgr's, in nft's notation."""
 
-    wanted: Tuple[str, ...] = ()
-    present: Tuple[str, ...] = ()
-    foreign_elements: Tuple[str, ...] = ()
+    wanted: Collection[str] = ()
+    present: Collection[str] = ()
+    foreign_elements: Collection[str] = ()
 
 
 class SetContents(NamedTuple):

@@ -2,12 +2,16 @@
 
 Reading takes what it knows: a field that is missing or makes no sense has its default, one that is not known is passed over, for a
 newer or an older netmgr may have written it.
+
+Telling goes in pieces that are small and quickly made, whatever there is; the same in one piece is what tests hold them against.
 """
 
 import json
-from typing import Any, Callable, Dict, Mapping, Sequence, Type, TypeVar, Union, get_args, get_origin
+from collections.abc import Collection
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple, Type, TypeVar, Union, get_args, get_origin
 
 from netmgr.show.answers import UNKNOWN, ConsumedZone, Elements, Fact, LastRepair, PublishedZone, SetContents, SetStatus, Source, Status
+from netmgr.show.rows import Rows
 from netmgr.values.errors import ProtocolError
 
 Answer = TypeVar("Answer")
@@ -15,15 +19,83 @@ Fitter = Callable[[object, object], object]     # value, default
 
 _NUMBER_LONGEST = 1 << 64
 
+PIECE = 2048        # characters, a little more or less
+ROWS = 16           # that are made for a piece without a look at how long it is
+
+
+def status_pieces(status: Status) -> Iterator[str]:
+    """`status json`, one line with its end, in pieces."""
+    return _pieces(status)
+
+
+def sets_pieces(contents: Sequence[SetContents]) -> Iterator[str]:
+    """`sets json`, one line with its end, in pieces."""
+    return _pieces(_all_sets(contents))
+
 
 def status_json(status: Status) -> str:
-    """`status json`, one line."""
+    """`status json` in one piece, without an end."""
     return line(status)
 
 
 def sets_json(contents: Sequence[SetContents]) -> str:
-    """`sets json`, one line."""
-    return line({"schema": 1, "sets": [{**plain(each.set), **plain(each.elements)} for each in contents]})
+    """`sets json` in one piece, without an end."""
+    return line(_all_sets(contents))
+
+
+def _all_sets(contents: Sequence[SetContents]) -> Mapping[str, object]:
+    return {"schema": 1, "sets": [dict(zip(each.set._fields + each.elements._fields, each.set + each.elements)) for each in contents]}
+
+
+def _pieces(value: Any) -> Iterator[str]:
+    """Any answer; an empty piece where something was done and nothing is to be told yet."""
+    waiting = ""
+    for part in _parts(value):
+        waiting += part
+        if not part or len(waiting) >= PIECE:
+            yield waiting
+            waiting = ""
+    yield waiting + "\n"
+
+
+def _parts(value: Any) -> Iterator[str]:
+    if isinstance(value, Rows):
+        yield from _rows(value)
+    elif hasattr(value, "_fields") and not isinstance(value, Source):
+        yield from _fields(zip(value._fields, value))
+    elif isinstance(value, Mapping):
+        yield from _fields(value.items())
+    elif isinstance(value, (list, tuple)) and value and isinstance(value[0], (tuple, dict)):
+        for place, each in enumerate(value):
+            yield ", " if place else "["
+            yield from _parts(each)
+        yield "]"
+    else:
+        yield line(value)
+
+
+def _fields(items: Iterable[Tuple[str, object]]) -> Iterator[str]:
+    before = "{"
+    for name, each in items:
+        yield "%s%s: " % (before, json.dumps(name))
+        yield from _parts(each)
+        before = ", "
+    yield "}" if before == ", " else "{}"
+
+
+def _rows(rows: "Rows[object]") -> Iterator[str]:
+    """A few at a time."""
+    before = "["
+    some: List[object] = []
+    for row in rows.steps():
+        if row is None:
+            yield ""
+        else:
+            some.append(row)
+        if len(some) == ROWS:
+            yield before + line(some)[1:-1]
+            before, some = ", ", []
+    yield (before + line(some)[1:-1] if some else "" if before == ", " else "[") + "]"
 
 
 def line_of(told: Mapping[str, object]) -> str:
@@ -33,6 +105,8 @@ def line_of(told: Mapping[str, object]) -> str:
 
 def plain(value: Any) -> Any:
     """An answer as objects, lists and scalars.  The elements of one list are of one kind."""
+    if isinstance(value, Rows):
+        return plain(tuple(value))
     if isinstance(value, Source):
         return {"state": value.state, **plain(value.facts)}
     if hasattr(value, "_fields"):
@@ -70,7 +144,7 @@ def _fitter(hint: Any) -> Fitter:
         return lambda value, default: value if fits(value) else default
     if origin is Union:
         return _fitter(inner[0])
-    if origin is tuple:
+    if origin in (tuple, Collection):
         each_of = _fitter(inner[0])
         return lambda value, default: _all_that_fit(each_of, value) if isinstance(value, list) else default
     if hint is Source:

@@ -3,7 +3,6 @@
 from typing import Sequence
 
 from netmgr.show.answers import SetContents, SetStatus, Status
-from netmgr.show.problems import problems
 
 
 def cut(status: Status, names: Sequence[str]) -> Status:
@@ -15,8 +14,14 @@ def cut(status: Status, names: Sequence[str]) -> Status:
         interfaces=tuple(each for each in status.interfaces if each.name in wanted or wanted & set(each.zones)),
         containers=tuple(each for each in status.containers if each.name in wanted or each.id in wanted or wanted & set(each.zones)),
         sets=tuple(each for each in status.sets if _is_wanted(each, wanted)))
-    left_out = {each[:2] for each in problems(status)} - {each[:2] for each in problems(found)}
-    return found._replace(problems=tuple(each for each in status.problems if each[:2] not in left_out))
+    left_out = _about(status) - _about(found)
+    return found._replace(problems=tuple(each for each in status.problems if each.about not in left_out))
+
+
+def _about(status: Status) -> "set[str]":
+    """What there may be problems about, as they name it."""
+    return {*(each.name for each in status.interfaces), *(each.name for each in status.containers),
+            *("%s %s %s" % each[:3] for each in status.sets)}
 
 
 def cut_sets(contents: Sequence[SetContents], names: Sequence[str]) -> Sequence[SetContents]:

@@ -1,6 +1,7 @@
 """The state of everything as one value, and every set with its elements."""
 
-from typing import AbstractSet, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from functools import partial
+from typing import AbstractSet, Callable, Collection, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from netmgr import __version__
 from netmgr.config.schema import InterfaceRule
@@ -22,12 +23,13 @@ from netmgr.show.answers import (
     Status,
 )
 from netmgr.show.problems import of_reload, problems
+from netmgr.show.rows import Rows, in_order
 from netmgr.sync.repairs import Repair
 from netmgr.values import addresses, sets
 from netmgr.values.addresses import local, prefixlen
 from netmgr.values.choice import ALL, Choice, counts, objections
 from netmgr.values.holds import ADDRESSES, by_far_end, made_of
-from netmgr.values.sets import Contents
+from netmgr.values.sets import Contents, Form
 from netmgr.values.text import number
 from netmgr.wire import nft_text
 
@@ -39,8 +41,13 @@ FLAG_NAMES = (
     (addresses.IFA_F_STABLE_PRIVACY, "stable-privacy"),
 )
 WITHDRAWN = "netmgr's elements cannot be taken out: %s"
+SIZES = (9, 33)         # of the identity of an address, by family
 UNDONE = "a dry run: %s would be added, %d removed"
 HEALTH = {None: None, True: "healthy", False: "unhealthy"}
+
+
+Known = Tuple[Optional[int], bool, inventory.Interface, Tuple[InterfaceRule, ...]]
+Choices = Dict[int, List[Choice]]       # by size of the identity
 
 
 class SourceStatus(NamedTuple):
@@ -76,16 +83,18 @@ class Manner(NamedTuple):
 
 def everything(model: Model, sources: SourcesStatus, manner: Manner) -> Status:
     """All of it."""
-    rows = set_rows(model, manner)
+    rows, known = set_rows(model, manner), [*known_interfaces(model)]
+    held = [{} if index is None else model.inventory.addresses.get(index, {}).copy() for index, *_more in known]
     status = Status(
         1, __version__, state(rows, model, sources), manner.pid, round(manner.uptime, 1), manner.config_path,
-        interfaces=tuple(_interface(model, *each) for each in known_interfaces(model)),
+        interfaces=tuple(_interfaces(model, known, held)),
         containers=tuple(_containers(model)),
         sets=rows,
         sources=_sources(sources),
         dry_run=manner.dry_run,
         since=manner.utc(manner.begun))
-    return status._replace(problems=(*of_reload(manner.failed), *problems(status)))
+    refused = tuple(each._replace(addresses=_refused(some)) for each, some in zip(status.interfaces, held))
+    return status._replace(problems=(*of_reload(manner.failed), *problems(status._replace(interfaces=refused))))
 
 
 def set_rows(model: Model, manner: Manner) -> Tuple[SetStatus, ...]:
@@ -114,6 +123,8 @@ def set_contents(model: Model, manner: Manner) -> Sequence[SetContents]:
 
 def broken_expectations(rule: InterfaceRule, held: Dict[bytes, int]) -> Iterator[str]:
     """What an entry of the configuration expects of an interface with these addresses and is not so."""
+    if not rule.dhcp and not rule.addresses:
+        return
     usable = {key: flags for key, flags in held.items() if not addresses.kinds(local(key), flags) & addresses.UNUSABLE}
     there = {(local(key), prefixlen(key)) for key in usable} | {(local(key), None) for key in usable}
     if rule.dhcp and not any(_may_be_leased(local(key), rule) for key in usable):
@@ -129,32 +140,43 @@ def _may_be_leased(address: bytes, rule: InterfaceRule) -> bool:
     return len(address) == 4 and not addresses.kinds(address, 0) & addresses.LINK_LOCAL and address not in listed
 
 
-def known_interfaces(model: Model) -> Iterator[Tuple[Optional[int], bool, inventory.Interface]]:
-    """Those that the configuration speaks of: index, whether it is up, and what selects it.  Without an index there is none."""
+def known_interfaces(model: Model) -> Iterator[Known]:
+    """Those that the configuration speaks of: index, whether it is up, what selects it, and by which entries; without an index: none."""
     names: Set[str] = set()
     for index, link in sorted(model.inventory.links.items()):
         selected = model.inventory.interface(index)
         names.update((selected.name, *selected.altnames))
-        if any(matches(rule, selected) for rule in model.config.interfaces):
-            yield index, link.up, selected
+        rules = tuple(rule for rule in model.config.interfaces if matches(rule, selected))
+        if rules:
+            yield index, link.up, selected, rules
     for name in dict.fromkeys(rule.pattern for rule in model.config.interfaces):
         if name is not None and is_one_name(name) and name not in names:
-            yield None, False, inventory.Interface(name)
+            absent = inventory.Interface(name)
+            yield None, False, absent, tuple(rule for rule in model.config.interfaces if matches(rule, absent))
 
 
-def _interface(model: Model, index: Optional[int], up: bool, selected: inventory.Interface) -> Interface:
-    """One that is there, or one without an index that is not, and of which no more than its name is known."""
-    held = {} if index is None else model.inventory.addresses.get(index, {})
-    rules = [rule for rule in model.config.interfaces if matches(rule, selected)]
-    zones = model.policy.zones_of_interface(selected)
-    expectations = dict.fromkeys(each for rule in rules for each in broken_expectations(rule, held))
-    choices = {width: _choices(model, zones, width) for width in (4, 16)}
-    shown_addresses = (_address(key, flags, choices[len(key) >> 1]) for key, flags in sorted(held.items(), key=_four_before_six))
-    return Interface(selected.name, index, up, zones, tuple(shown_addresses), tuple(expectations))
+def _interfaces(model: Model, known: Iterable[Known], held: Iterable[Dict[bytes, int]]) -> Iterator[Interface]:
+    """Those that are there with the addresses that they hold, and those without an index, of which no more than the name is known."""
+    choices: Dict[Tuple[str, ...], Choices] = {}
+    for (index, up, selected, rules), some in zip(known, held):
+        zones = tuple(dict.fromkeys(zone for rule in rules for zone in rule.zones))
+        expectations = dict.fromkeys(each for rule in rules for each in broken_expectations(rule, some))
+        if zones not in choices:
+            choices[zones] = {size: _choices(model, zones, size >> 1) for size in SIZES}
+        yield Interface(selected.name, index, up, zones, Rows(len(some), partial(_addresses, some, choices[zones])), tuple(expectations))
 
 
-def _four_before_six(item: Tuple[bytes, int]) -> Tuple[int, bytes]:
-    return len(item[0]), item[0]
+def _addresses(held: Dict[bytes, int], choices: Choices) -> Iterator[Optional[Address]]:
+    """Those of IPv4 first."""
+    for size in SIZES:
+        for key in in_order([each for each in held if len(each) == size]):
+            yield None if key is None else _address(key, held[key], choices[size])
+
+
+def _refused(held: Dict[bytes, int]) -> Tuple[Address, ...]:
+    """Those which another host uses.  Of many addresses few flags differ."""
+    refused = {flags for flags in set(held.values()) if flags & addresses.IFA_F_DADFAILED}
+    return tuple(_address(key, flags, [ALL]) for key, flags in sorted(held.items()) if flags in refused) if refused else ()
 
 
 def _choices(model: Model, zones: Tuple[str, ...], width: int) -> List[Choice]:
@@ -226,9 +248,14 @@ def _elements(model: Model, managed: ManagedSet) -> Elements:
     if form is None:
         return Elements()
 
-    def texts(elements: AbstractSet[bytes]) -> Tuple[str, ...]:
-        return tuple(each.strip('"') for each in nft_text.element_texts(form, elements))
+    def texts(elements: AbstractSet[bytes]) -> Collection[str]:
+        return Rows(len(elements), partial(_texts, form, tuple(elements)))
     return Elements(texts(model.wanted(managed)), texts(managed.held.ours), texts(managed.held.foreign))
+
+
+def _texts(form: Form, elements: Collection[bytes]) -> Iterator[Optional[str]]:
+    for each in in_order(elements):
+        yield None if each is None else nft_text.element_text(form, each).strip('"')
 
 
 def _sources(told: SourcesStatus) -> Dict[str, Source]:
