@@ -83,8 +83,8 @@ class Netmgr:
         eventually(listens, 60, "netmgr http listens")
 
     def ask(self, line: str) -> str:
-        """The answer to one line."""
-        return ask(str(self.socket), line, 30)
+        """The answer to one line; of a log it may be that there is none yet."""
+        return ask(str(self.socket), line, 30, may_be_empty=line.startswith("log"))
 
     def status(self) -> Dict[str, Any]:
         """`status json`"""
