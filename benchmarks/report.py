@@ -7,7 +7,7 @@ from typing import List
 
 from benchmarks.common import HERE, Section, machine, markdown, table, verdict_table
 
-NAMES = ("start", "latency", "ranges", "sets", "zones", "parse", "batch", "repair", "commits", "elsewhere", "storm", "footprint",
+NAMES = ("start", "latency", "ranges", "sets", "zones", "parse", "batch", "repair", "commits", "elsewhere", "uplinks", "storm", "footprint",
          "containers", "crowd", "readers", "metrics", "fleet")
 TITLE = """# How fast netmgr is
 

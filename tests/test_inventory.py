@@ -197,3 +197,15 @@ def test_a_link_that_goes_down_with_ipv6_addresses_leaves_doubt() -> None:
     assert inventory.unsure
     inventory.replace_interfaces([], {})
     assert not inventory.unsure
+
+
+@pytest.mark.parametrize("in_order", [False, True])
+def test_an_address_that_was_told_of_twice_at_once_leaves_its_place_in_doubt(in_order: bool) -> None:
+    inventory = Inventory()
+    if in_order:
+        inventory.keep_order()
+    inventory.apply(ETH0)
+    inventory.apply(AddressesSeen(2, {KEY_ONE: 0x80, KEY_TWO: 0x80}))
+    assert not inventory.unsure
+    inventory.apply(AddressesSeen(2, {KEY_ONE: 0x80}, repeated=True))
+    assert inventory.unsure == in_order

@@ -156,3 +156,25 @@ def test_a_refusal_says_what_is_wrong() -> None:
 def test_constants_and_structures_are_the_same_in_c() -> None:
     assert lib.RTCODEC_GONE == GONE
     assert [ffi.sizeof("struct rtcodec_run"), ffi.sizeof("struct rtcodec_found")] == [rtnetlink_bulk._RUN.size, rtnetlink_bulk._FOUND.size]
+
+
+def test_more_than_one_word_on_an_address_is_told_of_its_link_alone() -> None:
+    def told(*changes: Tuple[int, int, int]) -> List[Tuple[int, bool]]:
+        data = b"".join(change(*each) for each in changes)
+        return [(event.ifindex, event.repeated) for event in reader_of(data).events(len(data)) if isinstance(event, AddressesSeen)]
+
+    new, gone = rtnetlink.RTM_NEWADDR, rtnetlink.RTM_DELADDR
+    assert told((new, 2, 1), (new, 2, 2), (new, 3, 1)) == [(2, False), (3, False)]
+    assert told((gone, 2, 1), (new, 2, 1), (new, 3, 1)) == [(2, True), (3, False)]
+    assert told((new, 3, 1), (gone, 2, 1), (new, 3, 2), (new, 2, 1)) == [(3, False), (2, True)]
+    reader = reader_of(change(gone, 2, 1) + change(new, 2, 1))
+    (first,) = reader.events(len(reader.buffer))
+    assert isinstance(first, AddressesSeen) and first.repeated
+    length = len(change(gone, 2, 1))
+    assert reader.events(length) == [AddressesSeen(2, {next(iter(first.flags)): GONE})]
+
+
+def change(kind: int, ifindex: int, host: int) -> bytes:
+    """An event about 192.0.2.HOST/24."""
+    address = bytes((192, 0, 2, host))
+    return request(kind, 0, 1, struct.pack("=BBBBI", 2, 24, 0x80, 0, ifindex) + attribute(1, address) + attribute(2, address))

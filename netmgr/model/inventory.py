@@ -105,6 +105,7 @@ class Inventory:
     def apply(self, event: Event) -> List[ThingChange]:
         """Take in one event of a link or address."""
         if isinstance(event, AddressesSeen):
+            self.unsure |= event.repeated and self._in_order
             return self._addresses_changed(event.ifindex, event.flags)
         if isinstance(event, AddressSeen):
             flags = with_peer(event.flags, event.local, event.peer)

@@ -58,10 +58,14 @@ class AddressGone(NamedTuple):
 
 
 class AddressesSeen(NamedTuple):
-    """The last word on each of these addresses of one link: its flags, or GONE.  For the bytes see addresses.identity()."""
+    """The last word on each of these addresses of one link: its flags, or GONE.  For the bytes see addresses.identity().
+
+    `repeated`: there was more than one word on some of them, so in which order they stand now is not known.
+    """
 
     ifindex: int
     flags: Dict[bytes, int]
+    repeated: bool = False
 
 
 class Endpoint(NamedTuple):

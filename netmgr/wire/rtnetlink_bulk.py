@@ -5,9 +5,9 @@ link by link, in which only the last word on an address stays; a storm of change
 Messages about anything else are handed back, each at its place between the others, and so are those of IPv6 addresses with a peer.
 """
 
-from itertools import chain, starmap
+from itertools import chain
 from struct import Struct
-from typing import Dict, Iterator, List
+from typing import Dict, Iterator, List, Set
 
 from netmgr._nftcodec import ffi, lib
 from netmgr.values.errors import ProtocolError
@@ -30,6 +30,7 @@ class AddressReader:
     def __init__(self, size: int) -> None:
         self.buffer = room(size)
         self.message_flags = 0
+        self._repeated: Set[int] = set()        # links of which some address was told of more than once
         self._identities = room(ROOM * lib.RTCODEC_IDENTITY_MAX)
         self._flags = room(ROOM * 8).cast("q")
         self._runs = room(ROOM * _RUN.size)
@@ -64,13 +65,20 @@ class AddressReader:
             if self._count.runs == 1 == run.count:
                 return [AddressesSeen(run.ifindex, {self._first_identity[:run.identity_length]: self._first_flags[0]})]
             self._enter(tables)
-            return _seen(tables)
+            return self._seen(tables)
         for message in self.read(end, tables):
             event = rtnetlink.event(message)
             if event is not None:
-                found += _seen(tables)
+                found += self._seen(tables)
                 found.append(event)
-        return found + _seen(tables)
+        return found + self._seen(tables)
+
+    def _seen(self, tables: Tables) -> List[Event]:
+        """The tables as events; they are empty then."""
+        found: List[Event] = [AddressesSeen(ifindex, flags, ifindex in self._repeated) for ifindex, flags in tables.items()]
+        tables.clear()
+        self._repeated.clear()
+        return found
 
     def _enter(self, tables: Tables) -> None:
         runs, message_flags = _FOUND.unpack(self._found)
@@ -79,18 +87,14 @@ class AddressReader:
         for ifindex, length, count in _RUN.iter_unpack(self._runs[:runs * _RUN.size]):
             packed, flags = self._identities[place:place + length * count], self._flags[number:number + count]
             table = tables.setdefault(ifindex, {})
+            different = len(table) + count
             if count == 1:
                 table[bytes(packed)] = flags[0]
             else:
                 table.update(zip(chain.from_iterable(_IDENTITIES[length].iter_unpack(packed)), flags))
+            if len(table) != different:
+                self._repeated.add(ifindex)
             place, number = place + length * count, number + count
-
-
-def _seen(tables: Tables) -> List[Event]:
-    """The tables as events; they are empty then."""
-    found: List[Event] = [*starmap(AddressesSeen, tables.items())]
-    tables.clear()
-    return found
 
 
 def _complaint(buffer: memoryview) -> ProtocolError:

@@ -3,6 +3,7 @@
 The seed is printed; NETMGR_SEED=… replays the choices (the timing is the machine's), NETMGR_CHAOS_SECONDS=… changes the length.
 """
 
+import fnmatch
 import os
 import random
 import signal
@@ -12,7 +13,8 @@ from typing import Dict, Set
 
 from tests.kernel.lab import Lab
 from tests.kernel.running import ROOT, Netmgr
-from tests.kernel.truth import differences, listed, listed_too
+from tests.kernel.test_compositions import listed as texts
+from tests.kernel.truth import differences, listed, listed_too, usable
 from tests.waiting import eventually
 
 SECONDS = float(os.environ.get("NETMGR_CHAOS_SECONDS", "60" if os.environ.get("CI") else "20"))
@@ -28,8 +30,18 @@ table inet filter {
     set lan_macs { type ether_addr; }
 }
 """
+COMPOSED = """
+table inet composed {
+    map marks { type ifname : mark; }
+    set pairs { type ifname . ipv4_addr; flags interval; }
+}
+"""
+MARKS = {"wan": 16, "lan": 32}
 CONFIG = "interfaces:\n%sdocker: {enabled: false}\n%s" % (
-    "".join("  - {name: '%s', nftables_zone: %s}\n" % rule for rule in RULES), listed_too(("wan", "lan")))
+    "".join("  - {name: '%s', nftables_zone: %s}\n" % rule for rule in RULES), listed_too(MARKS))
+for _zone, _mark in MARKS.items():
+    CONFIG = CONFIG.replace("  %s: {sets: {" % _zone, "  %s: {sets: {inet composed marks: {holds: interfaces, mark: %d}, "
+                            "inet composed pairs: {holds: [interfaces, networks]}, " % (_zone, _mark))
 
 
 class Chaos:
@@ -61,13 +73,14 @@ class Chaos:
         return {each["ifname"] for each in self.lab.links()} & set(NAMES)
 
     def reload(self) -> None:
-        self.lab.nft("flush ruleset\n" + RULESET)
+        self.lab.nft("flush ruleset\n" + RULESET + COMPOSED)
         for held in self.foreign.values():
             held.clear()
 
     def flush(self) -> None:
         name = self.chance.choice(sorted(self.foreign))
         self.lab.run("nft flush set inet filter " + name)
+        self.lab.run("nft flush map inet composed marks")
         self.foreign[name].clear()
 
     def foreign_element(self) -> None:
@@ -82,10 +95,27 @@ class Chaos:
             self.netmgr.start(wait=False)
 
 
+def composed(lab: Lab) -> Dict[str, Set[str]]:
+    """What the map and the set of pairs hold."""
+    return {name: texts(lab, name, kind, "inet composed") for name, kind in (("marks", "map"), ("pairs", "set"))}
+
+
+def right(lab: Lab) -> Dict[str, Set[str]]:
+    """What they should: marks by the first rule, and each interface with each of its own."""
+    found: Dict[str, Set[str]] = {"marks": set(), "pairs": set()}
+    for link in lab.addresses():
+        zone = next((zone for pattern, zone in RULES if fnmatch.fnmatchcase(link["ifname"], pattern)), None)
+        if zone is not None:
+            addresses = [address for address, _length in usable(link) if "." in address]
+            found["marks"].add('"%s" : 0x%08x' % (link["ifname"], MARKS[zone]))
+            found["pairs"].update('"%s" . %s' % (link["ifname"], address) for address in addresses)
+    return found
+
+
 def test_chaos(lab: Lab) -> None:
     seed = int(os.environ.get("NETMGR_SEED", random.SystemRandom().randrange(1 << 32)))
     print("NETMGR_SEED=%d NETMGR_CHAOS_SECONDS=%g" % (seed, SECONDS))
-    lab.nft(RULESET)
+    lab.nft(RULESET + COMPOSED)
     for name in NAMES:
         lab.link(name)
     netmgr = Netmgr(lab, CONFIG)
@@ -104,10 +134,14 @@ def test_chaos(lab: Lab) -> None:
     lab.stop(writer)
     eventually(netmgr.answers, 60)
     eventually(lambda: not differences(lab, RULES, listed(lab)), 60, str(differences(lab, RULES, listed(lab))))
+    try:
+        eventually(lambda: composed(lab) == right(lab), 60)
+    except AssertionError:
+        assert composed(lab) == right(lab)
     held = listed(lab)
     for name, foreign in chaos.foreign.items():
         assert foreign <= held[name].foreign
-    status = {row["name"]: row for row in netmgr.status()["sets"] if row["state"] != "missing"}
+    status = {row["name"]: row for row in netmgr.status()["sets"] if row["table"] == "filter" and row["state"] != "missing"}
     assert {name: (row["state"], row["elements"]) for name, row in status.items()} == {
         name: ("synced", len(each.own)) for name, each in held.items()}
     for name, each in held.items():

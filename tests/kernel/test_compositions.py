@@ -1,7 +1,8 @@
 """Concatenations and maps that a running netmgr fills, on the real kernel."""
 
 import json
-from typing import Dict, List, Set
+import signal
+from typing import Dict, List, Sequence, Set
 
 import pytest
 
@@ -17,9 +18,9 @@ docker: {enabled: false}
 """
 
 
-def listed(lab: Lab, name: str, kind: str = "set") -> Set[str]:
+def listed(lab: Lab, name: str, kind: str = "set", table: str = "inet filter", nft: Sequence[str] = ("nft",)) -> Set[str]:
     """The elements as nft writes them, without comments and timeouts."""
-    text = " ".join(lab.run("nft list %s inet filter %s" % (kind, name)).split())
+    text = " ".join(lab.run([*nft, "list", kind, *table.split(), name]).split())
     inside = text.partition("elements = { ")[2].partition(" }")[0]
     return {item.replace(' comment "netmgr"', "") for item in inside.split(", ") if item}
 
@@ -137,6 +138,19 @@ def test_the_primary_address_is_the_value(two: Lab) -> None:
     two.run("ip addr flush dev eth0 to 192.0.2.0/24")
     eventually(lambda: listed(two, "outside", "map") == {'"eth0" : 198.51.100.1'})
     assert '"eth0" : 198.51.100.1' in netmgr.ask("explain eth0")
+
+
+def test_an_address_that_went_and_came_unseen_is_the_last(two: Lab) -> None:
+    two.nft(ruleset("map outside { type ifname : ipv4_addr\n}"))
+    two.run("ip addr add 198.51.100.1/24 dev eth0")
+    netmgr = start(two, "  wan: {sets: {outside: {holds: interfaces, value: address}}}")
+    eventually(lambda: listed(two, "outside", "map") == {'"eth0" : 192.0.2.1'})
+    assert netmgr.process is not None
+    netmgr.process.send_signal(signal.SIGSTOP)
+    two.run("ip addr del 192.0.2.1/24 dev eth0")
+    two.run("ip addr add 192.0.2.1/24 dev eth0")
+    netmgr.process.send_signal(signal.SIGCONT)
+    eventually(lambda: listed(two, "outside", "map") == {'"eth0" : 198.51.100.1'})
 
 
 def test_the_kernels_order_says_which_ipv6_address_is_the_first(two: Lab) -> None:
