@@ -21,7 +21,7 @@ from netmgr.wire.docker_containers import (
     inspected,
     listed,
 )
-from netmgr.wire.docker_list import MOST_SENSELESS, SHOWN_SENSELESS, Sifted
+from netmgr.wire.docker_list import MOST_CONTAINERS, MOST_SENSELESS, SHOWN_SENSELESS, Sifted
 from netmgr.wire.json_elements import Element
 from tests import engine_bodies as bodies
 from tests.engine_bodies import APIS, identifier
@@ -188,6 +188,11 @@ def test_senseless_ones_without_end_are_no_list() -> None:
     assert found == [] and len(answer.senseless) == SHOWN_SENSELESS
     with pytest.raises(ProtocolError, match="no list of containers"):
         sifted(b"[%s]" % b",".join([b'{"State":"running"}'] * (MOST_SENSELESS + 1)))
+
+
+def test_a_list_has_an_end_even_of_what_does_not_run() -> None:
+    with pytest.raises(ProtocolError, match="more than 65536 containers"):
+        list(Sifted(READING).feed(b"[" + b"{}," * (MOST_CONTAINERS + 1)))
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[5]", b"[[]]", b'"x"', b"[}", b"\xff", b"[" * 100_000])

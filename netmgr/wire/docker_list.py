@@ -22,7 +22,7 @@ class Sifted:
         self._elements = Elements(ENTRY_LIMIT)
         self.ids: Set[str] = set()
         self.senseless: Dict[str, str] = {}     # name -> what is wrong
-        self._count = 0
+        self._read = self._left = 0
 
     def feed(self, data: bytes) -> Iterator[Listed]:
         """The containers that these bytes complete.  ProtocolError when the answer as a whole makes no sense."""
@@ -34,6 +34,9 @@ class Sifted:
 
     def _sift(self, elements: Iterable[Element]) -> Iterator[Listed]:
         for element in elements:
+            self._read += 1
+            if self._read > MOST_CONTAINERS:
+                raise ProtocolError("more than %d containers" % MOST_CONTAINERS)
             try:
                 found = listed(element, self._reading)
             except ProtocolError as error:
@@ -41,13 +44,11 @@ class Sifted:
                 continue
             if found is not None:
                 self.ids.add(found.seen.id)
-                if len(self.ids) > MOST_CONTAINERS:
-                    raise ProtocolError("more than %d containers" % MOST_CONTAINERS)
                 yield found
 
     def _left_out(self, name: str, wrong: str) -> None:
-        self._count += 1
-        if self._count > MOST_SENSELESS:
+        self._left += 1
+        if self._left > MOST_SENSELESS:
             raise ProtocolError("no list of containers: %s, and so on" % wrong)
         if len(self.senseless) < SHOWN_SENSELESS:
             self.senseless[name] = wrong
