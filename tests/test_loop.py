@@ -1,5 +1,6 @@
 """The loop: signals, descriptors, deadlines in their order, hooks."""
 
+import gc
 import os
 import random
 import signal
@@ -203,3 +204,13 @@ def test_a_descriptor_that_the_kernel_would_not_forget_can_be_watched_again() ->
         loop.watch(one.fileno(), seen.append, WRITE)
         loop.turn(0)
         assert seen == [WRITE]
+
+
+def test_deadlines_that_were_cancelled_do_not_pile_up(clock: Clock) -> None:
+    """Until their time, which may be days away."""
+    for seconds in range(1, 101):
+        clock.call_later(seconds, lambda: None)
+    for _time in range(10_000):
+        clock.call_later(86_400, lambda: None).cancel()
+    assert sum(type(each) is Deadline for each in gc.get_objects()) < 1000
+    assert sorted(each.when - clock.now() for each in clock.deadlines()) == list(range(1, 101))

@@ -15,6 +15,7 @@ from operator import itemgetter
 from typing import Callable, Dict, List, Optional, Set, Tuple
 
 READ, WRITE = int(select.EPOLLIN), int(select.EPOLLOUT)
+FEW = 64                # deadlines that are not worth a look for cancelled ones
 
 _fd = itemgetter(0)
 
@@ -46,6 +47,7 @@ class Loop:
         self.watched: Dict[int, Tuple[Callable[[int], None], int]] = {}
         self._epoll = select.epoll()
         self._deadlines: List[Tuple[float, int, Deadline]] = []
+        self._many = FEW        # so many deadlines are looked through for those that were cancelled
         self._numbers = count()
         self._signals: Dict[int, Callable[[], None]] = {}
         self._received: Set[int] = set()
@@ -79,7 +81,15 @@ class Loop:
         """Run callback once, when now() reaches `when`."""
         deadline = Deadline(when, callback)
         heapq.heappush(self._deadlines, (when, next(self._numbers), deadline))
+        if len(self._deadlines) > self._many:
+            self._sweep()
         return deadline
+
+    def _sweep(self) -> None:
+        """Forget those that were cancelled: what is due in a day and asked for anew again and again would pile up until then."""
+        self._deadlines[:] = [each for each in self._deadlines if each[2].callback is not None]
+        heapq.heapify(self._deadlines)
+        self._many = 2 * len(self._deadlines) + FEW
 
     def deadlines(self) -> List[Deadline]:
         """Those that are still to come, in no order."""
