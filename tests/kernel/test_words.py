@@ -57,9 +57,10 @@ COMMANDS = (
     "ip -6 addr add 2001:db8:a::1 peer 2001:db8:a::2/64 dev eth0 nodad",
     "ip -6 addr replace 2001:db8:a::1 peer 2001:db8:b::3/64 dev eth0 nodad",
     "ip -6 addr replace 2001:db8:a::1 peer fe80::3/64 dev eth0 nodad",
-    "ip -6 addr replace 2001:db8:a::1 peer 2001:db8:b::4/64 dev eth0 nodad", "ip link set eth0 name eth7", "ip link set eth7 name eth0",
+    "ip -6 addr replace 2001:db8:a::1 peer 2001:db8:b::4/64 dev eth0 nodad",
     "ip link add br0 type bridge", "ip link set eth1 master br0", "ip link set eth1 nomaster",
-    "ip -6 addr del 2001:db8:a::1/64 dev eth0", "ip link del eth1", "ip link add eth1 type bridge", "ip link set eth1 up",
+    "ip -6 addr del 2001:db8:a::1/64 dev eth0", "ip link set eth0 down", "ip link set eth0 name eth7", "ip link set eth7 name eth0",
+    "ip link set eth0 up", "ip link del eth1", "ip link add eth1 type bridge", "ip link set eth1 up",
     "ip link del eth1")
 
 
