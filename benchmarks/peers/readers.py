@@ -24,9 +24,19 @@ def ask(client):
 
 for number in range(clients):
     ask(number)
+
+
+def received(connection):
+    """Bytes of the answer; 0 at its end, also when netmgr hangs up."""
+    try:
+        return connection.recv_into(room)
+    except ConnectionResetError:
+        return 0
+
+
 while True:
     for key, _ready in selector.select():
-        if not key.fileobj.recv_into(room):
+        if not received(key.fileobj):
             selector.unregister(key.fileobj)
             key.fileobj.close()
             ask(key.data)

@@ -222,6 +222,8 @@ class Firewall:
         """It may open sockets."""
         with self.lab.inside():
             keeper.settle()
+            while keeper.repairs.busy or keeper.model.overview.look:        # one slice may not be enough
+                keeper.settle()
 
     def stop(self) -> None:
         """A clean stop."""
