@@ -61,8 +61,9 @@ def diff(config_path: str) -> Tuple[int, str]:
 
 
 def what_there_is() -> Inventory:
-    """Links, addresses and default routes.  OSError, ProtocolError."""
+    """Links, addresses in their order and default routes.  OSError, ProtocolError."""
     inventory = Inventory()
+    inventory.keep_order()
     with closing(RequestSocket()) as requests:
         snapshot = requests.snapshot()
     inventory.replace_interfaces(snapshot.links, snapshot.addresses)

@@ -233,6 +233,7 @@ REJECTED: List[Tuple[str, str]] = [
     ("interfaces:\n- default_route: 1", "2: interfaces[0].default_route: expected true, got 1"),
     ("interfaces:\n- group: 4294967296",
      "2: interfaces[0].group: expected the number or the name of a group of interfaces, got 4294967296"),
+    ("interfaces:\n- group: -1", "2: interfaces[0].group: expected the number or the name of a group of interfaces, got -1"),
     ("interfaces:\n- group: 010", "2: interfaces[0].group: expected the number or the name of a group of interfaces, got 010"),
     ("interfaces:\n- kind: [vlan]", "2: interfaces[0].kind: expected a kind of interface such as wireguard, got a list"),
     ("interfaces:\n- master: sixteen-letters-", '2: interfaces[0].master: expected the name of an interface, got "sixteen-letters-"'
@@ -315,6 +316,10 @@ REJECTED: List[Tuple[str, str]] = [
      'or a list of them, got "::10/64" (the length of the prefix is the network\'s)'),
     ("zones:\n  w: {sets: {a: {holds: hosts, suffix: '::'}}}", "2: zones.w.sets.a.suffix: expected a host part such as ::10 "
      'or a list of them, got "::" (a host has other bits than zeros)'),
+    ("zones:\n  w: {sets: {a: {holds: hosts, suffix: []}}}", "2: zones.w.sets.a.suffix: expected a host part such as ::10, got a list "
+     "(then there would be no host)"),
+    ("zones:\n  w: {sets: {a: {holds: interfaces, mark: 0x10/0xff}}}",
+     '2: zones.w.sets.a.mark: expected a mark such as 0x10, got "0x10/0xff"'),
     ("zones:\n  w: {sets: {a: {holds: peers, suffix: '::10'}}}", "2: zones.w.sets.a.suffix: expected nothing, for it is of hosts"),
     ("zones:\n  w: {sets: {a: {holds: indexes, type: iface_index, flags: interval}}}",
      "2: zones.w.sets.a.type: expected no flags: [interval] for indexes"),

@@ -3,8 +3,8 @@
 from typing import Any, List, Tuple, Union
 
 from netmgr.config import kinds, scalars
-from netmgr.config.kinds import Fields, Kind
-from netmgr.config.yaml_values import Value, alternatives
+from netmgr.config.kinds import Fields
+from netmgr.config.yaml_values import alternatives
 from netmgr.values import addresses
 from netmgr.values.choice import Network, Own, Part, network_of
 
@@ -23,17 +23,8 @@ def kind_or_network(text: str) -> Union[int, Network]:
 
 
 WHICH = kinds.one_or_many(EXPECTED, kind_or_network, ITEM)
-
-
-def _only(value: Value) -> Tuple[Any, ...]:
-    found: Tuple[Any, ...] = WHICH.read(value)
-    if not found and value.is_list and not value.items(EXPECTED):
-        value.wrong(EXPECTED, "then no address would count")
-    return found
-
-
 CHOICE = {
-    "only": Kind(EXPECTED, _only, {"anyOf": [ITEM, {"type": "array", "items": ITEM, "minItems": 1}]}),
+    "only": kinds.some(WHICH, "then no address would count"),
     "exclude": WHICH,
 }
 

@@ -117,6 +117,16 @@ def one_or_many(expected: str, convert: Callable[[str], Any], schema: Optional[S
     return Kind(expected, lambda value: value.one_or_many(expected, convert), {"anyOf": [item, {"type": "array", "items": item}]})
 
 
+def some(kind: Kind, otherwise: str) -> Kind:
+    """The same as one_or_many(), but no empty list."""
+    def read(value: Value) -> Any:
+        if value.is_list and not value.items(kind.expected):
+            value.wrong(kind.expected, otherwise)
+        return kind.read(value)
+    item, items = kind.schema["anyOf"]
+    return Kind(kind.expected, read, {"anyOf": [item, {**items, "minItems": 1}]})
+
+
 def list_of(expected: str, kind: Kind) -> Kind:
     """A list of such values."""
     return Kind(expected, lambda value: tuple(kind.read(item) for item in value.items(expected)),

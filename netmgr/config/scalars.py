@@ -88,7 +88,7 @@ def interface_name(text: str) -> str:
 
 def group(text: str) -> Union[int, str]:
     """The number of a group of interfaces, or a name for one."""
-    if not text[:1].isdigit():
+    if not text[:1].isdigit() and text[:1] not in "+-":
         return word(text)
     if re.fullmatch("0|[1-9][0-9]{0,9}", text) is None or int(text) > 0xFFFFFFFF:
         raise ValueError

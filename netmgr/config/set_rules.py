@@ -38,7 +38,10 @@ def _verdict(text: str) -> holds.Value:
 
 
 def _mark(text: str) -> holds.Value:
-    number = int(text, 0)
+    try:
+        number = int(text, 0)
+    except ValueError:
+        raise ValueError from None
     if not 0 <= number <= HIGHEST_MARK:
         raise ValueError("a mark has 32 bits")
     return holds.Value(MARK, (MARK,), scalars.host_order(number))
@@ -62,10 +65,12 @@ SET = {
                   {"anyOf": [WORD.schema, {"type": "array", "items": PART.schema, "minItems": 2}]}),
     "verdict": kinds.text("%s, jump CHAIN or goto CHAIN" % ", ".join(PLAIN), _verdict,
                           {"type": "string", "pattern": "^(%s|(jump|goto) +[^ ]+)$" % "|".join(PLAIN)}),
-    "mark": kinds.text("a mark such as 0x10", _mark, {"anyOf": [{"type": "integer", "minimum": 0, "maximum": HIGHEST_MARK}, kinds.WORD]},
+    "mark": kinds.text("a mark such as 0x10", _mark, {"anyOf": [{"type": "integer", "minimum": 0, "maximum": HIGHEST_MARK},
+                                                                        {"type": "string", "pattern": "^[0-9][0-9A-Za-z_]*$"}]},
                        (TEXT, INTEGER)),
     "value": kinds.text(OWN_ADDRESS.word, _own_address, {"enum": [OWN_ADDRESS.word]}),
-    "suffix": kinds.one_or_many("a host part such as ::10", scalars.suffix, {"type": "string", "pattern": "^[0-9A-Fa-f.:]+$"}),
+    "suffix": kinds.some(kinds.one_or_many("a host part such as ::10", scalars.suffix, {"type": "string", "pattern": "^[0-9A-Fa-f.:]+$"}),
+                         "then there would be no host"),
     "type": kinds.text("a type as nft writes it, such as ifname . ipv4_addr", _type, {"type": "string"}),
     "flags": kinds.one_or_many("interval", lambda text: one_of(("interval",), text), {"enum": ["interval"]}),
     **CHOICE,

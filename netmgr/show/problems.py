@@ -18,7 +18,7 @@ SET_HINTS = (       # what an error contains, and what helps
     ("its table belongs to another program", "put the set into a table without an owner"),
     ("a dry run", "without --dry-run it would be done"),
 )
-MISSING_HINT = "add it to the ruleset, or let netmgr make it with `nftables: {create: true}`"
+MISSING_HINT = "add it to the ruleset, or let netmgr make it with `nftables: {create: true}` (and `type`, but for Z_ips and Z_ips6)"
 CONTAINER_HINTS = {
     "unhealthy": "look at its health check; it counts as soon as that succeeds",
     "no_leave": "give leave for these zones with `docker.label_zones`, or take the label away",

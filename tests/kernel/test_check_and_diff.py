@@ -11,6 +11,7 @@ from netmgr.io.nft import Nft
 from netmgr.values.sets import SetName
 from tests.kernel.lab import Lab
 from tests.kernel.running import ROOT, Netmgr
+from tests.waiting import eventually
 
 TABLES = """
 table inet filter {
@@ -166,6 +167,19 @@ zones:
         'delete element inet filter pairs { "lo" . 10.0.0.0/8 }',
         'delete element inet filter zones { "eth9" : jump lan, "lo" : jump lan }']
     lab.nft(text)
+    assert netmgr(lab, "diff", "-c", path) == (0, "", "")
+
+
+def test_diff_and_the_daemon_take_the_same_of_several_addresses(lab: Lab) -> None:
+    lab.nft("table ip6 nat { map outside { type ifname : ipv6_addr; }\n }")
+    lab.link("eth0")
+    for address in ("2001:db8:2::1/64", "2001:db8:3::1/64", "2001:db8:1::1/64"):
+        lab.run(["ip", "address", "add", address, "dev", "eth0", "nodad"])
+    path = configured(lab, "interfaces: [{name: eth0, nftables_zone: wan}]\ndocker: {enabled: false}\nnftables: {table: ip6 nat}\n"
+                           "zones: {wan: {sets: {outside: {holds: interfaces, value: address}}}}\n")
+    assert netmgr(lab, "diff", "-c", path) == (1, 'add element ip6 nat outside { "eth0" comment "netmgr" : 2001:db8:1::1 }\n', "")
+    Netmgr(lab, Path(path).read_text().replace("{table", "{include_dir: null, table"))
+    eventually(lambda: '"eth0" comment "netmgr" : 2001:db8:1::1' in lab.ruleset(), 10)
     assert netmgr(lab, "diff", "-c", path) == (0, "", "")
 
 
