@@ -4,6 +4,7 @@ import socket
 from typing import Iterator, Tuple
 
 from tests.kernel.lab import Lab
+from tests.waiting import eventually
 
 ANSWER_SECONDS = 1.0
 
@@ -17,6 +18,8 @@ def neighbour(lab: Lab, name: str, address: str, local: str = "") -> Lab:
     lab.run("ip link set %s up" % name)
     if local:
         lab.run("ip address add %s dev %s" % (local, name))
+    ends = ((lab, name), (host, "eth0"))        # before that, packets are lost
+    eventually(lambda: all(link["operstate"] == "UP" for of, end in ends for link in of.links() if link["ifname"] == end), 30)
     return host
 
 
