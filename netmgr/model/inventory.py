@@ -15,7 +15,7 @@ of one link's addresses is one thing.  Addresses may come before their link is k
 from itertools import chain
 from typing import AbstractSet, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple, Union
 
-from netmgr.values.addresses import identity, with_peer
+from netmgr.values.addresses import IFA_F_SECONDARY, identity, with_peer
 from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, Event, HostGone, HostSeen, LinkSeen, NextHops
 
 IPV6 = 33       # bytes in the identity of such an address
@@ -188,6 +188,8 @@ class Inventory:
                 continue
             if before != GONE:
                 gone[key] = before
+                if before & ~flags & IFA_F_SECONDARY:
+                    known.pop(key, None)        # the kernel puts one that was secondary behind all the others
             if flags != GONE:
                 known[key] = gained[key] = flags
         changes = []

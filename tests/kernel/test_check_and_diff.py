@@ -183,6 +183,21 @@ def test_diff_and_the_daemon_take_the_same_of_several_addresses(lab: Lab) -> Non
     assert netmgr(lab, "diff", "-c", path) == (0, "", "")
 
 
+def test_an_address_that_is_secondary_no_more_stands_behind_the_others(lab: Lab) -> None:
+    lab.nft("table ip nat { map outside { type ifname : ipv4_addr; }\n }")
+    lab.link("eth0")
+    lab.sysctl("net.ipv4.conf.eth0.promote_secondaries", 1)
+    config = ("interfaces: [{name: eth0, nftables_zone: wan}]\ndocker: {enabled: false}\nnftables: {table: ip nat}\n"
+              "zones: {wan: {sets: {outside: {holds: interfaces, value: address}}}}\n")
+    daemon = Netmgr(lab, config)
+    for address in ("10.0.0.1/24", "10.0.0.2/24", "10.0.1.1/24"):
+        lab.run(["ip", "address", "add", address, "dev", "eth0"])
+    eventually(lambda: '"eth0" comment "netmgr" : 10.0.0.1' in lab.ruleset(), 10)
+    lab.run("ip address del 10.0.0.1/24 dev eth0")
+    eventually(lambda: '"eth0" comment "netmgr" : 10.0.1.1' in lab.ruleset(), 10)
+    assert netmgr(lab, "diff", "-c", str(daemon.config)) == (0, "", "")
+
+
 def test_diff_with_the_running_daemon(lab: Lab) -> None:
     lab.nft(TABLES)
     lab.link("eth0")
