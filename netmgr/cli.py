@@ -65,11 +65,13 @@ def _run(request: Request) -> int:
     import signal
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])       # what comes from here on is a reload, as soon as there is a daemon
     gc.disable()        # loading makes very many objects and no garbage; the daemon enables it when it is ready
-    from netmgr import daemon
+    from netmgr.io.reading_apart import ReadingApart
     _take_name()
-    where = _place(request)
-    options = request.options
-    return daemon.run(where.config, options.get("--socket"), options.get("--log-level"), "--dry-run" in options, where.socket)
+    where, options = _place(request), request.options
+    reading = ReadingApart(where.config)
+    from netmgr import daemon, reloading
+    how = where.config, options.get("--socket"), options.get("--log-level"), "--dry-run" in options, where.socket
+    return daemon.run(reading.result, reloading.Options(*how))
 
 
 def _take_name() -> None:

@@ -9,7 +9,6 @@ from netmgr import __version__
 from netmgr.config.schema import Config
 from netmgr.desk import Desk
 from netmgr.io import systemd, trace
-from netmgr.io.configuration import load
 from netmgr.io.control import ControlServer, adopt, listen
 from netmgr.io.journal import Journal
 from netmgr.io.listener import Listener
@@ -113,9 +112,9 @@ def _listener(options: Options, config: Config, log: Log) -> Listener:
     return adopt(fds[0])
 
 
-def run(config_path: str, socket_path: Optional[str], log_level: Optional[str], dry_run: bool, default_socket: str) -> int:
-    """`netmgr run`: serve until a signal or `shutdown` says otherwise; the exit status."""
-    log = Log(log_level or "info", systemd.started_by_systemd())
+def run(read: Callable[[], Config], options: Options) -> int:
+    """`netmgr run`: serve what read() says, until a signal or `shutdown` says otherwise; the exit status."""
+    log = Log(options.log_level or "info", systemd.started_by_systemd())
     if systemd.started_by_systemd():
         log.journal = Journal()
     sys.unraisablehook = lambda lost: log("warning", "%s: %s" % (lost.err_msg or "an error that is lived with", lost.exc_value))
@@ -123,9 +122,7 @@ def run(config_path: str, socket_path: Optional[str], log_level: Optional[str], 
         trace.wanted()
         loop = Loop()
         log.full = lambda: loop.call_later(LOG_AGAIN, log.resume)
-        config = load(config_path)
-        options = Options(config_path, socket_path, log_level, dry_run, default_socket)
-        daemon = Daemon(loop, options, config, log, edge(loop, log))
+        daemon = Daemon(loop, options, read(), log, edge(loop, log))
         daemon.start()
     except ConfigError as problem:
         for line in problem.errors:

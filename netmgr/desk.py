@@ -5,7 +5,6 @@ from typing import Callable, Iterator, List, Sequence, Union
 
 from netmgr import __version__
 from netmgr.io.clock import Calendar, utc
-from netmgr.io.configuration import load
 from netmgr.io.loop import Loop
 from netmgr.keeper import Keeper
 from netmgr.reloading import Edge, Options, Reloading, said
@@ -88,6 +87,7 @@ class Desk:
 
     def diff(self, path: str, reply: Say) -> None:
         """What a reload would change; the kernel's sets are read, and nothing else happens."""
+        from netmgr.io.configuration import load
         from netmgr.show import differences
         try:
             config = load(path or self._options.config_path)

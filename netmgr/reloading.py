@@ -6,7 +6,6 @@ from typing import Callable, List, NamedTuple, Optional, Tuple
 from netmgr.config.schema import Config
 from netmgr.io import systemd
 from netmgr.io.clock import now, utc
-from netmgr.io.configuration import load
 from netmgr.io.include_files import IncludeFiles
 from netmgr.io.log import Log
 from netmgr.io.loop import Loop
@@ -79,10 +78,11 @@ class Reloading:
         """
         present = directory = self._keeper.directory
         try:
+            from netmgr.io.configuration import load  # an idle daemon has no use for it
             config = load(self._options.config_path)
             directory = include_directory(config, self._options, present)
             following = self._sources.prepare(self._edge.recipes(config, self._keeper))
-        except (ConfigError, OSError) as problem:
+        except (ConfigError, OSError, ImportError) as problem:
             if directory is not None and directory is not present:
                 directory.release()
             return problem

@@ -23,6 +23,10 @@ FAULTS: Dict[str, Tuple[str, ...]] = {
     "epoll_ctl": ("ENOMEM", "ENOSPC"),
     "epoll_wait": ("EINTR", "EBADF"),
     "poll": ("ENOMEM",),
+    "pipe2": ("EMFILE",),
+    # another process
+    "clone": ("EAGAIN", "ENOMEM"),
+    "wait4": ("ECHILD",),
     # files
     "newfstatat": ("EACCES", "EIO", "ENOENT"),
     "readlink": ("EACCES",),
