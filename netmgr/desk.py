@@ -12,7 +12,7 @@ from netmgr.settling import Settled, Settling
 from netmgr.show.answers import Explanation, GraphEdge, GraphNode, SetContents, Status
 from netmgr.show.happenings import KEPT
 from netmgr.show.problems import dated
-from netmgr.show.status import Manner, SourcesStatus, SourceStatus, everything, set_contents, set_rows, state
+from netmgr.show.status import Manner, SourcesStatus, SourceStatus, everything, set_contents, set_counts, state
 from netmgr.sources import Sources
 from netmgr.values.errors import ConfigError
 from netmgr.values.happenings import Happening
@@ -62,8 +62,8 @@ class Desk:
         keeper, reloading = self._keeper, self._reloading
         enabled = {name: (each.source.state == "ok", each.source.told) for name, each in self._sources.running.items()
                    if each.source.state != "disabled"}
-        sets = set_rows(keeper.model, self._manner())
-        is_ready = state(sets, keeper.model, self._sources_status()) == "ready"
+        sets = set_counts(keeper.model, self._options.dry_run)
+        is_ready = state([each.state for each in sets], keeper.model, self._sources_status()) == "ready"
         return metrics.text(keeper.model, metrics.Measured(
             __version__, is_ready, sets, keeper.repairs.made, self._clients(), reloading.loaded,
             keeper.counters, reloading.counts, reloading.failed is None, keeper.counted(), enabled, process.measures(),

@@ -2,9 +2,9 @@
 
 from typing import Dict, Iterator, Set, Tuple
 
-from netmgr.model.managed_set import ManagedSet
+from netmgr.model.managed_set import ERROR, MISSING, ManagedSet
 from netmgr.model.model import Model
-from netmgr.show.status import shown
+from netmgr.show import status
 from netmgr.values.sets import SetName
 from netmgr.values.text import number
 
@@ -18,6 +18,14 @@ def promised(model: Model, managed: ManagedSet) -> bool:
     """It is the one that is missing of the sets of a zone that matters, of which there is none."""
     return any(managed.name in feed.one_of[:1] and active(model, feed.zone)
                and all(model.sets[name].seen.info is None for name in feed.one_of) for feed in managed.role.feeds)
+
+
+def shown(model: Model) -> Iterator[ManagedSet]:
+    """The sets that concern the user: those that exist, the missing ones that the configuration promises, old ones that are in error."""
+    for managed in model.sets.values():
+        word = managed.state.word
+        if word == ERROR or (not managed.role.retiring and (word != MISSING or promised(model, managed))):
+            yield managed
 
 
 def marks(model: Model, now: float) -> Iterator[Tuple[str, Set[SetName]]]:
@@ -55,7 +63,7 @@ def check(model: Model, now: float = 0.0, planned: bool = True) -> None:
     for name, expected in marks(model, now):
         assert set(getattr(model.overview, name)) == expected or (name == "fleeting" and not planned), name
     assert str(model.overview) == text(model)
-    assert {managed.name for managed in shown(model)} == {*model.overview.synced, *model.overview.missing, *model.overview.error}
+    assert [managed.name for managed in status.shown(model)] == [managed.name for managed in shown(model)]
     assert all(active(model, zone) == model.active(zone) for zone in model.policy.zones)
     until = [managed.pause.until for managed in model.sets.values() if managed.pause.until > now]
     assert model.next_retry() == min(until, default=None)

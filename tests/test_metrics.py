@@ -10,7 +10,7 @@ from netmgr.io.clock import now
 from netmgr.model.address_counts import AddressCounts
 from netmgr.show.answers import ConsumedZone
 from netmgr.show.metrics import LINES, Measured, text
-from netmgr.show.status import everything, set_rows
+from netmgr.show.status import everything, set_counts
 from netmgr.values.addresses import IFA_F_PERMANENT, IFA_F_TENTATIVE
 from netmgr.values.counters import COMMIT_BOUNDS, Counters, Told
 from netmgr.values.events import LinkGone, LinkSeen
@@ -29,7 +29,7 @@ def measured(**others: Any) -> Measured:
 
 def samples(bench: Bench, told: Optional[Measured] = None) -> Dict[str, float]:
     """The values, under names as Prometheus shows them."""
-    found = read("".join(text(bench.model, (told or measured())._replace(sets=set_rows(bench.model, MANNER)))))
+    found = read("".join(text(bench.model, (told or measured())._replace(sets=set_counts(bench.model, False)))))
     return {name + "".join("{%s=%s}" % label for label in sorted(labels) if label[0] != "family"): value
             for (name, labels), value in found.items()}
 

@@ -4,11 +4,12 @@ Numbers are taken at one moment, which costs the number of sets and interfaces, 
 """
 
 from itertools import accumulate, islice
-from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence, Tuple, Union
 
 from netmgr.model.managed_set import SYNCED
 from netmgr.model.model import Model
-from netmgr.show.answers import ConsumedZone, SetStatus
+from netmgr.show.answers import ConsumedZone
+from netmgr.show.status import SetCount
 from netmgr.values.counters import COMMIT_BOUNDS, Counters, Told
 from netmgr.values.holds import ADDRESSES
 from netmgr.values.text import printable
@@ -20,10 +21,10 @@ Number = float
 
 
 class Sample(NamedTuple):
-    """One line: `suffix` is what a histogram adds to its name."""
+    """One line: `suffix` is what a histogram adds to its name.  Labels that many lines have may be said already."""
 
     value: Number
-    labels: Labels = ()
+    labels: Union[Labels, str] = ()
     suffix: str = ""
 
 
@@ -44,7 +45,7 @@ class Measured(NamedTuple):
 
     version: str
     ready: bool
-    sets: Sequence[SetStatus]
+    sets: Sequence[SetCount]
     repairs: int
     clients: int
     loaded: float
@@ -72,8 +73,12 @@ def _pieces(metrics: Sequence[Metric]) -> Iterator[str]:
 
 
 def _line(name: str, sample: Sample) -> str:
-    labels = ",".join('%s="%s"' % (key, _escaped(value)) for key, value in sample.labels)
-    return "%s%s%s %s\n" % (name, sample.suffix, "{%s}" % labels if labels else "", _number(sample.value))
+    value, labels, suffix = sample
+    return "%s%s%s %s\n" % (name, suffix, labels if isinstance(labels, str) else _said(labels), _number(value))
+
+
+def _said(labels: Labels) -> str:
+    return "{%s}" % ",".join(['%s="%s"' % (key, _escaped(value)) for key, value in labels]) if labels else ""
 
 
 def _number(value: Number) -> str:
@@ -92,15 +97,24 @@ def _by(name: str, kind: str, text: str, label: str, values: Mapping[str, Number
     return Metric("netmgr_" + name, kind, text, [Sample(value, ((label, each),)) for each, value in values.items()])
 
 
-def _of_sets(rows: Sequence[SetStatus]) -> Iterator[Metric]:
+def _of_sets(rows: Sequence[SetCount]) -> Iterator[Metric]:
+    said: List[str] = []        # the labels of each row, found with the first metric
+
+    def labels() -> Iterator[str]:
+        for place, row in enumerate(rows):
+            if place == len(said):
+                said.append(_said(_labels(row)))
+            yield said[place]
+
     for name, text, values in (("elements", "Elements in the set that are netmgr's.", [row.elements for row in rows]),
                                ("foreign_elements", "Elements in the set that are not netmgr's.", [row.foreign for row in rows]),
                                ("synced", "Whether the set is as it should be.", [row.state == SYNCED for row in rows])):
-        yield Metric("netmgr_set_" + name, "gauge", text, map(Sample, values, map(_labels, rows)))
+        yield Metric("netmgr_set_" + name, "gauge", text, map(Sample, values, labels()))
 
 
-def _labels(row: SetStatus) -> Labels:
-    return ("family", row.family), ("table", row.table), ("set", row.name), ("zone", row.zone.replace(", ", ","))
+def _labels(row: SetCount) -> Labels:
+    family, table, name = row.set
+    return ("family", family), ("table", table), ("set", name), ("zone", ",".join(dict.fromkeys([feed.zone for feed in row.feeds])))
 
 
 def _of_things(model: Model, measured: Measured) -> Iterator[Metric]:

@@ -6,9 +6,10 @@ from typing import AbstractSet, Callable, Collection, Dict, Iterable, Iterator, 
 from netmgr import __version__
 from netmgr.config.schema import InterfaceRule
 from netmgr.model import inventory
-from netmgr.model.managed_set import ERROR, MISSING, ManagedSet
+from netmgr.model.managed_set import ERROR, ManagedSet
 from netmgr.model.model import Model
 from netmgr.model.selection import is_one_name, matches
+from netmgr.model.zones import Feed
 from netmgr.show.answers import (
     Address,
     Container,
@@ -29,7 +30,7 @@ from netmgr.values import addresses, sets
 from netmgr.values.addresses import local, prefixlen
 from netmgr.values.choice import ALL, Choice, counts, objections
 from netmgr.values.holds import ADDRESSES, by_far_end, made_of
-from netmgr.values.sets import Contents, Form
+from netmgr.values.sets import Contents, Form, SetName
 from netmgr.values.text import number
 from netmgr.wire import nft_text
 
@@ -83,10 +84,10 @@ class Manner(NamedTuple):
 
 def everything(model: Model, sources: SourcesStatus, manner: Manner) -> Status:
     """All of it."""
-    rows, known = set_rows(model, manner), [*known_interfaces(model)]
+    rows, known = tuple(_row(model, managed, manner) for managed in shown(model)), [*known_interfaces(model)]
     held = [{} if index is None else model.inventory.addresses.get(index, {}).copy() for index, *_more in known]
     status = Status(
-        1, __version__, state(rows, model, sources), manner.pid, round(manner.uptime, 1), manner.config_path,
+        1, __version__, state([row.state for row in rows], model, sources), manner.pid, round(manner.uptime, 1), manner.config_path,
         interfaces=tuple(_interfaces(model, known, held)),
         containers=tuple(_containers(model)),
         sets=rows,
@@ -97,23 +98,17 @@ def everything(model: Model, sources: SourcesStatus, manner: Manner) -> Status:
     return status._replace(problems=(*of_reload(manner.failed), *problems(status._replace(interfaces=refused))))
 
 
-def set_rows(model: Model, manner: Manner) -> Tuple[SetStatus, ...]:
-    """Every set that concerns the user, without its elements."""
-    return tuple(_row(model, managed, manner) for managed in shown(model))
-
-
-def state(rows: Sequence[SetStatus], model: Model, sources: SourcesStatus) -> str:
+def state(words: Iterable[str], model: Model, sources: SourcesStatus) -> str:
     """ready when every set that exists is synced, every file is written, every enabled source is ok and no other netmgr interferes."""
     healthy = all(source.state in ("ok", "disabled") for source in sources.sources) and sources.rival is None
-    return "ready" if healthy and all(row.state != ERROR for row in rows) and not model.overview.unwritten else "degraded"
+    return "ready" if healthy and ERROR not in words and not model.overview.unwritten else "degraded"
 
 
 def shown(model: Model) -> Iterator[ManagedSet]:
     """The sets that concern the user: those that exist, the missing ones that the configuration promises, old ones that are in error."""
-    for managed in model.sets.values():
-        word = managed.state.word
-        if word == ERROR or (not managed.role.retiring and (word != MISSING or model.promised(managed))):
-            yield managed
+    known = model.overview
+    names = known.synced.keys() | known.missing.keys() | known.error.keys()
+    return (managed for name, managed in model.sets.items() if name in names)
 
 
 def set_contents(model: Model, manner: Manner) -> Sequence[SetContents]:
@@ -222,6 +217,23 @@ def set_status(managed: ManagedSet) -> SetStatus:
         holds=", ".join(dict.fromkeys(feed.holds for feed in feeds)),
         state=managed.state.word, elements=len(managed.held.ours), foreign=len(managed.held.foreign),
         error=WITHDRAWN % managed.error if managed.role.retiring else managed.error, warning=managed.warning)
+
+
+class SetCount(NamedTuple):
+    """No more of a set than how it is and how much is in it."""
+
+    set: SetName
+    feeds: Sequence[Feed]
+    state: str
+    elements: int
+    foreign: int
+
+
+def set_counts(model: Model, dry_run: bool) -> Tuple[SetCount, ...]:
+    """Of every set that concerns the user."""
+    return tuple([
+        SetCount(managed.name, managed.role.feeds, ERROR if dry_run and _left_undone(model, managed) else managed.state.word,
+                 len(managed.held.ours), len(managed.held.foreign)) for managed in shown(model)])
 
 
 def _row(model: Model, managed: ManagedSet, manner: Manner) -> SetStatus:
