@@ -214,7 +214,7 @@ def _with_neighbour(claimant: Claimant, thing: Addresses, packed: bytes) -> Iter
     for key, flags in thing.flags.items() if len(thing.flags) <= FEW else ():
         if len(key) >> 1 != len(packed):
             continue
-        single = claimant._replace(thing=Addresses(thing.interface, {key: flags}))
+        single = claimant._replace(thing=Addresses(thing.interface, {key: flags}), objections=())
         if local(from_far_end(key, flags)) == packed:
             yield single._replace(word=PEERS)
         first = network(packed, prefixlen(key))

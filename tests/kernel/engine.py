@@ -21,9 +21,9 @@ LOOK = 0.03         # seconds from one look at the file to the next
 class Engine:
     """The engine as a test sees it."""
 
-    def __init__(self, lab: Lab) -> None:
-        self.socket = str(lab.directory / "engine.sock")
-        self._lab, self._file = lab, lab.directory / "containers.json"
+    def __init__(self, lab: Lab, name: str = "engine") -> None:
+        self.socket = str(lab.directory / (name + ".sock"))
+        self._lab, self._file = lab, lab.directory / (name + ".json")
         self.runs()
         self.start()
 

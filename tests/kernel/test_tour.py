@@ -63,6 +63,21 @@ def test_addresses_that_do_not_count(lab: Lab) -> None:
     assert netmgr.ask("explain 10.1.2.3").count("\n") > 1
 
 
+def test_waiting_for_a_lease(lab: Lab) -> None:
+    """Without one clients often take an address of their own choice, which is none."""
+    netmgr = started(lab, CONFIG.replace("nftables_zone: wan", "nftables_zone: wan, dhcp: true"))
+    waiting = ("eth0", "waiting for a DHCP lease")
+    eventually(lambda: waiting in problems(netmgr), 30, "status has the problem")
+    lab.run("ip addr add 169.254.9.9/16 dev eth0 valid_lft 3600 preferred_lft 3600")
+    eventually(lambda: reasons(netmgr, "169.254.9.9") == ["link_local"], 30, "explain says why")
+    assert waiting in problems(netmgr) and "dynamic" in held(lab, "169.254.9.9") and out_of_all_sets(lab, "169.254.9.9")
+    lab.run("ip addr add 203.0.113.5/24 dev eth0 valid_lft 3600 preferred_lft 1800")
+    netmgr.holds("wan_ips", "203.0.113.5")
+    eventually(lambda: waiting not in problems(netmgr), 30, "the problem is over")
+    eventually(lambda: any(each["kind"] == "elements-changed" and each["cause"] == "eth0: address added"
+                           for each in logged(netmgr, "wan_ips")), 30, "the log has it with its cause")
+
+
 def test_an_address_that_somebody_else_has(lab: Lab) -> None:
     netmgr = started(lab)
     lab.run("ip link add near type veth peer name far")
@@ -133,3 +148,20 @@ def test_containers_that_do_not_count(lab: Lab) -> None:
     causes = {each["cause"] for each in logged(netmgr, "docker_ips") if each["kind"] == "elements-changed"}
     assert any("ill: " in cause for cause in causes), causes
     assert {"container-started", "container-stopped"} <= {each["kind"] for each in logged(netmgr, "right")}
+
+
+def test_a_container_of_another_engine(lab: Lab) -> None:
+    """The second engine has no zone for its containers; the same name may be in both."""
+    first, second = Engine(lab, "first"), Engine(lab, "second")
+    engines = "[{name: first, socket: %s, nftables_zone: docker}, {name: second, socket: %s, nftables_zone: null}]"
+    netmgr = started(lab, CONFIG.replace('{enabled: "false"}', engines % (first.socket, second.socket)))
+    first.runs(bodies.container(1, {"bridge": ["172.18.0.2/16"]}, name="web"))
+    second.runs(bodies.container(2, {"bridge": ["172.19.0.2/16"]}, name="web"))
+    netmgr.holds("docker_ips", "172.18.0.2", seconds=60)
+    eventually(lambda: {each["engine"] for each in netmgr.status()["containers"]} == {"first", "second"}, 60, "both are known")
+    assert reasons(netmgr, "172.19.0.2") == ["no_zone"], netmgr.ask("explain 172.19.0.2") and out_of_all_sets(lab, "172.19.0.2")
+    assert [row["set"] for row in explained(netmgr, "172.18.0.2")["feeds"]] == ["inet filter docker_ips"]
+    second.kill()
+    eventually(lambda: "docker:second" in {about for about, _what in problems(netmgr)}, 60, "status has the problem")
+    eventually(lambda: "source-lost" in {each["kind"] for each in logged(netmgr, "docker:second")}, 60, "the log has it")
+    assert lab.sets("inet filter", "docker_ips") == {"172.18.0.2"}
