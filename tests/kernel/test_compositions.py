@@ -19,8 +19,8 @@ docker: {enabled: false}
 
 
 def listed(lab: Lab, name: str, kind: str = "set", table: str = "inet filter", nft: Sequence[str] = ("nft",)) -> Set[str]:
-    """The elements as nft writes them, without comments and timeouts."""
-    text = " ".join(lab.run([*nft, "list", kind, *table.split(), name]).split())
+    """The elements as nft writes them, without comments and timeouts; none where there is no such set."""
+    text = " ".join(lab.run([*nft, "list", kind, *table.split(), name], check=False).split())
     inside = text.partition("elements = { ")[2].partition(" }")[0]
     return {item.replace(' comment "netmgr"', "") for item in inside.split(", ") if item}
 
