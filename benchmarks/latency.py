@@ -83,15 +83,15 @@ def _series(found: Dict[Tuple[str, int], Latency]) -> Dict[str, List[Tuple[float
     return series
 
 
-def _one_size(addresses: int, interfaces: int, changes: int, slow_changes: int, rounds: int) -> Dict[str, List[float]]:
+def _one_size(addresses: int, interfaces: int, many: int, few: int, rounds: int) -> Dict[str, List[float]]:
     with Space(interfaces, addresses) as space:
         space.output(peer("kernel_share", *SET))
         subjects: Dict[str, Tuple[int, Callable[[], ContextManager[object]]]] = {
-            "C program": (changes, lambda: space.background(peer("follow", *SET, PROBE))),
-            "netmgr": (changes, lambda: Netmgr(space)),
-            "smallest Python loop": (changes, lambda: space.background(python_peer("follow", *SET, PROBE))),
-            "shell loop": (slow_changes, lambda: space.background([str(HERE / "peers" / "follow.sh"), *SET, PROBE])),
-            "pyroute2 loop": (slow_changes, lambda: space.background(python_peer("pyroute2_follow", *SET, PROBE))),
+            "C program": (many, lambda: space.background(peer("follow", *SET, PROBE))),
+            "netmgr": (many, lambda: Netmgr(space)),
+            "smallest Python loop": (many, lambda: space.background(python_peer("follow", *SET, PROBE))),
+            "shell loop": (few, lambda: space.background([str(HERE / "peers" / "follow.sh"), *SET, PROBE])),
+            "pyroute2 loop": (few, lambda: space.background(python_peer("pyroute2_follow", *SET, PROBE))),
         }
         found: Dict[str, List[float]] = {name: [] for name in subjects}
         for _round in range(rounds):

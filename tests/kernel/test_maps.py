@@ -174,15 +174,16 @@ zones: {wan: {exclude: [], sets: {marks: {holds: %s, mark: %%d}}}}
     netmgr = Netmgr(lab, config % 1)
     eventually(lambda: "0x00000001" in str(listed(lab, "marks", "map")))
     lab.start([sys.executable, "-c", FLOOD])
-    marks = (2, 3, 4, 5, 6, 7, 8, 9)
-    for mark in marks:
+    for mark in (2, 3, 4, 5, 6, 7, 8, 9):
         before, _lost = counted(lab)
         eventually(lambda before=before: counted(lab)[0] > before)      # type: ignore[misc]
         netmgr.configure(config % mark)
         assert netmgr.ask("reload").startswith("OK")
         eventually(lambda mark=mark: "0x0000000%d" % mark in str(listed(lab, "marks", "map")))      # type: ignore[misc]
     release = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
-    assert counted(lab)[1] <= (0 if release >= (6, 18) else len(marks)), "older kernels may overlook one while somebody commits"
+    found, lost = counted(lab)
+    may_overlook = holds == "networks" and release < (6, 18)       # in sets of ranges, while somebody commits
+    assert lost <= (found // 100 if may_overlook else 0), (found, lost)
 
 
 def test_a_chain_that_goes_and_comes(two: Lab) -> None:
