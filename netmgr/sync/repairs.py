@@ -25,6 +25,7 @@ from netmgr.wire import nft_text
 FLEETING_REST = 1.0
 QUICK_REST, THOROUGH_REST, REST_LONGEST = 10, 20, 10.0
 SLICE = 0.004           # seconds of looking in one turn of the loop
+FIRST_SLICE = 0.02      # the same before all has been looked at once, when that is what everybody waits for
 SUSPECTS_AT_MOST = 3
 OURSELVES = "netmgr"    # the name of every process of netmgr
 
@@ -110,7 +111,7 @@ class Repairs:
         self.mended, self.blamed = frozenset(), None
         if self._suspects and self._look_at is not None and self._look_at <= now:
             self.blamed = " or ".join(map(named, self._suspects))
-        self._until = now + SLICE if in_slices else math.inf
+        self._until = now + (SLICE if self.reconciler.complete else FIRST_SLICE) if in_slices else math.inf
         self.reconciler.quiet = self._damper.fighting(now)
         if self._look_at is None or self._look_at > now:
             changes = self.reconciler.reconcile(now, self._enough)
