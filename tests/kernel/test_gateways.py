@@ -7,6 +7,7 @@ import pytest
 
 from tests.kernel.lab import Lab
 from tests.kernel.running import Netmgr
+from tests.kernel.truth import become, plainly
 from tests.waiting import eventually
 
 RULESET = """
@@ -99,20 +100,13 @@ def expected(lab: Lab) -> Dict[str, Set[str]]:
 
 def held(lab: Lab) -> Dict[str, Set[str]]:
     """What nft lists."""
-    found: Dict[str, Set[str]] = {}
-    for kind, name in (line.split()[:2] for line in RULESET.splitlines() if line.split()[:1] in (["set"], ["map"])):
-        text = " ".join(lab.run("nft list %s inet filter %s" % (kind, name)).split())
-        items = text.partition("elements = { ")[2].partition(" }")[0].replace('"', "").replace(" comment netmgr", "").split(", ")
-        found[name] = {each for each in items if each}
-    return found
+    lines = (line.split() for line in RULESET.splitlines())
+    return plainly(lab, {words[1]: words[0] for words in lines if words[:1] in (["set"], ["map"])})
 
 
 def follows(lab: Lab) -> None:
     """Wait until the sets are what ip(8) says."""
-    try:
-        eventually(lambda: held(lab) == expected(lab), 20)
-    except AssertionError:
-        raise AssertionError("%s\n%s" % (held(lab), expected(lab))) from None
+    become(lambda: held(lab), lambda: expected(lab))
 
 
 def included(netmgr: Netmgr, name: str, element: str) -> None:

@@ -15,7 +15,7 @@ from tests.kernel.lab import Lab
 from tests.kernel.neighbours import neighbour
 from tests.kernel.running import Netmgr
 from tests.kernel.test_gateways import included
-from tests.kernel.truth import host, usable
+from tests.kernel.truth import become, host, plainly, usable
 from tests.waiting import eventually
 
 TYPES = {
@@ -107,21 +107,12 @@ def expected(lab: Lab) -> Dict[str, Set[str]]:
 
 def held(lab: Lab) -> Dict[str, Set[str]]:
     """What nft lists; of an index the name."""
-    found: Dict[str, Set[str]] = {}
-    for name, kind in TYPES.items():
-        text = " ".join(lab.run("nft list %s inet filter %s" % ("map" if ":" in kind else "set", name)).split())
-        items = text.partition("elements = { ")[2].partition(" }")[0].replace('"', "").replace(" comment netmgr", "").split(", ")
-        found[name] = {each for each in items if each}
-    return found
+    return plainly(lab, {name: "map" if ":" in kind else "set" for name, kind in TYPES.items()})
 
 
 def follows(lab: Lab) -> None:
     """Wait until the sets are what ip(8) says."""
-    try:
-        eventually(lambda: held(lab) == expected(lab), 20)
-    except AssertionError:
-        now, right = held(lab), expected(lab)
-        raise AssertionError({name: (now[name], right[name]) for name in TYPES if now[name] != right[name]}) from None
+    become(lambda: held(lab), lambda: expected(lab))
 
 
 def test_the_sets_follow_ip(two: Lab) -> None:

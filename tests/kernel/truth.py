@@ -5,9 +5,10 @@ What elements cover is compared, not how they are cut.
 
 import fnmatch
 import ipaddress
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from tests.kernel.lab import Lab
+from tests.waiting import eventually
 
 Rules = Sequence[Tuple[str, str]]
 Span = Tuple[int, int]
@@ -141,3 +142,22 @@ def listed(lab: Lab, table: str = "inet filter") -> Dict[str, Held]:
             flags = tuple(item["set"].get("flags", ()))
             found[item["set"]["name"]] = Held(str(item["set"]["type"]), flags, own, foreign)
     return found
+
+
+def plainly(lab: Lab, kinds: Mapping[str, str]) -> Dict[str, Set[str]]:
+    """What nft lists of these, by name a set or a map: the elements as it writes them, without quotes and comments."""
+    found: Dict[str, Set[str]] = {}
+    for name, kind in kinds.items():
+        text = " ".join(lab.run("nft list %s inet filter %s" % (kind, name)).split())
+        items = text.partition("elements = { ")[2].partition(" }")[0].replace('"', "").replace(" comment netmgr", "").split(", ")
+        found[name] = {each for each in items if each}
+    return found
+
+
+def become(held: Callable[[], Mapping[str, Set[str]]], expected: Callable[[], Mapping[str, Set[str]]]) -> None:
+    """Wait until what is held is what is expected; AssertionError with what differs."""
+    try:
+        eventually(lambda: held() == expected(), 20)
+    except AssertionError:
+        now, right = held(), expected()
+        raise AssertionError({name: (now[name], right[name]) for name in right if now[name] != right[name]}) from None
