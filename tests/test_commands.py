@@ -90,8 +90,8 @@ inet filter wan_ips: error, 2 own, 2 foreign: the set is full
   198.51.100.0/24  foreign
 
 inet filter lan_ips: synced, 0 own, 1 foreign
-  10.0.0.1    wanted, within a foreign range
   10.0.0.0/8  foreign
+  10.0.0.1    wanted, within a foreign range
 """
 
 

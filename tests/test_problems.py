@@ -6,11 +6,11 @@ from typing import List, Optional
 import pytest
 
 from netmgr.show.answers import Address, Container, Interface, SetStatus, Source, Status
+from netmgr.show.columns import fitted
 from netmgr.show.problems import dated, of_reload, problems
 from netmgr.show.selection import cut
 from netmgr.show.tables import status_text
 from netmgr.values.happenings import Happening
-from netmgr.values.text import fitted
 
 LEASE = ("waiting for a DHCP lease",)
 ROW = SetStatus("inet", "filter", "wan_ips", "ipv4_addr", "wan", "addresses", "synced", since="2026-11-27T20:00:00.000000Z")
@@ -89,9 +89,10 @@ def test_since_when_something_is_missed() -> None:
 @pytest.mark.parametrize("seed", range(30))
 def test_tables_fit_and_lose_nothing(seed: int) -> None:
     source = random.Random(seed)
-    rows = [[" ".join("x" * source.randrange(1, 30) for _word in range(source.randrange(6))) for _column in range(5)] for _row in range(8)]
+    rows = [tuple(" ".join("x" * source.randrange(1, 30) for _word in range(source.randrange(6))) for _column in range(5))
+            for _row in range(8)]
     for width in (60, 80, 200):
-        lines = list(fitted(rows, width))
+        lines = [line for line in fitted(("",) * 5, lambda: iter(rows), width) if line is not None]
         assert max(map(len, lines)) <= width
         assert sum(line.count("x") for line in lines) == sum(cell.count("x") for row in rows for cell in row)
 

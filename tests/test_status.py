@@ -7,8 +7,8 @@ from typing import Any, Dict, List, Optional
 import pytest
 
 from netmgr.show.answers import Status
-from netmgr.show.answers_json import PIECE, read_sets, read_status, sets_json, sets_pieces, status_json, status_pieces
-from netmgr.show.rows import RUN, in_order
+from netmgr.show.answers_json import read_sets, read_status, sets_json, sets_pieces, status_json, status_pieces
+from netmgr.show.rows import PIECE, RUN, in_order
 from netmgr.show.status import Manner, SourcesStatus, SourceStatus, everything, set_contents
 from netmgr.show.tables import sets_text, status_text
 from netmgr.sync.repairs import Repair

@@ -8,10 +8,11 @@ Telling goes in pieces that are small and quickly made, whatever there is; the s
 
 import json
 from collections.abc import Collection
+from itertools import chain
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple, Type, TypeVar, Union, get_args, get_origin
 
 from netmgr.show.answers import UNKNOWN, ConsumedZone, Elements, Fact, LastRepair, PublishedZone, SetContents, SetStatus, Source, Status
-from netmgr.show.rows import Rows
+from netmgr.show.rows import Rows, pieces
 from netmgr.values.errors import ProtocolError
 
 Answer = TypeVar("Answer")
@@ -19,18 +20,17 @@ Fitter = Callable[[object, object], object]     # value, default
 
 _NUMBER_LONGEST = 1 << 64
 
-PIECE = 2048        # characters, a little more or less
 ROWS = 16           # that are made for a piece without a look at how long it is
 
 
 def status_pieces(status: Status) -> Iterator[str]:
     """`status json`, one line with its end, in pieces."""
-    return _pieces(status)
+    return pieces(chain(_parts(status), "\n"))
 
 
 def sets_pieces(contents: Sequence[SetContents]) -> Iterator[str]:
     """`sets json`, one line with its end, in pieces."""
-    return _pieces(_all_sets(contents))
+    return pieces(chain(_parts(_all_sets(contents)), "\n"))
 
 
 def status_json(status: Status) -> str:
@@ -45,17 +45,6 @@ def sets_json(contents: Sequence[SetContents]) -> str:
 
 def _all_sets(contents: Sequence[SetContents]) -> Mapping[str, object]:
     return {"schema": 1, "sets": [dict(zip(each.set._fields + each.elements._fields, each.set + each.elements)) for each in contents]}
-
-
-def _pieces(value: Any) -> Iterator[str]:
-    """Any answer; an empty piece where something was done and nothing is to be told yet."""
-    waiting = ""
-    for part in _parts(value):
-        waiting += part
-        if not part or len(waiting) >= PIECE:
-            yield waiting
-            waiting = ""
-    yield waiting + "\n"
 
 
 def _parts(value: Any) -> Iterator[str]:
@@ -84,7 +73,7 @@ def _fields(items: Iterable[Tuple[str, object]]) -> Iterator[str]:
 
 
 def _rows(rows: "Rows[object]") -> Iterator[str]:
-    """A few at a time."""
+    """A few at a time; an empty one where something was done and nothing is to be told yet."""
     before = "["
     some: List[object] = []
     for row in rows.steps():

@@ -87,20 +87,14 @@ def _status(service: Service, argument: str, reply: Reply) -> None:
     from netmgr.show import answers_json, selection, tables
     wants_json, names = _split(argument)
     status = selection.cut(service.status(), names)
-    if wants_json:
-        reply(answers_json.status_pieces(status))
-    else:
-        _line(reply)(tables.status_text(status))
+    reply(answers_json.status_pieces(status) if wants_json else tables.status_pieces(status))
 
 
 def _sets(service: Service, argument: str, reply: Reply) -> None:
     from netmgr.show import answers_json, selection, tables
     wants_json, names = _split(argument)
     contents = selection.cut_sets(service.sets(), names)
-    if wants_json:
-        reply(answers_json.sets_pieces(contents))
-    else:
-        _line(reply)(tables.sets_text(contents))
+    reply(answers_json.sets_pieces(contents) if wants_json else tables.sets_pieces(contents))
 
 
 def _explain(service: Service, argument: str, reply: Reply) -> None:

@@ -5,18 +5,26 @@ Making them takes long where there are very many of them.  So whoever tells them
 
 from heapq import merge
 from itertools import islice
-from typing import Callable, Collection, Generic, Iterable, Iterator, List, Optional, Tuple, TypeVar
+from typing import Any, Callable, Collection, Generator, Generic, Iterable, Iterator, List, Optional, Tuple, TypeVar
 
 Row = TypeVar("Row")
+Key = TypeVar("Key", bytes, str)
 
 RUN = 500           # keys that are sorted at once
+PIECE = 2048        # characters, a little more or less
+LINES = 32          # that a piece of text has at most
 
 
 class Rows(Generic[Row]):
-    """`steps` makes them one after the other; a None between them means no more than that something was done."""
+    """`keys`, in their order, of which `row` makes each; a None between them means no more than that something was done."""
 
-    def __init__(self, length: int, steps: Callable[[], Iterator[Optional[Row]]]) -> None:
-        self._length, self.steps = length, steps
+    def __init__(self, length: int, keys: Callable[[], Iterator[Optional[bytes]]], row: Callable[[bytes], Row]) -> None:
+        self._length, self.keys, self.row = length, keys, row
+
+    def steps(self) -> Iterator[Optional[Row]]:
+        """One after the other, and None between them."""
+        row = self.row
+        return (None if key is None else row(key) for key in self.keys())
 
     def __iter__(self) -> Iterator[Row]:
         return (each for each in self.steps() if each is not None)
@@ -33,15 +41,68 @@ class Rows(Generic[Row]):
     __hash__ = None     # type: ignore[assignment]
 
 
-def in_order(keys: Collection[bytes]) -> Iterator[Optional[bytes]]:
+def steps_of(rows: Collection[Row]) -> Iterator[Optional[Row]]:
+    """Rows, whether they are made as they are read or not."""
+    return rows.steps() if isinstance(rows, Rows) else iter(rows)
+
+
+def together(several: "Tuple[Collection[str], ...]") -> Iterator[Optional[Tuple[str, Tuple[bool, ...]]]]:
+    """The rows of several, each once, and of which it is one; in the order of their keys, or of the rows themselves if one has no keys."""
+    keyed = all(isinstance(each, Rows) for each in several)
+    rest: List[Iterator[Any]] = [each.keys() if keyed else in_order(each) for each in several]      # type: ignore[attr-defined]
+    heads: List[Any] = [None] * len(several)
+    due = list(range(len(several)))
+    while True:
+        for place in due:
+            heads[place] = yield from _next(rest[place], heads[place])
+        there = [head for head in heads if head is not None]
+        if not there:
+            return
+        first = min(there)
+        due = [place for place, head in enumerate(heads) if head == first]
+        text = several[due[0]].row(first) if keyed else first       # type: ignore[attr-defined]
+        yield text, tuple(head == first for head in heads)
+
+
+def _next(rest: Iterator[Any], before: Any) -> Generator[None, None, Any]:
+    """The next one that is another; None at the end."""
+    for each in rest:
+        if each is None:
+            yield None
+        elif each != before:
+            return each
+    return None
+
+
+def pieces(parts: Iterable[Optional[str]], most: Optional[int] = None) -> Iterator[str]:
+    """Them in pieces of some length, and `most` in one; an empty one where something was done and nothing is to be told yet."""
+    waiting: List[str] = []
+    length = 0
+    for part in parts:
+        if part:
+            waiting.append(part)
+            length += len(part)
+        if not part or length >= PIECE or len(waiting) == most:
+            yield "".join(waiting)
+            waiting, length = [], 0
+    if waiting:
+        yield "".join(waiting)
+
+
+def lines(told: Iterable[Optional[str]]) -> Iterator[str]:
+    """Lines in pieces."""
+    return pieces((line if line is None else line + "\n" for line in told), LINES)
+
+
+def in_order(keys: Collection[Key]) -> Iterator[Optional[Key]]:
     """The keys, sorted; None while that is under way."""
     return _merged(keys) if len(keys) > RUN else iter(sorted(keys))
 
 
-def _merged(keys: Iterable[bytes]) -> Iterator[Optional[bytes]]:
+def _merged(keys: Iterable[Key]) -> Iterator[Optional[Key]]:
     """The runs are tuples, as nothing that is kept for long should keep the garbage collector busy."""
     rest = iter(keys)
-    runs: List[Tuple[bytes, ...]] = []
+    runs: List[Tuple[Key, ...]] = []
     for run in iter(lambda: tuple(sorted(islice(rest, RUN))), ()):
         runs.append(run)
         yield None

@@ -30,7 +30,7 @@ from netmgr.values import addresses, sets
 from netmgr.values.addresses import local, prefixlen
 from netmgr.values.choice import ALL, Choice, counts, objections
 from netmgr.values.holds import ADDRESSES, by_far_end, made_of
-from netmgr.values.sets import Contents, Form, SetName
+from netmgr.values.sets import Contents, SetName
 from netmgr.values.text import number
 from netmgr.wire import nft_text
 
@@ -158,14 +158,17 @@ def _interfaces(model: Model, known: Iterable[Known], held: Iterable[Dict[bytes,
         expectations = dict.fromkeys(each for rule in rules for each in broken_expectations(rule, some))
         if zones not in choices:
             choices[zones] = {size: _choices(model, zones, size >> 1) for size in SIZES}
-        yield Interface(selected.name, index, up, zones, Rows(len(some), partial(_addresses, some, choices[zones])), tuple(expectations))
+        yield Interface(selected.name, index, up, zones, _addresses(some, choices[zones]), tuple(expectations))
 
 
-def _addresses(held: Dict[bytes, int], choices: Choices) -> Iterator[Optional[Address]]:
+def _addresses(held: Dict[bytes, int], choices: Choices) -> Collection[Address]:
+    return Rows(len(held), partial(_by_family, held), lambda key: _address(key, held[key], choices[len(key)]))
+
+
+def _by_family(held: Dict[bytes, int]) -> Iterator[Optional[bytes]]:
     """Those of IPv4 first."""
     for size in SIZES:
-        for key in in_order([each for each in held if len(each) == size]):
-            yield None if key is None else _address(key, held[key], choices[size])
+        yield from in_order([each for each in held if len(each) == size])
 
 
 def _refused(held: Dict[bytes, int]) -> Tuple[Address, ...]:
@@ -259,15 +262,11 @@ def _elements(model: Model, managed: ManagedSet) -> Elements:
     form = managed.seen.form
     if form is None:
         return Elements()
+    shape = form
 
     def texts(elements: AbstractSet[bytes]) -> Collection[str]:
-        return Rows(len(elements), partial(_texts, form, tuple(elements)))
+        return Rows(len(elements), partial(in_order, tuple(elements)), lambda key: nft_text.element_text(shape, key).strip('"'))
     return Elements(texts(model.wanted(managed)), texts(managed.held.ours), texts(managed.held.foreign))
-
-
-def _texts(form: Form, elements: Collection[bytes]) -> Iterator[Optional[str]]:
-    for each in in_order(elements):
-        yield None if each is None else nft_text.element_text(form, each).strip('"')
 
 
 def _sources(told: SourcesStatus) -> Dict[str, Source]:

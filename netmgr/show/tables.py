@@ -4,13 +4,16 @@ Names come from the kernel, from the container engine and from clients, so whate
 terminal.
 """
 
-from typing import Iterable, Iterator, List, Sequence, Tuple, Union
+from functools import partial
+from itertools import chain
+from typing import Iterable, Iterator, Mapping, Optional, Sequence, Tuple, Union
 
 from netmgr.show.answers import (
     UNKNOWN,
     Address,
     ConsumedZone,
     Container,
+    Elements,
     Fact,
     Interface,
     LastRepair,
@@ -21,9 +24,9 @@ from netmgr.show.answers import (
     Source,
     Status,
 )
-from netmgr.values.text import aligned, broken, fitted, longest_words, moment, number, printable
-
-Row = Tuple[str, ...]
+from netmgr.show.columns import ANY, Row, Steps, fitted
+from netmgr.show.rows import lines, steps_of, together
+from netmgr.values.text import broken, moment, number, printable
 
 SHOWN_DETAILS = 2
 WIDTH = 80
@@ -31,17 +34,30 @@ WIDTH = 80
 
 def status_text(status: Status, width: int = WIDTH, only_problems: bool = False) -> str:
     """`status` for people, in lines of at most this width: what is wrong first."""
+    return "".join(status_pieces(status, width, only_problems))
+
+
+def status_pieces(status: Status, width: int = WIDTH, only_problems: bool = False) -> Iterator[str]:
+    """The same in pieces."""
+    return lines(chain(_first_lines(status, width), () if only_problems else _tables(status, width)))
+
+
+def sets_text(contents: Sequence[SetContents]) -> str:
+    """`sets` for people: a paragraph for each set, a line for each element."""
+    return "".join(sets_pieces(contents))
+
+
+def sets_pieces(contents: Sequence[SetContents]) -> Iterator[str]:
+    """The same in pieces."""
+    return lines(_paragraphs(contents) if contents else ["no sets"])
+
+
+def _first_lines(status: Status, width: int) -> Iterator[str]:
     how = status.state + ", a dry run" if status.dry_run else status.state
     head = (status.version, how, _duration(status.uptime_seconds), UNKNOWN if status.pid is None else status.pid, status.config)
-    lines = list(broken(printable("netmgr %s: %s, up %s, pid %s, %s" % head), width))
+    yield from broken(printable("netmgr %s: %s, up %s, pid %s, %s" % head), width)
     for problem in status.problems:
-        lines += _problem_lines(problem, width)
-    if not only_problems:
-        lines += _section(("INTERFACE", "STATE", "ZONES", "ADDRESS", "FLAGS"), map(_interface_rows, status.interfaces), width)
-        lines += _section(("CONTAINER", "ID", "ZONES", "NETWORK", "ADDRESS", ""), map(_container_rows, status.containers), width)
-        lines += _section(("SET", "TYPE", "ZONE", "HOLDS", "STATE", "ELEMENTS", "FOREIGN"), map(_set_rows, status.sets), width)
-        lines += _section(("SOURCE", "STATE", "DETAILS"), map(_source_rows, status.sources.items()), width)
-    return "\n".join(lines) + "\n"
+        yield from _problem_lines(problem, width)
 
 
 def _problem_lines(problem: Problem, width: int) -> Iterator[str]:
@@ -53,32 +69,38 @@ def _problem_lines(problem: Problem, width: int) -> Iterator[str]:
         yield from ("    " + line for line in broken(printable(problem.hint), width - 4))
 
 
-def sets_text(contents: Sequence[SetContents]) -> str:
-    """`sets` for people: a paragraph for each set, a line for each element."""
-    return "\n".join("\n".join(_set_paragraph(each)) + "\n" for each in contents) or "no sets\n"
+def _tables(status: Status, width: int) -> Iterator[Optional[str]]:
+    yield from _section(("INTERFACE", "STATE", "ZONES", "ADDRESS", "FLAGS"), partial(_interface_rows, status.interfaces), width)
+    yield from _section(("CONTAINER", "ID", "ZONES", "NETWORK", "ADDRESS", ""), partial(_container_rows, status.containers), width)
+    yield from _section(("SET", "TYPE", "ZONE", "HOLDS", "STATE", "ELEMENTS", "FOREIGN"), partial(_set_rows, status.sets), width)
+    yield from _section(("SOURCE", "STATE", "DETAILS"), partial(_source_rows, status.sources), width)
 
 
-def _section(header: Row, groups: Iterable[Sequence[Row]], width: int) -> List[str]:
-    """A table under a blank line, without the columns that have nothing to show; nothing at all when there are no rows.
+def _section(header: Row, steps: Steps, width: int) -> Iterator[Optional[str]]:
+    """A table under a blank line; nothing at all when there are no rows.  An address is never cut."""
+    def shown() -> Iterator[Optional[Row]]:
+        return (row if row is None else tuple(map(printable, row)) for row in steps())
 
-    An address is never cut: where there is no room for that, what stands to the right of addresses goes on in their column.
-    """
-    rows = [tuple(map(printable, row)) for group in groups for row in group]
-    columns = [column for column in zip(header, *rows) if any(column[1:])]
-    if not columns:
-        return []
-    table: List[Row] = list(zip(*columns))
-    whole = [place for place, column in enumerate(columns) if column[0] == "ADDRESS"]
-    if whole and sum(longest_words(table)) + 2 * (len(columns) - 1) > width:
-        table = [(*row[:whole[0]], " ".join(filter(None, row[whole[0]:]))) for row in table]
-    return ["", *fitted(table, width, whole)]
+    between: Optional[str] = ""
+    for line in fitted(header, shown, width, header.index("ADDRESS") if "ADDRESS" in header else None):
+        if line is not None and between is not None:
+            yield between
+            between = None
+        yield line
 
 
-def _interface_rows(interface: Interface) -> List[Row]:
-    addresses = [(address.address, flags_of(address)) for address in interface.addresses] or [("", "")]
-    state = "absent" if interface.index is None else "up" if interface.up else "down"
-    first = (interface.name, state, ", ".join(interface.zones) or "-")
-    return [(*(("", "", "") if number else first), *address) for number, address in enumerate(addresses)]
+def _interface_rows(interfaces: Iterable[Interface]) -> Iterator[Optional[Row]]:
+    for interface in interfaces:
+        state = "absent" if interface.index is None else "up" if interface.up else "down"
+        first = (interface.name, state, ", ".join(interface.zones) or "-")
+        if not interface.addresses:
+            yield (*first, "", "")
+        for address in steps_of(interface.addresses):
+            if address is None:
+                yield None
+            else:
+                yield (*first, address.address, flags_of(address))
+                first = ("", "", "")
 
 
 def flags_of(address: Address) -> str:
@@ -87,26 +109,27 @@ def flags_of(address: Address) -> str:
     return ", ".join(address.flags) + ("" if address.counts else " (does not count%s)" % why)
 
 
-def _container_rows(container: Container) -> List[Row]:
-    addresses = [(address.network, address.address) for address in container.addresses] or [("", "")]
-    first = (container.name, container.id[:12], ", ".join(container.zones) or "-")
-    rows: List[Row] = [(*(("", "", "") if number else first), *address, "") for number, address in enumerate(addresses)]
-    rows[0] = (*rows[0][:-1], "; ".join(container.details[:SHOWN_DETAILS]) + "; and so on" * (len(container.details) > SHOWN_DETAILS))
-    return rows
+def _container_rows(containers: Iterable[Container]) -> Iterator[Row]:
+    for container in containers:
+        details = "; ".join(container.details[:SHOWN_DETAILS]) + "; and so on" * (len(container.details) > SHOWN_DETAILS)
+        first = (container.name, container.id[:12], ", ".join(container.zones) or "-")
+        for network, address in container.addresses or [("", "")]:
+            yield (*first, network, address, details)
+            first, details = ("", "", ""), ""
 
 
-def _set_rows(entry: SetStatus) -> List[Row]:
-    return [(_set_name(entry), entry.type or "-", entry.zone, entry.holds, entry.state,
-             str(entry.elements), str(entry.foreign))]
+def _set_rows(entries: Iterable[SetStatus]) -> Iterator[Row]:
+    for entry in entries:
+        yield (_set_name(entry), entry.type or "-", entry.zone, entry.holds, entry.state, str(entry.elements), str(entry.foreign))
 
 
 def _set_name(entry: SetStatus) -> str:
     return "%s %s %s" % (entry.family, entry.table, entry.name)
 
 
-def _source_rows(source: Tuple[str, Source]) -> List[Row]:
-    name, (state, facts) = source
-    return [(name, state, ", ".join(source_detail(key, value) for key, value in facts.items() if value not in (None, ())))]
+def _source_rows(sources: Mapping[str, Source]) -> Iterator[Row]:
+    for name, (state, facts) in sources.items():
+        yield name, state, ", ".join(source_detail(key, value) for key, value in facts.items() if value not in (None, ()))
 
 
 def source_detail(key: str, value: Fact) -> str:
@@ -134,18 +157,23 @@ def _zone_detail(row: Union[PublishedZone, ConsumedZone]) -> str:
     return text
 
 
-def _set_paragraph(contents: SetContents) -> List[str]:
-    entry, elements = contents
-    wanted, present, foreign = map(frozenset, elements)
-    rows = []
-    for element in dict.fromkeys([*elements.wanted, *elements.present, *elements.foreign_elements]):
-        note = _element_note(element in wanted, element in present, element in foreign, entry.state)
-        rows.append((printable(element), note))
-    title = "%s: %s, %d own, %d foreign" % (_set_name(entry), entry.state, entry.elements, entry.foreign)
-    return [printable(title + (": " + entry.error if entry.error else "")), *("  " + line for line in aligned(rows))]
+def _paragraphs(contents: Sequence[SetContents]) -> Iterator[Optional[str]]:
+    for place, (entry, elements) in enumerate(contents):
+        if place:
+            yield ""
+        title = "%s: %s, %d own, %d foreign" % (_set_name(entry), entry.state, entry.elements, entry.foreign)
+        yield printable(title + (": " + entry.error if entry.error else ""))
+        table = fitted(("", ""), partial(_element_rows, elements, entry.state), ANY)
+        yield from (line if line is None else "  " + line for line in table)
 
 
-def _element_note(wanted: bool, present: bool, foreign: bool, state: str) -> str:
+def _element_rows(elements: Elements, state: str) -> Iterator[Optional[Row]]:
+    for row in together((elements.wanted, elements.present, elements.foreign_elements)):
+        yield row if row is None else (printable(row[0]), _element_note(row[1], state))
+
+
+def _element_note(among: Tuple[bool, ...], state: str) -> str:
+    wanted, present, foreign = among
     if foreign:
         return "foreign, wanted too" if wanted else "foreign"
     if wanted and not present:

@@ -1,10 +1,9 @@
 """How things are said to people: one way for each."""
 
-from typing import Callable, Container, Iterator, Optional, Sequence
+from typing import Callable, Iterator, Optional, Sequence
 
 Log = Callable[[str, str], None]        # level, line
 NEAR = 0.7
-NARROWEST = 8       # characters of a column
 LEVELS = {"error": 3, "warning": 4, "info": 6, "debug": 7}         # of the log; with the priorities of sd-daemon(3)
 
 
@@ -49,30 +48,6 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """The text with each of its lines printable."""
     return "\n".join(map(printable, text.split("\n")))
-
-
-def fitted(rows: Sequence[Sequence[str]], room: int, whole: Container[int] = ()) -> Iterator[str]:
-    """As aligned(), in lines of at most so many characters: what is too wide goes on in further lines, if there is room for that at all.
-
-    Words are cut only where they do not fit side by side, and those of the columns `whole` never.
-    """
-    widths, words = [max(map(len, column)) for column in zip(*rows)], longest_words(rows)
-    room -= 2 * (len(widths) - 1)
-    while sum(widths) > room:
-        places = [place for place, width in enumerate(widths) if width > words[place]] or [
-            place for place, width in enumerate(widths) if width > NARROWEST and place not in whole]
-        if not places:
-            break
-        widths[max(places, key=widths.__getitem__)] -= 1
-    for row in rows:
-        cells = [list(broken(cell, width)) for cell, width in zip(row, widths)]
-        for place in range(max(map(len, cells))):
-            yield "  ".join((cell[place] if place < len(cell) else "").ljust(width) for cell, width in zip(cells, widths)).rstrip()
-
-
-def longest_words(rows: Sequence[Sequence[str]]) -> Sequence[int]:
-    """Of each column."""
-    return [max(len(word) for cell in column for word in cell.split(" ")) for column in zip(*rows)]
 
 
 def broken(text: str, width: int) -> Iterator[str]:

@@ -1,0 +1,117 @@
+"""Answers in text that are made while they are told: the same as of what is all there, and never much at once."""
+
+import random
+from functools import partial
+from typing import Callable, Iterator, List, Optional, Tuple
+
+import pytest
+
+from netmgr.show import tables
+from netmgr.show.answers import Address, Elements, Interface, SetContents, SetStatus, Status
+from netmgr.show.answers_json import read_status, status_json
+from netmgr.show.columns import MEASURED, fitted
+from netmgr.show.rows import PIECE, Rows, in_order, pieces, together
+from netmgr.show.status import everything, set_contents
+from tests.test_status import MANNER, QUIET
+from tests.workbench import Bench, gone, seen
+
+KEYS = [b"%07d" % number for number in range(3000)]
+
+
+class Counted:
+    """Rows of texts, which counts how many are made."""
+
+    def __init__(self, keys: List[bytes]) -> None:
+        self.made = 0
+        self.rows = Rows(len(keys), partial(in_order, keys), self._text)
+
+    def _text(self, key: bytes) -> str:
+        self.made += 1
+        return key.decode()
+
+
+def most_at_once(told: Iterator[str], *counted: Counted) -> Tuple[int, str]:
+    """How many rows were made for one piece at most, and the whole text."""
+    most, before, text = 0, 0, ""
+    for piece in told:
+        made = sum(each.made for each in counted)
+        most, before, text = max(most, made - before), made, text + piece
+        assert len(piece) < 2 * PIECE
+    return most, text
+
+
+def test_no_piece_of_status_takes_many_addresses() -> None:
+    counted = Counted(KEYS)
+    addresses = Rows(len(KEYS), partial(in_order, KEYS), lambda key: Address(counted.rows.row(key), ("permanent",)))
+    status = Status(interfaces=(Interface("eth0", 2, True, ("wan",), addresses),))
+    most, text = most_at_once(tables.status_pieces(status), counted)
+    assert most <= 2 * MEASURED and counted.made == 2 * len(KEYS)
+    assert text == tables.status_text(read_status(status_json(status)))
+    assert text.count("\n") == len(KEYS) + 3
+
+
+def test_no_piece_of_sets_takes_many_elements() -> None:
+    counted = [Counted(KEYS[:2000]), Counted(KEYS[500:2500]), Counted(KEYS[2400:])]
+    contents = [SetContents(SetStatus("inet", "filter", "wan_ips", state="synced"), Elements(*(each.rows for each in counted)))]
+    most, text = most_at_once(tables.sets_pieces(contents), *counted)
+    assert most <= 3 * MEASURED
+    assert text == tables.sets_text([SetContents(contents[0].set, Elements(*(tuple(each.rows) for each in counted)))])
+    assert text.count("\n") == len(KEYS) + 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_each_element_stands_once_with_all_that_has_it(seed: int) -> None:
+    source = random.Random(seed)
+    several = [source.sample(KEYS, source.choice((0, 1, 50, 1500))) for _each in range(3)]
+    made = tuple(Counted(keys).rows for keys in several)
+    for rows in (made, tuple(tuple(each) for each in made)):
+        found = [each for each in together(rows) if each is not None]
+        assert [key for key, _among in found] == sorted({key.decode() for keys in several for key in keys})
+        assert all(among == tuple(key.encode() in keys for keys in several) for key, among in found)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_table_is_the_same_however_it_is_made(seed: int) -> None:
+    """With pauses anywhere, also in the last row; without a row there is no table."""
+    source = random.Random(seed)
+    rows = [tuple("x" * source.randrange(0, 12) if place != seed % 4 else "" for place in range(4)) for _row in range(source.randrange(9))]
+    broken = [each for row in rows for each in (row, None)[:source.randrange(1, 3)]]
+
+    def told(some: List[Optional[Tuple[str, ...]]]) -> List[str]:
+        return [line for line in fitted(("A", "B", "C", "D"), lambda: iter(some), 24) if line is not None]
+    assert told(broken) == told(list(rows))
+    assert bool(told(broken)) == any(map(any, rows))
+
+
+def test_pieces_have_a_size_and_lose_nothing() -> None:
+    parts = ["x" * 100, None, "y" * PIECE, "", "z"] * 3
+    told = list(pieces(parts))
+    assert "".join(told) == "".join(part or "" for part in parts) and told[-1] == "z"
+    assert max(map(len, told)) <= PIECE + 100 and list(pieces([])) == []
+
+
+Asking = Callable[[Bench], Iterator[str]]
+ASKED: Tuple[Asking, ...] = (
+    lambda bench: tables.status_pieces(everything(bench.model, QUIET, MANNER)),
+    lambda bench: tables.sets_pieces(set_contents(bench.model, MANNER)),
+)
+
+
+@pytest.mark.parametrize("ask", ASKED)
+@pytest.mark.parametrize("seed", range(4))
+def test_what_comes_in_pieces_was_so_when_somebody_asked(ask: Asking, seed: int) -> None:
+    """While addresses come and go, and the set with them."""
+    source = random.Random(seed)
+    bench = Bench()
+    bench.make("wan_ips", foreign="10.0.0.7")
+    addresses = ["10.0.%d.%d" % (number >> 8, number & 255) for number in range(900)]
+    bench.happen(*(seen(address + "/24") for address in addresses[:800]))
+    bench.settle()
+    whole = "".join(ask(bench))
+    told = []
+    for piece in ask(bench):
+        told.append(piece)
+        for address in source.sample(addresses, 3):
+            bench.happen(source.choice((seen, gone))(address + "/24"))
+        bench.settle()
+    assert "".join(told) == whole != "".join(ask(bench))
