@@ -4,8 +4,10 @@ import os
 from typing import Callable, Iterator, List, Sequence, Union
 
 from netmgr import __version__
+from netmgr.config.schema import Config
 from netmgr.io.clock import Calendar, utc
 from netmgr.io.loop import Loop
+from netmgr.io.reading_apart import read_apart
 from netmgr.keeper import Keeper
 from netmgr.reloading import Edge, Options, Reloading, said
 from netmgr.settling import Settled, Settling
@@ -87,13 +89,14 @@ class Desk:
 
     def diff(self, path: str, reply: Say) -> None:
         """What a reload would change; the kernel's sets are read, and nothing else happens."""
-        from netmgr.io.configuration import load
         from netmgr.show import differences
-        try:
-            config = load(path or self._options.config_path)
-            reply(differences.answer(differences.of_a_reload(config, self._edge.kernel, self._keeper.model)))
-        except (ConfigError, OSError) as problem:
-            reply("ERROR: %s" % problem)
+
+        def done(read: Callable[[], Config]) -> None:
+            try:
+                reply(differences.answer(differences.of_a_reload(read(), self._edge.kernel, self._keeper.model)))
+            except (ConfigError, OSError) as problem:
+                reply("ERROR: %s" % problem)
+        read_apart(self._loop, path or self._options.config_path, done)
 
     def shutdown(self, reply: Say) -> None:
         """Stop after this turn of the loop, when the answer is out."""

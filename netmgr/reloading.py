@@ -9,6 +9,7 @@ from netmgr.io.clock import now, utc
 from netmgr.io.include_files import IncludeFiles
 from netmgr.io.log import Log
 from netmgr.io.loop import Loop
+from netmgr.io.reading_apart import read_apart
 from netmgr.keeper import Keeper
 from netmgr.settling import Settled, Settling
 from netmgr.sources import Recipe, Sources
@@ -50,11 +51,36 @@ class Reloading:
         self._where, self._bound = where, socket_of(keeper.config)
         self.loaded, self.counts = now(), {"success": 0, "failure": 0}
         self.failed: Optional[Tuple[str, str]] = None       # why the last one did, and since when
+        self._asked: List[Say] = []
+        self._reading = False
 
     def reload(self, reply: Say) -> None:
-        """Swap in the configuration file as it is now; on any error nothing changes."""
+        """Swap in the configuration file as it is from now on; on any error nothing changes.
+
+        Who asks while it is read already may have changed it meanwhile: it is read once more for all of them.
+        """
         self._manager.news("RELOADING=1", "MONOTONIC_USEC=%d" % systemd.monotonic_usec())
-        problem = self._swap()
+        self._asked.append(reply)
+        if not self._reading:
+            self._read()
+
+    def _read(self) -> None:
+        asked, self._asked = self._asked, []
+
+        def answer(text: str) -> None:
+            for reply in asked:
+                reply(text)
+
+        def done(result: Callable[[], Config]) -> None:
+            self._reading = False
+            self._reload(result, answer)
+            if self._asked:
+                self._read()
+        self._reading = True
+        read_apart(self._loop, self._options.config_path, done)
+
+    def _reload(self, read: Callable[[], Config], reply: Say) -> None:
+        problem = self._swap(read)
         self.counts["success" if problem is None else "failure"] += 1
         self.failed = None if problem is None else (str(problem), utc() if self.failed is None else self.failed[1])
         if problem is None:
@@ -63,7 +89,7 @@ class Reloading:
         else:
             self._done("ERROR: %s" % problem, reply)
 
-    def _swap(self) -> Optional[Exception]:
+    def _swap(self, read: Callable[[], Config]) -> Optional[Exception]:
         """What is wrong; None when the new configuration counts.  In this order, for:
 
         1. the file is read and checked as a whole        an error must find everything as it was, and so must
@@ -78,8 +104,7 @@ class Reloading:
         """
         present = directory = self._keeper.directory
         try:
-            from netmgr.io.configuration import load  # an idle daemon has no use for it
-            config = load(self._options.config_path)
+            config = read()
             directory = include_directory(config, self._options, present)
             following = self._sources.prepare(self._edge.recipes(config, self._keeper))
         except (ConfigError, OSError, ImportError) as problem:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional
 
@@ -109,11 +110,16 @@ class Scene:
     def ask(self, what: str) -> str:
         answers: List[str] = []
         getattr(self.daemon.desk, what)(answers.append)
-        for _turn in range(10):
-            if not answers:
-                self.turn()
+        self.until(lambda: bool(answers))
         (answer,) = answers
         return answer
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Turn until it is so; a configuration is read by another process."""
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline
+            self.loop.turn(0.01)
 
     def _recipes(self, config: Config, keeper: Keeper) -> List[Recipe]:
         self.keeper = keeper
@@ -185,8 +191,9 @@ def test_an_answer_waits_for_what_was_asked_of_the_sources(scene: Scene, what: s
     scene.start()
     answers: List[str] = []
     scene.sources["boxes"].behind = True
+    scene.diary.clear()
     getattr(scene.daemon.desk, what)(answers.append)
-    scene.turn()
+    scene.until(lambda: "refresh last" in scene.diary)
     assert answers == []
     scene.happen(seen("192.0.2.2/24"))
     scene.sources["boxes"].behind = False
@@ -359,8 +366,27 @@ def test_a_hangup_is_a_reload(scene: Scene) -> None:
     scene.start()
     scene.configure(LAN)
     signal.raise_signal(signal.SIGHUP)
-    scene.turn()
+    scene.until(lambda: "reloaded" in scene.told())
     assert scene.held("lan_ips") == ["192.0.2.1"]
+
+
+def test_who_asks_while_it_is_read_gets_what_is_there_then(scene: Scene) -> None:
+    scene.start()
+    answers: List[str] = []
+    scene.daemon.desk.reload(answers.append)
+    scene.configure(LAN)
+    scene.daemon.desk.reload(answers.append)
+    scene.daemon.desk.reload(answers.append)
+    scene.until(lambda: len(answers) == 3)
+    assert answers[1] == answers[2] and scene.told().count("reloaded") == 2, "once for both of them"
+    assert scene.held("lan_ips") == ["192.0.2.1"]
+
+
+def test_what_cannot_be_read_apart_is_read_here(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.start()
+    monkeypatch.setattr(os, "fork", failing)
+    scene.configure(LAN)
+    assert scene.ask("reload").startswith("OK: reloaded") and scene.held("lan_ips") == ["192.0.2.1"]
 
 
 # -- beginning and end
