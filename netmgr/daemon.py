@@ -42,7 +42,7 @@ class Daemon:
             self._manager = systemd.Manager(loop.now, lambda: str(self._keeper.model.overview), loop.call_later)
             self._keeper = Keeper(loop, edge.kernel, self._manager, config, include_directory(config, options), self._ready, log,
                                   options.dry_run)
-            self._sources = Sources()
+            self._sources = Sources(self._keeper.reporter.source, log)
             self._first = self._sources.prepare(edge.recipes(config, self._keeper))
         except OSError:
             listener.close()
@@ -59,24 +59,20 @@ class Daemon:
             self._loop.on_signal(signum, callback)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
         self._watchdog(systemd.watchdog_seconds())
-        self._keeper.reporter.tell(self.desk.started, "debug")
+        self._keeper.reporter.tell(self.desk.started)
         gc.collect()        # of the configuration, before there is very much to look through
         self._sources.swap(self._first)
         self._keeper.listen(self._sources.waiting())
         self._loop.before_sleep.append(self._keeper.settle)
-        self._loop.before_sleep.append(self._look_at_sources)
+        self._loop.before_sleep.append(self._sources.look)
 
     def stop(self) -> None:
         """The clean end: nothing is told any more, sets are as `on_stop` says, and only then nobody can ask any more."""
         systemd.notify("STOPPING=1")
-        self._keeper.reporter.tell(Happening("stopping"), "debug")
+        self._keeper.reporter.tell(Happening("stopping"))
         self._sources.stop()
         self._keeper.stop()
         self._control.close()
-
-    def _look_at_sources(self) -> None:
-        for change in self._sources.changed():
-            self._keeper.reporter.source(*change)
 
     def _hang_up(self) -> None:
         self._reloading.reload(lambda _answer: None)

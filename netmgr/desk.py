@@ -83,8 +83,10 @@ class Desk:
 
         def done(settled: Settled) -> None:
             trouble = ", ".join(settled.troubles) or None
-            self._keeper.reporter.tell(Happening("resync", cause="resync", error=trouble), "")
-            reply(said("resynced", settled))
+            answer = said("resynced", settled)
+            self._keeper.reporter.tell(Happening("resync", cause="resync", error=trouble, text="resync: %s" % answer),
+                                       "info" if trouble is None else "warning")
+            reply(answer)
         Settling(self._loop, self._sources, self._keeper, done)
 
     def diff(self, path: str, reply: Say) -> None:

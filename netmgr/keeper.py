@@ -161,7 +161,7 @@ class Keeper:
         if changes and not self.dry_run:
             self.counters.committed_after(self._loop.now() - self._loop.woken)
         self.reporter.settled(self.model, () if self.dry_run else changes, self.repairs.mended, self.repairs.reconciler.quiet)
-        if self.repairs.reconciler.other or self.reporter.why is not None:
+        if (self.model.overview.news or self.reporter.why is not None) and self.repairs.reconciler.complete:
             self._tell_states()
         if self._holdings is not None and self._holdings.changed:
             self._tell_others(self._holdings)
@@ -237,7 +237,9 @@ class Keeper:
             return
         names = list(self.model.sets)
         self.model.retire_all()
+        self.reporter.why = "stopping"
         self.repairs.settle(in_slices=False)
+        self._tell_states()
         self._files.remove(names)
         left = ["%s (%s)" % (name, managed.error or "it could not be read") for name, managed in self.model.sets.items()]
         if left and not self.dry_run:
@@ -281,11 +283,9 @@ class Keeper:
             self.reporter.beside(Happening("link-" + word, cause="%s: link %s" % (link.name, word), interface=link.name))
 
     def _tell_states(self) -> None:
-        reconciler = self.repairs.reconciler
-        names, reconciler.other = reconciler.other, set()
-        self.reporter.states(self.model, names, self.repairs.blamed or self.reporter.why)
-        if reconciler.complete:     # what changes sets from now on is no longer the start or the reload
-            self.reporter.why = None
+        """And what changes sets from now on is no longer the start or the reload."""
+        self.reporter.states(self.model, self.model.overview.take_news(), self.repairs.blamed or self.reporter.why, self._loop.now())
+        self.reporter.why = None
 
     def _tell_refusals(self, seen: Iterable[ContainerSeen]) -> None:
         for line in self._refusals.news(self.model.policy, seen):

@@ -124,9 +124,8 @@ class Reloading:
         if socket_of(self._keeper.config) != self._bound:
             answer += "; the control socket stays %s until a restart" % self._where
         wrong = None if answer.startswith("OK") else answer.partition(": ")[2]
-        self._keeper.reporter.tell(Happening("reload", cause="reload", error=wrong), "")
-        for line in answer.split("\n"):
-            self._log("info" if answer.startswith("OK") else "warning", "reload: %s" % line)
+        self._keeper.reporter.tell(Happening("reload", cause="reload", error=wrong, text="reload: %s" % answer),
+                                   "info" if wrong is None else "warning")
         self._manager.news(*(["READY=1"] if self._keeper.is_ready else []))
         reply(answer)
 

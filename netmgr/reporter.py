@@ -18,6 +18,7 @@ from netmgr.values.sets import Change, ChangeElements, SetName
 from netmgr.values.text import Log
 
 NEWS_AT_MOST = 5000     # of one wake-up; of what is over that only the sets tell
+TELL_AGAIN = 60.0       # seconds that a set must have been well before it is worth a line that the same is wrong again
 
 
 class _Chapter(NamedTuple):
@@ -32,6 +33,21 @@ class _Chapter(NamedTuple):
     why: Optional[str]
 
 
+class Words(NamedTuple):
+    """A line of the log."""
+
+    level: str
+    line: str
+
+
+class _Ailment(NamedTuple):
+    """What is wrong with a set, or was; since when it is well; whether that is worth a line."""
+
+    what: str
+    well: Optional[float] = None
+    worth_a_line: bool = True
+
+
 class Reporter:
     """Keeps news, and tells them to the chronicle."""
 
@@ -39,7 +55,7 @@ class Reporter:
         self._chronicle = Chronicle(utc, log)
         self._news: List[News] = []
         self._chapters: List[_Chapter] = []     # not told yet
-        self._wrong: Dict[str, str] = {}        # by set: the last that was told of it
+        self._ailments: Dict[str, _Ailment] = {}        # by set
         self.why: Optional[str] = None          # the cause of all that sets change, while there is one
 
     @property
@@ -72,30 +88,35 @@ class Reporter:
         if len(self._news) < NEWS_AT_MOST:
             self._news.append(News(beside=happening))
 
-    def states(self, model: Model, names: Iterable[SetName], cause: Optional[str]) -> None:
-        """These sets are in another state: what was not told already is.  The log has it from elsewhere."""
-        if len(self._wrong) > len(model.sets):
-            self._wrong = {name: self._wrong[name] for name in map(str, model.sets) if name in self._wrong}
-        for name in sorted(names):
-            managed = model.sets.get(name)
-            state = SYNCED if managed is None else managed.state.word
-            what = "" if managed is None or state == SYNCED else managed.error or state
-            if what == self._wrong.get(str(name), ""):
+    def states(self, model: Model, names: Iterable[SetName], cause: Optional[str], now: float) -> None:
+        """These sets are in another state: what was not told already is."""
+        if len(self._ailments) > len(model.sets):
+            self._ailments = {name: self._ailments[name] for name in map(str, model.sets) if name in self._ailments}
+        for each in sorted(names):
+            name, managed = str(each), model.sets.get(each)
+            if managed is None:
+                self._ailments.pop(name, None)
                 continue
-            if what:
-                self._wrong[str(name)] = what
-            else:
-                del self._wrong[str(name)]
+            state, before = managed.state.word, self._ailments.get(name, WELL)
+            what = "" if state == SYNCED else managed.error or state
+            if what == (before.what if before.well is None else ""):
+                continue
             kind = "set-synced" if not what else "set-error" if state == ERROR else "set-missing"
-            if managed is not None:
-                self.tell(Happening(kind, cause=cause, set=str(name), zone=_zones(managed), error=managed.error), "")
+            after = self._ailments[name] = _following(before, what, now)
+            self.tell(Happening(kind, cause=cause, set=name, zone=_zones(managed), error=managed.error),
+                      None if after.worth_a_line else "debug")
 
-    def source(self, name: str, before: Optional[str], state: str, error: Optional[str]) -> None:
-        """A source is in another state.  The log has it from the source."""
-        if state == "ok" and before is not None:
-            self.tell(Happening("source-ok", cause="%s: ok" % name, source=name), "")
-        elif before == "ok":
-            self.tell(Happening("source-lost", cause="%s: %s" % (name, state), source=name, error=error or state), "")
+    def source(self, name: str, before: Optional[str], after: str, error: Optional[str], words: Optional[Words] = None) -> bool:
+        """A source is in another state, perhaps with words of its own for that; whether they were told."""
+        kind = _kind(before, after)
+        fits = words is not None and (words.level == "info") is (kind == "source-ok")
+        if kind is not None:
+            happening = Happening(kind, cause="%s: %s" % (name, after), source=name, error=None if kind == "source-ok" else error or after)
+            if words is not None and fits:
+                self.tell(happening._replace(text=words.line), words.level)
+            else:
+                self.tell(happening)
+        return fits and kind is not None
 
     def settled(self, model: Model, changes: Sequence[Change], mended: Container[SetName], quiet: bool) -> None:
         """The sets have followed, by these transactions; those that were mended are told already; quiet: the log need not tell."""
@@ -119,6 +140,24 @@ class Reporter:
             if isinstance(change, ChangeElements) and change.set not in chapter.mended:
                 happening = _of_set(model, change, chapter.why or causes.of(change.set))
                 self._chronicle.tell(happening._replace(time=time), "debug" if chapter.quiet else None)
+
+
+WELL = _Ailment("", 0.0)
+
+
+def _following(before: _Ailment, what: str, now: float) -> _Ailment:
+    """What was told and has been well for a moment only is not worth another line, nor is it that it is well again."""
+    if not what:
+        return before._replace(well=now)
+    again = what == before.what and before.well is not None and now - before.well <= TELL_AGAIN
+    return _Ailment(what, worth_a_line=not again)
+
+
+def _kind(before: Optional[str], after: str) -> Optional[str]:
+    """What is told of a source in another state; not that it begins, nor that it rests where nothing was missed."""
+    if after == "ok":
+        return None if before is None else "source-ok"
+    return "source-lost" if before == "ok" or after not in ("connecting", "disabled") else None
 
 
 def _of_set(model: Model, change: ChangeElements, cause: Optional[str]) -> Happening:

@@ -5,7 +5,7 @@ begins.  When the configuration changes, sources whose settings are the same go 
 Another kind of source is another recipe.
 """
 
-from typing import Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
+from typing import Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Protocol, Sequence
 
 from netmgr.config.schema import Config, Docker, holds_gateways, needs_routes
 from netmgr.io.clock import utc
@@ -14,11 +14,15 @@ from netmgr.io.log import Log
 from netmgr.io.loop import Loop
 from netmgr.io.ruleset import Ruleset, watcher
 from netmgr.keeper import Keeper, Waiting
+from netmgr.reporter import Words
 from netmgr.show.answers import ConsumedZone, Fact
 from netmgr.values.counters import Told
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import ContainerSeen, Event, NextHops, Suspect
+from netmgr.values.text import Log as Say
 from netmgr.values.text import reason
+
+Tell = Callable[[str, Optional[str], str, Optional[str], Optional[Words]], bool]
 
 SILENT = ("error", "disabled")                  # states of a source that has no more to say just now
 UNREAD = ("error", "connecting", "stale")       # of one that could not be read
@@ -62,7 +66,7 @@ class Source(Protocol):
 
 
 class Recipe(NamedTuple):
-    """How to make a source: OSError or ProtocolError when that cannot be.
+    """How to make a source, with what it says its lines to: OSError or ProtocolError when that cannot be.
 
     While it is pending for the first time, what nothing claims is spared in the sets of `zones` (None: in all), and if it is `vital`
     netmgr is not ready.
@@ -70,7 +74,7 @@ class Recipe(NamedTuple):
 
     name: str
     settings: object
-    make: Callable[[], Source]
+    make: Callable[[Say], Source]
     vital: bool = False
     zones: Optional[FrozenSet[str]] = None
 
@@ -83,11 +87,15 @@ class Running(NamedTuple):
 
 
 class Sources:
-    """Those that run, by their names."""
+    """Those that run, by their names; `tell` is Reporter.source().
 
-    def __init__(self) -> None:
+    A line that a source says when it has come into another state is the line of that happening.
+    """
+
+    def __init__(self, tell: Tell, log: Say) -> None:
         self.running: Dict[str, Running] = {}
-        self._states: Dict[str, str] = {}       # as they were when last asked for
+        self._tell, self._log = tell, log
+        self._states: Dict[str, str] = {}       # as they were when last looked at
         self.since: Dict[str, str] = {}         # when they came into that state (UTC)
 
     def prepare(self, recipes: Sequence[Recipe]) -> Dict[str, Running]:
@@ -97,7 +105,7 @@ class Sources:
             for recipe in recipes:
                 known = self.running.get(recipe.name)
                 same = known is not None and known.recipe.settings == recipe.settings
-                following[recipe.name] = known if known is not None and same else Running(recipe, recipe.make())
+                following[recipe.name] = known if known is not None and same else Running(recipe, recipe.make(self._voice(recipe.name)))
         except (OSError, ProtocolError) as problem:
             self._stop(following, self.running)
             raise OSError("%s: %s" % (recipe.name, reason(problem))) from None
@@ -126,15 +134,10 @@ class Sources:
         """What there is to know of them for who hears what they tell."""
         return [Waiting(each.source, each.recipe.zones, each.recipe.vital) for each in self.running.values()]
 
-    def changed(self) -> List[Tuple[str, Optional[str], str, Optional[str]]]:
-        """Those whose state is another than at the last call: the name, the state before, that of now, and why it is not ok."""
-        found = []
-        for name, each in self.running.items():
-            before, after = self._states.get(name), each.source.state
-            if after != before:
-                self._states[name], self.since[name] = after, utc()
-                found.append((name, before, after, each.source.error))
-        return found
+    def look(self) -> None:
+        """Tell of those whose state is another than at the last look."""
+        for name in self.running:
+            self._look_at(name)
 
     def behind(self) -> bool:
         """Whether one of them has still to read what it was asked to."""
@@ -149,6 +152,21 @@ class Sources:
         """Those that cannot be read, or have not been, each with the reason."""
         return ["%s (%s)" % (name, each.source.error or "no answer yet") for name, each in self.running.items()
                 if each.source.state in UNREAD or (each.source.behind and each.source.state != "disabled")]
+
+    def _voice(self, name: str) -> Say:
+        def say(level: str, line: str) -> None:
+            if not self._look_at(name, Words(level, line)):
+                self._log(level, line)
+        return say
+
+    def _look_at(self, name: str, words: Optional[Words] = None) -> bool:
+        """Whether its state is another, and these words are told with that."""
+        each = self.running.get(name)
+        before, after = self._states.get(name), None if each is None else each.source.state
+        if each is None or after is None or after == before:
+            return False
+        self._states[name], self.since[name] = after, utc()
+        return self._tell(name, before, after, each.source.error, words)
 
     @staticmethod
     def _stop(some: Dict[str, Running], but: Dict[str, Running]) -> None:
@@ -184,15 +202,15 @@ def recipes(config: Config, loop: Loop, ruleset: Ruleset, keeper: Keeper, log: L
     nftables = config.nftables
     found = [
         Recipe("netlink", nftables.audit_interval,
-               lambda: LinkSource(loop, _links(keeper, log), keeper.snapshot, log, nftables.audit_interval), vital=True),
-        *([Recipe("routes", (nftables.audit_interval, holds_gateways(config)), lambda: _routes(config, loop, keeper, log), vital=True)]
+               lambda say: LinkSource(loop, _links(keeper, log), keeper.snapshot, say, nftables.audit_interval), vital=True),
+        *([Recipe("routes", (nftables.audit_interval, holds_gateways(config)), lambda say: _routes(config, loop, keeper, say), vital=True)]
           if needs_routes(config) else []),
         Recipe("nftables", (nftables.watch, nftables.poll_interval),
-               lambda: watcher(loop, ruleset, nftables, _commits(keeper, log), keeper.doubt)),
-        *(_engine(engine._replace(entry=None), nftables.audit_interval, loop, keeper, log) for engine in config.docker),
+               lambda _say: watcher(loop, ruleset, nftables, _commits(keeper, log), keeper.doubt)),
+        *(_engine(engine._replace(entry=None), nftables.audit_interval, loop, keeper) for engine in config.docker),
     ]
     if config.fleet is not None:
-        found.append(Recipe("fleet", (config.fleet, nftables.on_stop), lambda: _fleet(config, loop, keeper, log),
+        found.append(Recipe("fleet", (config.fleet, nftables.on_stop), lambda say: _fleet(config, loop, keeper, say),
                             zones=frozenset(each.zone for each in config.fleet.consume)))
     return found
 
@@ -223,31 +241,31 @@ def _commits(keeper: Keeper, log: Log) -> Callable[[Sequence[Suspect]], None]:
     return changed
 
 
-def _routes(config: Config, loop: Loop, keeper: Keeper, log: Log) -> Source:
+def _routes(config: Config, loop: Loop, keeper: Keeper, say: Say) -> Source:
     """Loaded only where routes matter; where next hops do not, another one changes nothing."""
     from netmgr.io.route_source import RouteSource
 
     def told(hops: NextHops) -> None:
         keeper.defaults(hops if holds_gateways(config) else dict.fromkeys(hops, ()))
 
-    return RouteSource(loop, told, log, config.nftables.audit_interval)
+    return RouteSource(loop, told, say, config.nftables.audit_interval)
 
 
-def _fleet(config: Config, loop: Loop, keeper: Keeper, log: Log) -> Source:
+def _fleet(config: Config, loop: Loop, keeper: Keeper, say: Say) -> Source:
     from netmgr.fleet import member
-    return member(config, loop, keeper, log)
+    return member(config, loop, keeper, say)
 
 
-def _engine(settings: Docker, audit_interval: float, loop: Loop, keeper: Keeper, log: Log) -> Recipe:
+def _engine(settings: Docker, audit_interval: float, loop: Loop, keeper: Keeper) -> Recipe:
     """What it takes to follow an engine is loaded only where one is followed."""
     def changed(seen: Sequence[ContainerSeen], gone: Sequence[str]) -> None:
         keeper.containers(settings.name, seen, gone)
 
-    def make() -> Source:
+    def make(say: Say) -> Source:
         known = keeper.containers_of(settings.name)
         if settings.enabled == "false":
             return Nobody(lambda: changed((), [container.id for container in known]))
         from netmgr.io.docker_source import DockerSource
-        return DockerSource(loop, settings, audit_interval, known, changed, log)
+        return DockerSource(loop, settings, audit_interval, known, changed, say)
 
     return Recipe("docker:%s" % settings.name if settings.name else "docker", (settings, audit_interval), make)

@@ -23,6 +23,7 @@ from netmgr.values.events import Event, LinkSeen
 from netmgr.values.outcomes import Outcome
 from netmgr.values.sets import IPV4_ADDR
 from netmgr.values.snapshots import Snapshot
+from netmgr.values.text import Log as Say
 from netmgr.values.text import reason
 from tests.fakekernel import FakeKernel
 from tests.workbench import container, gone, key, keys, named, seen
@@ -55,6 +56,7 @@ class Source:
         diary.append("make " + name)
 
     error: Optional[str]
+    say: Say
 
     def start(self) -> None:
         self._diary.append("start " + self._name)
@@ -128,21 +130,22 @@ class Scene:
             keeper.snapshot(Snapshot([], {}, True))
             self.happen(*self.events)
 
-        def links() -> Source:
-            return self._made(Source("links", self.diary, tell))
+        def links(say: Say) -> Source:
+            return self._made(Source("links", self.diary, tell), say)
 
-        def boxes() -> Source:
-            return self._made(Source("boxes", self.diary, pending=self.boxes_pending))
+        def boxes(say: Say) -> Source:
+            return self._made(Source("boxes", self.diary, pending=self.boxes_pending), say)
 
-        def last() -> Source:
+        def last(say: Say) -> Source:
             if self.refusal is not None:
                 raise self.refusal
-            return self._made(Source("last", self.diary, keeper.doubt))
+            return self._made(Source("last", self.diary, keeper.doubt), say)
 
         return [Recipe("links", None, links, vital=True), Recipe("boxes", config.docker[0]._replace(entry=None), boxes),
                 Recipe("last", config.nftables.watch, last)]
 
-    def _made(self, source: Source) -> Source:
+    def _made(self, source: Source, say: Say) -> Source:
+        source.say = say
         self.sources[self.diary[-1].split()[1]] = source
         return source
 
@@ -295,6 +298,23 @@ def test_a_source_that_is_lost_and_found_is_a_happening(scene: Scene) -> None:
         scene.loop.turn(0)
     told = [(each.kind, each.cause, each.error) for each in scene.daemon.desk.log(10, ["boxes"])]
     assert told == [("source-lost", "boxes: error", "nobody there"), ("source-ok", "boxes: ok", None)]
+    assert [line[17:] for line in scene.told().splitlines()[-2:]] == ["boxes: nobody there", "boxes: ok"]
+
+
+def test_what_a_source_says_when_its_state_has_changed_is_the_line_of_that_happening(scene: Scene) -> None:
+    scene.start()
+    boxes, before = scene.sources["boxes"], scene.told()
+    boxes.say("info", "boxes: by the way")
+    for state, level, line in (("error", "warning", "boxes: all are gone"), ("ok", "info", "boxes: found again")):
+        boxes.state = state
+        boxes.say(level, line)
+        boxes.say(level, "boxes: and more")
+        scene.loop.turn(0)
+    assert [(each.kind, each.text) for each in scene.daemon.desk.log(10, ["boxes"])] == [
+        ("source-lost", "boxes: all are gone"), ("source-ok", "boxes: found again")]
+    assert [line[9:] for line in scene.told()[len(before):].splitlines()] == [
+        "info    boxes: by the way", "warning boxes: all are gone", "warning boxes: and more",
+        "info    boxes: found again", "info    boxes: and more"]
 
 
 def test_the_status_shows_the_sources_as_they_are(scene: Scene) -> None:
@@ -393,7 +413,7 @@ def test_what_cannot_be_read_apart_is_read_here(scene: Scene, monkeypatch: pytes
 
 
 def test_a_start_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Scene, "_recipes", lambda *_details: [Recipe("none", None, failing)])
+    monkeypatch.setattr(Scene, "_recipes", lambda *_details: [Recipe("none", None, lambda _say: failing())])
     with pytest.raises(OSError, match="no descriptor"):
         Scene(tmp_path)
     assert not (tmp_path / "sock").exists()

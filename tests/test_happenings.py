@@ -1,20 +1,20 @@
 """What happens, with its cause: as lines, as objects, by name and number; and explanations that say what the sets do."""
 
 import json
-from typing import Dict, List, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import pytest
 
 from netmgr.io.clock import utc
 from netmgr.model.inventory import Inventory
-from netmgr.reporter import Reporter
+from netmgr.reporter import Reporter, Words
 from netmgr.show.explain import explain
 from netmgr.show.explain_text import explanation_text
-from netmgr.show.happenings import KEPT, Chronicle, concerns, journal_fields, line_of, object_of
+from netmgr.show.happenings import KEPT, Chronicle, concerns, journal_fields, line_of, log_text, object_of
 from netmgr.show.telling import Causes, News, of_set, of_things
 from netmgr.values.addresses import IFA_F_DADFAILED, IFA_F_DEPRECATED, IFA_F_PERMANENT, IFA_F_TENTATIVE
 from netmgr.values.events import HostGone, HostSeen, LinkGone, LinkSeen
-from netmgr.values.happenings import Culprit, Happening
+from netmgr.values.happenings import LEVEL, Culprit, Happening
 from netmgr.values.sets import IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, ChangeElements, Form
 from tests.happenings import Event
 from tests.workbench import WAN, WAN_AND_LAN, Bench, container, gone, keys, named, seen
@@ -145,6 +145,118 @@ def test_who_listens_is_told_until_he_stops() -> None:
     stop()
     told.chronicle.tell(Happening("stopping"))
     assert [each.kind for each in heard] == ["started"] and told.lines == [("info", "started"), ("info", "stopping")]
+
+
+OF_ETH0 = {"NETMGR_INTERFACE": "eth0"}
+OF_SET = {"NETMGR_SET": "inet filter wan_ips", "NETMGR_ZONE": "wan"}
+EVERY_KIND: List[Tuple[Happening, str, str, Dict[str, str]]] = [      # its level, its line, its fields beside the kind
+    (Happening("address-added", cause="eth0: address added", interface="eth0", address="192.0.2.1/24"),
+     "debug", "eth0: address 192.0.2.1/24 added", OF_ETH0),
+    (Happening("address-removed", cause="eth0: lease expired", interface="eth0", address="192.0.2.1/24"),
+     "debug", "eth0: address 192.0.2.1/24 removed (lease expired)", OF_ETH0),
+    (Happening("link-added", cause="eth0: link added", interface="eth0"), "debug", "eth0: link added", OF_ETH0),
+    (Happening("link-removed", cause="eth0: link removed", interface="eth0"), "debug", "eth0: link removed", OF_ETH0),
+    (Happening("link-renamed", cause="eth1: renamed to eth0", interface="eth0"), "debug", "eth1: renamed to eth0", OF_ETH0),
+    (Happening("link-up", cause="eth0: link up", interface="eth0"), "debug", "eth0: link up", OF_ETH0),
+    (Happening("link-down", cause="eth0: link down", interface="eth0"), "debug", "eth0: link down", OF_ETH0),
+    *((Happening("container-" + verb, cause="web-1: " + verb, container="web-1"), "debug", "web-1: " + verb, {"NETMGR_CONTAINER": "web-1"})
+      for verb in ("started", "stopped", "changed")),
+    (Happening("elements-changed", cause="eth0: address added", set="inet filter wan_ips", zone="wan", added=("192.0.2.1",), added_count=1),
+     "info", "inet filter wan_ips: added 192.0.2.1 (eth0: address added)", OF_SET),
+    (Happening("repaired", cause="nft (pid 9)", sets=("inet filter wan_ips",), added=("192.0.2.1",), added_count=1),
+     "warning", "repaired 1 element in inet filter wan_ips (nft (pid 9))", {"NETMGR_SET": "inet filter wan_ips"}),
+    (Happening("set-missing", cause="nft (pid 9)", set="inet filter wan_ips", zone="wan"),
+     "warning", "inet filter wan_ips: is missing (nft (pid 9))", OF_SET),
+    (Happening("set-error", cause="reload", set="inet filter wan_ips", zone="wan", error="the set is full"),
+     "error", "inet filter wan_ips: the set is full (reload)", OF_SET),
+    (Happening("set-synced", cause="nft (pid 9)", set="inet filter wan_ips", zone="wan"),
+     "info", "inet filter wan_ips: is as it should be (nft (pid 9))", OF_SET),
+    (Happening("source-lost", cause="docker: error", source="docker", error="No such file"),
+     "warning", "docker: No such file", {"NETMGR_SOURCE": "docker"}),
+    (Happening("source-ok", cause="docker: ok", source="docker", text="docker: connected to Docker 20.10, API 1.41"),
+     "info", "docker: connected to Docker 20.10, API 1.41", {"NETMGR_SOURCE": "docker"}),
+    (Happening("reload", cause="reload", error="a.yaml:1: x\na.yaml:2: y", text="reload: ERROR: a.yaml:1: x\na.yaml:2: y"),
+     "info", "reload: ERROR: a.yaml:1: x; a.yaml:2: y", {}),
+    (Happening("resync", cause="resync", text="resync: OK: resynced: nothing had to change"),
+     "info", "resync: OK: resynced: nothing had to change", {}),
+    (Happening("started"), "info", "started", {}), (Happening("stopping"), "info", "stopping", {}),
+]
+
+
+def test_every_kind_is_in_the_table() -> None:
+    assert [each[0].kind for each in EVERY_KIND] == list(dict.fromkeys(each[0].kind for each in EVERY_KIND))
+    assert {each[0].kind for each in EVERY_KIND} == set(LEVEL)
+
+
+@pytest.mark.parametrize(("happening", "level", "line", "fields"), EVERY_KIND, ids=[each[0].kind for each in EVERY_KIND])
+def test_every_kind_is_the_same_in_all_clothes(happening: Happening, level: str, line: str, fields: Dict[str, str]) -> None:
+    told = Told()
+    told.chronicle.tell(happening)
+    (kept,) = told.chronicle.last(9)
+    assert told.lines == [(level, line)] and kept == happening._replace(time="t1")
+    assert log_text([kept]) == "t1  %s\n" % line
+    assert dict(journal_fields(kept)) == {"NETMGR_KIND": happening.kind, **fields}
+    object_ = object_of(kept)
+    assert {object_.get(name[len("NETMGR_"):].lower(), ", ".join(object_.get("sets", ()))) for name in fields} == set(fields.values())
+    assert object_["kind"] == happening.kind and object_.get("cause") == happening.cause and object_.get("text") == happening.text
+    assert all(concerns(kept, [value]) for value in fields.values())
+
+
+class Ill:
+    """A set that goes through states, at times, and what is told of it."""
+
+    def __init__(self) -> None:
+        self.bench, self.lines = Bench(WAN), []     # type: Bench, List[Tuple[str, str]]
+        self.reporter = Reporter(lambda level, line: self.lines.append((level, line)))
+
+    def becomes(self, now: float, kind: Optional[str]) -> Tuple[List[str], List[Tuple[str, str]]]:
+        self.lines.clear()
+        known = len(self.reporter.chronicle.last(KEPT))
+        if kind is None:
+            del self.bench.kernel.sets[named("wan_ips")]
+        else:
+            self.bench.make("wan_ips", kind)
+        self.bench.look(now)
+        self.bench.reconciler.reconcile(now)
+        self.reporter.states(self.bench.model, self.bench.model.overview.take_news(), "nft (pid 9)", now)
+        return [each.kind for each in self.reporter.chronicle.last(KEPT)[known:]], list(self.lines)
+
+
+def test_what_is_wrong_with_a_set_is_told_with_its_cause_and_is_a_line_once_a_minute() -> None:
+    ill, wrong = Ill(), "inet filter wan_ips: its type is ifname; addresses need ipv4_addr or ipv6_addr (nft (pid 9))"
+    well, missing = "inet filter wan_ips: is as it should be (nft (pid 9))", "inet filter wan_ips: is missing (nft (pid 9))"
+    assert ill.becomes(0.0, IPV4_ADDR) == ([], [])
+    assert ill.becomes(10.0, "ifname") == (["set-error"], [("error", wrong)])
+    assert ill.becomes(15.0, "ifname") == ([], [])
+    assert ill.becomes(20.0, IPV4_ADDR) == (["set-synced"], [("info", well)])
+    assert ill.becomes(30.0, "ifname") == (["set-error"], [("debug", wrong)])
+    assert ill.becomes(40.0, IPV4_ADDR) == (["set-synced"], [("debug", well)])
+    assert ill.becomes(50.0, None) == (["set-missing"], [("warning", missing)])
+    assert ill.becomes(60.0, "ifname") == (["set-error"], [("error", wrong)])
+    assert ill.becomes(70.0, IPV4_ADDR) == (["set-synced"], [("info", well)])
+    assert ill.becomes(131.0, "ifname") == (["set-error"], [("error", wrong)])
+
+
+@pytest.mark.parametrize(("before", "after", "kind"), [
+    (None, "connecting", None), (None, "ok", None), (None, "disabled", None), ("connecting", "disabled", None),
+    ("connecting", "ok", "source-ok"), ("error", "ok", "source-ok"), ("error", "connecting", None), ("disabled", "connecting", None),
+    (None, "error", "source-lost"), ("connecting", "error", "source-lost"), ("ok", "connecting", "source-lost"),
+    ("ok", "disabled", "source-lost"), ("ok", "stale", "source-lost"), ("stale", "conflict", "source-lost"),
+])
+def test_a_source_in_another_state(before: Optional[str], after: str, kind: Optional[str]) -> None:
+    told = Ill()
+    words = Words("info" if after == "ok" else "error", "docker: so it is")
+    assert told.reporter.source("docker", before, after, None if after == "ok" else "why", words) is (kind is not None)
+    assert told.lines == ([] if kind is None else [(words.level, words.line)])
+    assert [(each.kind, each.source, each.error, each.text) for each in told.reporter.chronicle.last(9)] == (
+        [] if kind is None else [(kind, "docker", None if after == "ok" else "why", words.line)])
+
+
+def test_words_that_are_about_something_else_are_no_source_s_state() -> None:
+    told = Ill()
+    assert not told.reporter.source("netlink", "error", "ok", None, Words("warning", "netlink: but"))
+    assert not told.reporter.source("netlink", "ok", "error", "deaf")
+    assert told.lines == [("info", "netlink: ok"), ("warning", "netlink: deaf")]
 
 
 def test_fields_for_the_journal_and_names() -> None:

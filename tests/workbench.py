@@ -8,6 +8,7 @@ from netmgr.config.schema import Config
 from netmgr.model.inventory import Inventory, ThingChange
 from netmgr.model.managed_set import ManagedSet
 from netmgr.model.model import Model
+from netmgr.reporter import Reporter
 from netmgr.sync.reconciler import Reconciler, never
 from netmgr.values import sets
 from netmgr.values.addresses import IFA_F_PERMANENT, parse
@@ -71,6 +72,8 @@ class Bench:
         self.inventory = inventory or Inventory()
         self.model = Model(configuration(text), self.inventory)
         self.log: List[Tuple[str, str]] = []
+        self.told: List[Tuple[str, str]] = []
+        self.reporter = Reporter(lambda level, line: self.told.append((level, line)))
         self.reconciler = Reconciler(self.kernel, self.model, lambda level, line: self.log.append((level, line)), dry_run)
         if inventory is None:
             self.happen(LinkSeen(1, "eth0", True), LinkSeen(2, "eth1", True))
@@ -97,7 +100,9 @@ class Bench:
         self.reconciler.survey.look(sorted(self.model.sets), True, now, never)
 
     def settle(self, now: float = 0.0) -> List[Change]:
-        return self.reconciler.reconcile(now)
+        changes = self.reconciler.reconcile(now)
+        self.reporter.states(self.model, self.model.overview.take_news(), None, now)
+        return changes
 
     # -- what came of it
 
@@ -111,7 +116,7 @@ class Bench:
         return self._text(name, self.kernel.sets[named(name)].foreign)
 
     def errors(self) -> List[str]:
-        return [line for level, line in self.log if level == "error"]
+        return [line for level, line in self.told if level == "error"]
 
     def _text(self, name: str, elements: Set[bytes]) -> str:
         form = sets.form_of(self.kernel.sets[named(name)].info)

@@ -300,16 +300,16 @@ class DockerSource:
     def _rest(self, error: OSError) -> None:
         """There is no engine here, or none for us, and none is missed."""
         denied = isinstance(error, PermissionError)
-        self._say("warning" if denied else "info", FORBIDDEN % (self._settings.socket, error.strerror) if denied
-                  else "no container engine at %s" % self._settings.socket)
-        before, self.state, self.error = self.state, "disabled", self._said if denied else None
+        line = FORBIDDEN % (self._settings.socket, error.strerror) if denied else "no container engine at %s" % self._settings.socket
+        before, self.state, self.error = self.state, "disabled", line if denied else None
+        self._say("warning" if denied else "info", line)
         if before != "disabled":
             self._forget()
 
     def _give_up(self) -> None:
         """The grace time is over.  One more look, also to see whether an engine is missed at all."""
-        self._say("warning", "%s: no engine for %g s; its containers no longer count" % (self._settings.socket, self._settings.grace))
         self.state = "error"
+        self._say("warning", "%s: no engine for %g s; its containers no longer count" % (self._settings.socket, self._settings.grace))
         self._forget()
         self.refresh()
 

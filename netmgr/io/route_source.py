@@ -161,9 +161,9 @@ class RouteSource:
         self.refresh()
 
     def _fail(self, error: str) -> None:
-        if error != self.error:
+        before, self.state, self.error = self.error, "error", error
+        if error != before:
             self._log("error", "routes: %s" % error)
-        self.state, self.error = "error", error
 
     def _abandon(self) -> None:
         if self._reading is not None:

@@ -27,13 +27,12 @@ class Chronicle:
         self._kept: Deque[Happening] = deque(maxlen=KEPT)
 
     def tell(self, happening: Happening, level: Optional[str] = None) -> None:
-        """It happens now, or happened at its time.  Without a level the log has that of its kind; "": who tells has logged it already."""
+        """It happens now, or happened at its time.  Without a level the log has that of its kind."""
         if not happening.time:
             happening = happening._replace(time=self._utc())
         self._kept.append(happening)
         self.counts[happening.kind] = self.counts.get(happening.kind, 0) + 1
-        if level != "":
-            self.write(level or LEVEL[happening.kind], happening)
+        self.write(level or LEVEL[happening.kind], happening)
         for listener in list(self._listeners):
             listener(happening)
 
@@ -74,9 +73,9 @@ def concerns(happening: Happening, names: Sequence[str]) -> bool:
 
 def line_of(happening: Happening) -> str:
     """One line of text."""
-    text = _TEXTS[happening.kind](happening)
+    text = "; ".join((happening.text or _TEXTS[happening.kind](happening)).split("\n"))
     cause = happening.cause
-    if cause and (happening.interface or happening.container):      # the thing itself: only what its text does not say
+    if cause and not (happening.set or happening.sets):     # of all but sets the text says what happened itself
         cause = "lease expired" if cause.endswith("lease expired") else None
     return "%s (%s)" % (text, cause) if cause else text
 

@@ -13,7 +13,7 @@ it in any other; then we look whether these are still the same sets, and try aga
 that: after a few attempts, or two when that is enough, we commit in any generation.
 """
 
-from typing import Callable, Dict, Iterable, Iterator, List, Optional, Protocol, Sequence, Set, Tuple
+from typing import Callable, Dict, Iterable, Iterator, List, Optional, Protocol, Sequence, Set
 
 from netmgr.model.model import Model
 from netmgr.sync.survey import Sets, Survey
@@ -28,7 +28,6 @@ from netmgr.values.text import Log, reason
 from netmgr.wire import nft_text
 
 CAREFUL_ATTEMPTS = 4
-TELL_AGAIN = 60.0       # seconds that a set must have been well before an error it had is told again
 
 
 class Kernel(Sets, Protocol):
@@ -54,12 +53,10 @@ class Reconciler:
         self.dry_run = dry_run
         self.quiet = False
         self.counters = counters or Counters()
-        self.other: Set[SetName] = set()        # sets whose state is another than when somebody last took this
         self._kernel = kernel
         self._log = log
         self.survey = Survey(kernel, model)
         self.complete = False       # all sets have been looked at, and made true as far as they can be, at least once
-        self._told: Dict[SetName, Tuple[Optional[str], Optional[float]]] = {}     # the last error, and since when it is gone
 
     def reconcile(self, now: float, enough: Callable[[], bool] = never) -> List[Change]:
         """Make every set true that can be; returns what was committed (in a dry run: what would be).
@@ -85,8 +82,6 @@ class Reconciler:
                 done.extend(self._tell(changes))
                 break
             done.extend(self._commit(changes, now, suspects, enough))
-        if self.model.overview.news:
-            self._tell_errors(now)
         return done
 
     def _commit(self, changes: List[Change], now: float, suspects: Set[SetName], enough: Callable[[], bool]) -> List[Change]:
@@ -147,21 +142,6 @@ class Reconciler:
             if isinstance(change, ChangeElements):
                 self.counters.added += len(change.add)
                 self.counters.removed += len(change.delete)
-
-    def _tell_errors(self, now: float) -> None:
-        """What is wrong and was not, or had not been for long; sets that were never in error take no place in _told."""
-        for name in self.model.overview.take_news():
-            self.other.add(name)
-            error = self.model.sets[name].error
-            text, well_since = self._told.get(name, (None, None))
-            if error is not None:
-                if error != text or (well_since is not None and now - well_since > TELL_AGAIN):
-                    self._log("error", "%s: %s" % (name, error))
-                self._told[name] = error, None
-            elif text is not None and well_since is None:
-                self._told[name] = text, now
-        if len(self._told) > len(self.model.sets):
-            self._told = {name: told for name, told in self._told.items() if name in self.model.sets}
 
 
 UNEXPLAINED = Fault(None, 0, "the kernel refused without a reason", "", None, False)

@@ -29,6 +29,7 @@ class Happening(NamedTuple):
 
     `time` is UTC, as 2026-11-27T20:31:05.123456Z.  `cause` begins with what it is about: "eth0: address added".  `added`, `removed` and
     `restored` (others' elements, put back by netmgr) name elements in nft's notation, at most NAMED_AT_MOST; the counts are of all.
+    `text`: its line, where who tells has one.
     """
 
     kind: str
@@ -49,3 +50,4 @@ class Happening(NamedTuple):
     removed_count: int = 0
     restored: Tuple[str, ...] = ()
     culprit: Optional[Culprit] = None
+    text: Optional[str] = None
