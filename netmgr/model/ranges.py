@@ -22,18 +22,15 @@ def minimal(prefixes: Iterable[bytes], foreign: Iterable[bytes], width: int, mer
     `merge`: as an auto-merge set wants them, none touches another.
     """
     known = list(prefixes)
-    return set(in_order(known, whole(known, width), foreign, width, merge))
+    return packed(in_order(known, whole(known, width), _spans(foreign, width), width, merge), width)
 
 
-def in_order(prefixes: Iterable[bytes], networks: Networks, foreign: Iterable[bytes], width: int, merge: bool) -> List[bytes]:
-    """The same, sorted, when it is known which networks are whole."""
+def in_order(prefixes: Iterable[bytes], networks: Networks, holes: List[Span], width: int, merge: bool) -> List[Span]:
+    """The same as numbers, sorted, when it is known which networks are whole."""
     spans = _outermost(prefixes, networks, width)
-    holes = _spans(foreign, width)
     if holes:
         spans = without(spans, holes)
-    if merge:
-        spans = touching_joined(spans)
-    return packed(spans, width)
+    return touching_joined(spans) if merge else spans
 
 
 def merged(ranges: Iterable[bytes], width: int) -> Set[bytes]:
@@ -62,10 +59,10 @@ def pack(first: int, last: int, width: int) -> bytes:
     return first.to_bytes(width, "big") + last.to_bytes(width, "big")
 
 
-def packed(spans: Iterable[Span], width: int) -> List[bytes]:
+def packed(spans: Iterable[Span], width: int) -> Set[bytes]:
     """The same for many, in one stroke each."""
     bits, size = width * 8, width * 2
-    return [(first << bits | last).to_bytes(size, "big") for first, last in spans]
+    return {(first << bits | last).to_bytes(size, "big") for first, last in spans}
 
 
 def unpack(element: bytes, width: int) -> Span:
