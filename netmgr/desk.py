@@ -1,7 +1,7 @@
 """What the control socket asks for, answered from the daemon's parts."""
 
 import os
-from typing import Callable, Iterator, List, Sequence, Union
+from typing import Callable, Iterator, Optional, Sequence, Union
 
 from netmgr import __version__
 from netmgr.config.schema import Config
@@ -34,7 +34,7 @@ class Desk:
 
     def status(self) -> Status:
         """The state of everything."""
-        manner, happenings = self._manner(), self._keeper.reporter.chronicle.last(KEPT)
+        manner, happenings = self._manner(), self._keeper.reporter.chronicle.last()
         told = everything(self._keeper.model, self._sources_status(), manner)
         begun = manner.utc(self._begun) if len(happenings) < KEPT else None
         return told._replace(problems=dated(told, happenings, begun))
@@ -53,9 +53,9 @@ class Desk:
         from netmgr.show.graph import graph
         return graph(self._keeper.model)
 
-    def log(self, number: int, names: Sequence[str]) -> List[Happening]:
-        """The last so many happenings that concern these names."""
-        return self._keeper.reporter.chronicle.last(number, names)
+    def log(self, number: int, names: Sequence[str]) -> Iterator[Optional[Happening]]:
+        """The last so many happenings that concern these names; None while they are looked for."""
+        return self._keeper.reporter.chronicle.asked(number, names)
 
     def metrics(self) -> Iterator[str]:
         """All that is counted, in the text format of Prometheus, in pieces."""

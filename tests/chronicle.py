@@ -1,6 +1,6 @@
 """What a service tells of happenings: those that a test gives, and to whoever listens what the test says."""
 
-from typing import Callable, List, Sequence
+from typing import Callable, Iterator, List, Optional, Sequence
 
 from netmgr.values.happenings import Happening
 
@@ -12,8 +12,8 @@ class Told:
         self.happenings = list(happenings)
         self.listeners: List[Callable[[Happening], None]] = []
 
-    def log(self, number: int, names: Sequence[str]) -> List[Happening]:
-        return self.happenings[-number:]
+    def log(self, number: int, names: Sequence[str]) -> Iterator[Optional[Happening]]:
+        return iter(self.happenings[-number:])
 
     def follow(self, listener: Callable[[Happening], None]) -> Callable[[], None]:
         self.listeners.append(listener)

@@ -296,7 +296,7 @@ def test_a_source_that_is_lost_and_found_is_a_happening(scene: Scene) -> None:
     for state, error in (("error", "nobody there"), ("ok", None)):
         scene.sources["boxes"].state, scene.sources["boxes"].error = state, error
         scene.loop.turn(0)
-    told = [(each.kind, each.cause, each.error) for each in scene.daemon.desk.log(10, ["boxes"])]
+    told = [(each.kind, each.cause, each.error) for each in scene.daemon.desk.log(10, ["boxes"]) if each is not None]
     assert told == [("source-lost", "boxes: error", "nobody there"), ("source-ok", "boxes: ok", None)]
     assert [line[17:] for line in scene.told().splitlines()[-2:]] == ["boxes: nobody there", "boxes: ok"]
 
@@ -310,7 +310,7 @@ def test_what_a_source_says_when_its_state_has_changed_is_the_line_of_that_happe
         boxes.say(level, line)
         boxes.say(level, "boxes: and more")
         scene.loop.turn(0)
-    assert [(each.kind, each.text) for each in scene.daemon.desk.log(10, ["boxes"])] == [
+    assert [(each.kind, each.text) for each in scene.daemon.desk.log(10, ["boxes"]) if each is not None] == [
         ("source-lost", "boxes: all are gone"), ("source-ok", "boxes: found again")]
     assert [line[9:] for line in scene.told()[len(before):].splitlines()] == [
         "info    boxes: by the way", "warning boxes: all are gone", "warning boxes: and more",

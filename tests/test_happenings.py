@@ -10,7 +10,8 @@ from netmgr.model.inventory import Inventory
 from netmgr.reporter import Reporter, Words
 from netmgr.show.explain import explain
 from netmgr.show.explain_text import explanation_text
-from netmgr.show.happenings import KEPT, Chronicle, concerns, journal_fields, line_of, log_text, object_of
+from netmgr.show.happenings import KEPT, Chronicle, concerns, journal_fields, line_of, log_pieces, log_text, object_of
+from netmgr.show.rows import LINES
 from netmgr.show.telling import Causes, News, of_set, of_things
 from netmgr.values.addresses import IFA_F_DADFAILED, IFA_F_DEPRECATED, IFA_F_PERMANENT, IFA_F_TENTATIVE
 from netmgr.values.events import HostGone, HostSeen, LinkGone, LinkSeen
@@ -123,14 +124,35 @@ def test_many_causes_are_not_all_named() -> None:
         "eth0: address added; eth1: address added; eth2: address added; and 6 other causes")
 
 
+def asked(told: Told, number: int, *names: str) -> List[Happening]:
+    return [each for each in told.chronicle.asked(number, names) if each is not None]
+
+
+def test_the_log_is_told_in_pieces_and_as_it_was() -> None:
+    """Looking for what concerns nobody goes in steps, too."""
+    told = Told()
+    for number in range(KEPT):
+        told.chronicle.tell(Happening("elements-changed", set="inet filter s%d" % (number % 2), added=("192.0.2.1",)))
+    whole = "".join(log_pieces(told.chronicle.last()))
+    pieces = log_pieces(told.chronicle.asked(KEPT))
+    for _number in range(20):
+        told.chronicle.tell(Happening("started"))
+    found = list(pieces)
+    assert "".join(found) == whole and max(piece.count("\n") for piece in found) <= LINES
+    steps = list(told.chronicle.asked(5, ["nobody"]))
+    assert steps == [None] * (KEPT // LINES)
+    assert "".join(log_pieces(steps)) == "nothing of that is known to have happened\n"
+
+
 def test_the_last_thousand_are_kept_and_found_by_name() -> None:
     told = Told()
     for number in range(KEPT + 5):
         told.chronicle.tell(Happening("elements-changed", set="inet filter s%d" % (number % 2), zone="wan,dmz",
                                       added=("192.0.2.%d" % number,)))
     assert [each.time for each in told.chronicle.last(5000)][:1] == ["t6"]
-    assert [each.time for each in told.chronicle.last(2, ["s1"])] == ["t1002", "t1004"]
-    assert len(told.chronicle.last(10, ["dmz"])) == 10 and told.chronicle.last(10, ["lan"]) == []
+    assert [each.time for each in asked(told, 2, "s1")] == ["t1002", "t1004"]
+    assert len(asked(told, 10, "dmz")) == 10 and asked(told, 10, "lan") == []
+    assert asked(told, 5000) == told.chronicle.last() and asked(told, 0) == []
     assert told.chronicle.since("inet filter s0", "192.0.2.1000") == "t1001"
     told.chronicle.tell(Happening("elements-changed", set="inet filter s0", removed=("192.0.2.1000",)))
     assert told.chronicle.since("inet filter s0", "192.0.2.1000") is None

@@ -36,8 +36,8 @@ class Service(Protocol):
     def graph(self) -> Iterator[Union[GraphNode, GraphEdge]]:
         """What feeds what: all nodes, then all edges."""
 
-    def log(self, number: int, names: Sequence[str]) -> List[Happening]:
-        """The last so many happenings that concern these names."""
+    def log(self, number: int, names: Sequence[str]) -> Iterator[Optional[Happening]]:
+        """The last so many happenings that concern these names; None while they are looked for."""
 
     def metrics(self) -> Iterator[str]:
         """All that is counted, in the text format of Prometheus, in pieces."""
@@ -118,14 +118,14 @@ def _graph(service: Service, argument: str, reply: Reply) -> None:
 
 
 def _log(service: Service, argument: str, reply: Reply) -> None:
-    from netmgr.show import answers_json, happenings
+    from netmgr.show import answers_json, happenings, rows
     wants_json, names = _split(argument)
     number = int(names.pop(0)) if names and names[0].isascii() and names[0].isdigit() and len(names[0]) < 10 else happenings.SHOWN
     told = service.log(number, names)
     if wants_json:
-        reply("".join(answers_json.line_of(happenings.object_of(each)) for each in told))
+        reply(rows.pieces((None if each is None else answers_json.line_of(happenings.object_of(each)) for each in told), rows.LINES))
     else:
-        reply(happenings.log_text(told))
+        reply(happenings.log_pieces(told))
 
 
 def _watch(service: Service, argument: str, reply: Reply) -> None:

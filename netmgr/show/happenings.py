@@ -7,6 +7,7 @@ from collections import deque
 from itertools import islice
 from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
+from netmgr.show.rows import LINES, lines
 from netmgr.values.happenings import LEVEL, Culprit, Happening
 from netmgr.values.text import Log, number, printable
 
@@ -45,10 +46,13 @@ class Chronicle:
                 self._listeners.remove(listener)
         return stop
 
-    def last(self, number: int, names: Sequence[str] = ()) -> List[Happening]:
-        """The last so many that concern one of these names (without names: all), oldest first."""
-        found = (each for each in reversed(self._kept) if concerns(each, names))
-        return list(islice(found, number))[::-1]
+    def last(self, number: int = KEPT) -> List[Happening]:
+        """The last so many, oldest first."""
+        return list(islice(reversed(self._kept), number))[::-1]
+
+    def asked(self, number: int, names: Sequence[str] = ()) -> Iterator[Optional[Happening]]:
+        """The last so many that concern one of these names (without names: all), oldest first; None while they are looked for."""
+        return _chosen(self.last(), number, names)
 
     def since(self, name: object, element: str) -> Optional[str]:
         """When an element came into a set, if that is still known."""
@@ -59,6 +63,18 @@ class Chronicle:
                 if element in each.added:
                     return each.time
         return None
+
+
+def _chosen(kept: Sequence[Happening], number: int, names: Sequence[str]) -> Iterator[Optional[Happening]]:
+    found: List[Happening] = []
+    for place, each in enumerate(reversed(kept)):
+        if len(found) >= number:
+            break
+        if concerns(each, names):
+            found.append(each)
+        if place % LINES == LINES - 1:
+            yield None
+    yield from reversed(found)
 
 
 def concerns(happening: Happening, names: Sequence[str]) -> bool:
@@ -107,10 +123,23 @@ def journal_fields(happening: Happening) -> Iterator[Tuple[str, str]]:
             yield "NETMGR_" + name, value
 
 
+def log_pieces(happenings: Iterable[Optional[Happening]]) -> Iterator[str]:
+    """`log` for people, in pieces."""
+    return lines(_log_lines(happenings))
+
+
 def log_text(happenings: Iterable[Happening]) -> str:
-    """`log` for people."""
-    lines = ["%s  %s\n" % (each.time, printable(line_of(each))) for each in happenings]
-    return "".join(lines) or "nothing of that is known to have happened\n"
+    """The same in one."""
+    return "".join(log_pieces(happenings))
+
+
+def _log_lines(happenings: Iterable[Optional[Happening]]) -> Iterator[Optional[str]]:
+    told = False
+    for each in happenings:
+        told = told or each is not None
+        yield None if each is None else "%s  %s" % (each.time, printable(line_of(each)))
+    if not told:
+        yield "nothing of that is known to have happened"
 
 
 def _changed(told: Happening) -> str:
