@@ -167,6 +167,22 @@ def test_changes_add_up_to_the_tables(seed: int) -> None:
         assert +balance == Counter(singly(inventory.things()))
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_addresses_that_are_lent_stay_as_they_were(seed: int) -> None:
+    source, inventory = random.Random(seed), Inventory()
+    lent = []
+    for _ in range(600):
+        if source.random() < 0.1:
+            lent.append((inventory.lend(), {index: dict(table) for index, table in inventory.addresses.items()}))
+        if source.random() < 0.02:
+            inventory.replace_interfaces(*random_snapshot(source))
+        else:
+            inventory.apply(random_event(source))
+        flags = {each for table in inventory.addresses.values() for each in table.values()}
+        assert all(inventory.flagged & each == each for each in flags)
+    assert all(each == copy for each, copy in lent) and len(lent) > 20
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_a_snapshot_wipes_out_history(seed: int) -> None:
     source, old, new = random.Random(seed), Inventory(), Inventory()

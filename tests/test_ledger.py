@@ -75,3 +75,22 @@ def test_random_claims_against_a_counter() -> None:
         if source.random() < 0.1:
             assert ledger.take_touched().get(ONE, set()) == crossed
             crossed.clear()
+
+
+def test_what_is_lent_stays_as_it_was() -> None:
+    source, ledger = random.Random(5), Ledger()
+    lent = []
+    for _ in range(2000):
+        name, element = source.choice((ONE, OTHER)), bytes((source.randrange(6),))
+        if source.random() < 0.1:
+            lent.append((ledger.lend(name), set(ledger.wanted(name))))
+        if element in ledger.wanted(name) and source.random() < 0.5:
+            ledger.release(name, [element])
+        else:
+            ledger.claim(name, [element])
+        if source.random() < 0.01:
+            ledger.replace(name, {b"x": 1})
+        elif source.random() < 0.01:
+            ledger.forget(name)
+        assert all(each == copy for each, copy in lent[-8:])
+    assert all(each == copy for each, copy in lent)

@@ -19,6 +19,7 @@ import pytest
 from netmgr.model import ranges
 from netmgr.model.inventory import Inventory
 from netmgr.model.managed_set import ManagedSet
+from netmgr.model.model import Lent
 from netmgr.model.others import AWAITED
 from netmgr.model.zones import tally
 from netmgr.values.events import LinkSeen
@@ -219,9 +220,29 @@ def check(life: Life, foreign: Mapping[SetName, AbstractSet[bytes]], commits: in
     plainly.check(model, life.now)
 
 
+class Loans:
+    """What is lent is what is so, and it stays as it was."""
+
+    def __init__(self, life: Life) -> None:
+        self._life, self._lent = life, [(Lent(set(), set(), set()), Lent(set(), set(), set()))]
+
+    def take(self) -> None:
+        model = self._life.bench.model
+        for managed in model.sets.values():
+            found = Lent(set(model.wanted(managed)), set(managed.held.ours), set(managed.held.foreign))
+            lent = model.lend(managed, self._life.source.random() < 0.2)
+            assert lent == found, managed.name
+            self._lent.append((lent, found))
+
+    def check(self) -> None:
+        assert all(lent == found for lent, found in self._lent)
+        self._lent = self._lent[-6:]
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_whatever_happens_the_sets_become_true(seed: int) -> None:
     life = Life(seed)
+    loans = Loans(life)
     kinds: List[Callable[[Life], None]] = [kind for kind, _ in HAPPENINGS]
     for _ in range(250):
         for kind in life.source.choices(kinds, [weight for _, weight in HAPPENINGS], k=life.source.choice((1, 1, 2, 6))):
@@ -230,8 +251,11 @@ def test_whatever_happens_the_sets_become_true(seed: int) -> None:
         life.wait()
         foreign = {name: found.foreign for name, found in life.kernel.sets.items()}
         commits = len(life.kernel.commits)
+        loans.take()
         life.bench.settle(life.now)
+        loans.check()
         check(life, foreign, commits)
+        loans.take()
     assert len(life.kernel.commits) > 50
 
 

@@ -295,9 +295,10 @@ def test_very_much_is_told_in_small_pieces_as_it_was_when_somebody_asked() -> No
         bench.settle()
 
 
+@pytest.mark.parametrize("short_first", [False, True])
 @pytest.mark.parametrize("count", [0, 1, RUN, RUN + 1, 3 * RUN + 7])
-def test_keys_are_sorted_in_pieces(count: int) -> None:
-    keys = {bytes((number * 7919 % 251, number >> 8, number & 255)) for number in range(count)}
-    steps = list(in_order(keys))
-    assert [each for each in steps if each is not None] == sorted(keys)
+def test_keys_are_sorted_in_pieces(count: int, short_first: bool) -> None:
+    keys = {bytes((number * 7919 % 251, number >> 8, number & 255, *range(number % 3))) for number in range(count)}
+    steps = list(in_order(keys, short_first))
+    assert [each for each in steps if each is not None] == sorted(keys, key=lambda key: (len(key) if short_first else 0, key))
     assert steps.count(None) == (0 if count <= RUN else -(-count // RUN))

@@ -9,10 +9,14 @@ An address is kept as `identity`: local + peer + prefix length in one bytes obje
 hash.  The peer of an IPv6 address may change, so it stands above its flags instead (see addresses.with_peer).  All that one event says
 of one link's addresses is one thing.  Addresses may come before their link is known; they count from the moment that it is.
 
+`flagged` has each flag that any address has, and perhaps more: nobody has to look through all addresses for one that none has.
+
 `unsure`: IPv6 addresses that a link keeps when it goes down (keep_addr_on_down) become tentative, and no event says so.
 """
 
+from functools import reduce
 from itertools import chain
+from operator import or_
 from typing import AbstractSet, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple, Union
 
 from netmgr.values.addresses import IFA_F_SECONDARY, identity, with_peer
@@ -78,6 +82,8 @@ class Inventory:
         self.containers: Dict[Tuple[str, str], ContainerSeen] = {}
         self.hosts: Dict[Tuple[str, str], HostSeen] = {}
         self.unsure = False
+        self.flagged = 0
+        self._lent: Set[int] = set()
         self._in_order = False
         self._known: Dict[int, Interface] = {}
         self._ports: Dict[int, Set[int]] = {}
@@ -96,6 +102,11 @@ class Inventory:
     def interface(self, ifindex: int) -> Interface:
         """What selects the interface with this index; KeyError when it is not known."""
         return self._known[ifindex]
+
+    def lend(self) -> Dict[int, Dict[bytes, int]]:
+        """The addresses as they are now, for whoever reads them bit by bit: from now on what changes a table takes a copy of it first."""
+        self._lent.update(self.addresses)
+        return self.addresses.copy()
 
     def by_name(self, name: str) -> Optional[Addresses]:
         """The interface of this name, with its addresses."""
@@ -121,6 +132,8 @@ class Inventory:
         self.links = {link.ifindex: Link(*link[1:]) for link in links if isinstance(link, LinkSeen)}
         self.addresses = {ifindex: _oldest_first(flags) for ifindex, flags in addresses.items()} if self._in_order else addresses
         self.unsure = False
+        self._lent.clear()
+        self.flagged = reduce(or_, set(chain.from_iterable(flags.values() for flags in addresses.values())), 0)
         self._ports = {}
         for ifindex, link in self.links.items():
             self._enslave(ifindex, 0, link.master)
@@ -179,6 +192,9 @@ class Inventory:
         self.hosts = {key: seen for key, seen in self.hosts.items() if seen.zone in zones}
 
     def _addresses_changed(self, ifindex: int, changed: Dict[bytes, int]) -> List[ThingChange]:
+        if ifindex in self._lent:
+            self._lent.discard(ifindex)
+            self.addresses[ifindex] = self.addresses[ifindex].copy()
         known, interface = self.addresses.setdefault(ifindex, {}), self._known.get(ifindex)
         gone: Dict[bytes, int] = {}
         gained: Dict[bytes, int] = {}
@@ -192,6 +208,7 @@ class Inventory:
                     known.pop(key, None)        # the kernel puts one that was secondary behind all the others
             if flags != GONE:
                 known[key] = gained[key] = flags
+                self.flagged |= flags
         changes = []
         if gone and interface is not None:
             changes.append(ThingChange(False, Addresses(interface, gone)))
@@ -215,6 +232,7 @@ class Inventory:
             self._enslave(ifindex, link.master, 0)
             changes = self._reselect(ifindex, with_ports=True)
         self.addresses.pop(ifindex, None)
+        self._lent.discard(ifindex)
         return changes
 
     def _enslave(self, ifindex: int, before: int, master: int) -> None:

@@ -115,7 +115,7 @@ class ManagedSet:
         self.others = Others()
         self.unwritten: Optional[str] = None
         self.whole = False
-        self._deletes = False
+        self._deletes = self._lent = False
         self._before = Before()
         self._ranges: Union[RangeSet, Composition, None] = None
 
@@ -162,6 +162,13 @@ class ManagedSet:
         return None if form is None or form.interval else self._size()
 
     @property
+    def is_settled(self) -> bool:
+        """Whether it held all that was claimed, and nothing that was not, when it was planned for last."""
+        others, role = self.others, self.role
+        aside = self.spared or others.awaited or others.displaced or others.muddled or role.retiring
+        return self.state is IS_SYNCED and not (self.whole or aside or (role.exclusive and self.held.foreign))
+
+    @property
     def identity(self) -> Optional[Tuple[int, int]]:
         """Which of all sets that ever bore the name it is; None when there is none now."""
         return None if self.seen.info is None else self.seen.info.identity
@@ -190,7 +197,7 @@ class ManagedSet:
         self._before = Before(_recast(old.ours, form, now), old.expiring, _recast(old.foreign, form, now))
         if now != form:
             self.others.recast(lambda elements: _recast(elements, form, now))
-        self.held = Held(set(held.ours), set(held.expiring), foreign)
+        self.held, self._lent = Held(set(held.ours), set(held.expiring), foreign), False
         self.compare_all()
         self._fit()
 
@@ -288,6 +295,8 @@ class ManagedSet:
         """The change took effect.  Whether it mended what somebody else had damaged."""
         repaired = not self.damage.taken.isdisjoint(change.add) or not self.damage.intruders.isdisjoint(change.delete)
         repaired = repaired or bool(change.restore)
+        if self._lent:
+            self.held, self._lent = Held(*map(set, self.held)), False
         for held in self.held:
             held.difference_update(change.delete)
         self.held.ours.update(change.add)
@@ -298,6 +307,11 @@ class ManagedSet:
         return repaired
 
     # -- what it needs
+
+    def lend(self) -> Held:
+        """What it holds now, for whoever reads it bit by bit: what changes it takes a copy first."""
+        self._lent = True
+        return self.held
 
     def wanted(self, claimed: AbstractSet[bytes]) -> AbstractSet[bytes]:
         """What it should hold, in the kernel's form, when these elements are claimed; ranges less what foreign ranges cover."""

@@ -10,7 +10,7 @@ addresses, in sets of `held_zones` only.
 
 import errno
 from itertools import islice
-from typing import AbstractSet, Callable, Dict, FrozenSet, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import AbstractSet, Callable, Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from netmgr.config.schema import Config
 from netmgr.model.inventory import Addresses, Interface, Inventory, Thing, ThingChange
@@ -29,6 +29,14 @@ _NOTHING: AbstractSet[bytes] = frozenset()
 LOOKS_AT_MOST = 1000    # sets that to_survey() names together
 LOOK_AGAIN = (errno.ENOENT, errno.EEXIST)
 PATIENCE = 3.0          # seconds for which a set that has vanished is waited for before netmgr makes it
+
+
+class Lent(NamedTuple):
+    """What a set should hold at a moment, what of netmgr's it held then, and what of others'."""
+
+    wanted: AbstractSet[bytes]
+    ours: AbstractSet[bytes]
+    foreign: AbstractSet[bytes]
 
 
 Recall = Callable[[SetName], Optional[AbstractSet[bytes]]]
@@ -170,6 +178,18 @@ class Model:
     def wanted(self, managed: ManagedSet) -> AbstractSet[bytes]:
         """The elements that the set should hold."""
         return managed.wanted(self.ledger.wanted(managed.name))
+
+    def lend(self, managed: ManagedSet, dry_run: bool) -> Lent:
+        """What the set should hold and holds, now, for whoever reads it bit by bit.  Of what is the same one is enough."""
+        form, claims = managed.seen.form, self.ledger
+        settled = not dry_run and managed.is_settled and managed.name not in claims.touched and managed.name not in self.unsurveyed
+        if settled and form is not None and not (form.interval or form.composed or managed.held.foreign):
+            claimed = claims.lend(managed.name)
+            return Lent(claimed, claimed, _NOTHING)
+        held = managed.lend()
+        if settled and form is not None and (form.interval or form.composed):
+            return Lent(held.ours, held.ours, held.foreign)
+        return Lent(managed.wanted(claims.lend(managed.name)), held.ours, held.foreign)
 
     def plan(self, now: float) -> List[Change]:
         """The one transaction that makes every set true that can be; empty when there is nothing to do."""

@@ -1,11 +1,13 @@
-"""Rows of an answer that are made when they are read, of what was taken at the moment when somebody asked; taking it is only a quick copy.
+"""Rows of an answer that are made when they are read, of what was so at the moment when somebody asked.
+
+Nothing is copied for that: the tables are lent (Inventory.lend, Model.lend), and who changes one that is lent takes a copy first.
 
 Making them takes long where there are very many of them.  So whoever tells them makes some, lets others have their turn, and goes on.
 """
 
 from heapq import merge
 from itertools import islice
-from typing import Any, Callable, Collection, Generator, Generic, Iterable, Iterator, List, Optional, Tuple, TypeVar
+from typing import Any, Callable, Collection, Dict, Generator, Generic, Iterable, Iterator, List, Optional, Tuple, TypeVar
 
 Row = TypeVar("Row")
 Key = TypeVar("Key", bytes, str)
@@ -94,16 +96,29 @@ def lines(told: Iterable[Optional[str]]) -> Iterator[str]:
     return pieces((line if line is None else line + "\n" for line in told), LINES)
 
 
-def in_order(keys: Collection[Key]) -> Iterator[Optional[Key]]:
-    """The keys, sorted; None while that is under way."""
-    return _merged(keys) if len(keys) > RUN else iter(sorted(keys))
+def in_order(keys: Collection[Key], short_first: bool = False) -> Iterator[Optional[Key]]:
+    """The keys, sorted, perhaps short ones before long ones; None while that is under way."""
+    if len(keys) > RUN:
+        return _merged(keys, short_first)
+    return iter(sorted(sorted(keys), key=len) if short_first else sorted(keys))
 
 
-def _merged(keys: Iterable[Key]) -> Iterator[Optional[Key]]:
-    """The runs are tuples, as nothing that is kept for long should keep the garbage collector busy."""
+def _merged(keys: Iterable[Key], short_first: bool) -> Iterator[Optional[Key]]:
+    """Runs of one width are joined: what many clients wait for would give the garbage collector much to look through."""
     rest = iter(keys)
-    runs: List[Tuple[Key, ...]] = []
-    for run in iter(lambda: tuple(sorted(islice(rest, RUN))), ()):
-        runs.append(run)
+    runs: Dict[int, List[Tuple[int, Key]]] = {}
+    for some in iter(lambda: sorted(islice(rest, RUN)), []):
+        for width, joined in _by_width(some):
+            runs.setdefault(width if short_first else 0, []).append((width, joined))
         yield None
-    yield from merge(*runs)
+    for group in sorted(runs):
+        yield from merge(*(_apart(*run) for run in runs.pop(group)))
+
+
+def _by_width(keys: List[Key]) -> Iterator[Tuple[int, Key]]:
+    for width in sorted(set(map(len, keys))):
+        yield width, keys[0][:0].join([each for each in keys if len(each) == width])
+
+
+def _apart(width: int, joined: Key) -> Iterator[Key]:
+    return (joined[place:place + width] for place in range(0, len(joined), width or 1))

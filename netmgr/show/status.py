@@ -1,7 +1,7 @@
 """The state of everything as one value, and every set with its elements."""
 
 from functools import partial
-from typing import AbstractSet, Callable, Collection, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Callable, Collection, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from netmgr import __version__
 from netmgr.config.schema import InterfaceRule
@@ -85,7 +85,8 @@ class Manner(NamedTuple):
 def everything(model: Model, sources: SourcesStatus, manner: Manner) -> Status:
     """All of it."""
     rows, known = tuple(_row(model, managed, manner) for managed in shown(model)), [*known_interfaces(model)]
-    held = [{} if index is None else model.inventory.addresses.get(index, {}).copy() for index, *_more in known]
+    lent = model.inventory.lend()
+    held = [{} if index is None else lent.get(index, {}) for index, *_more in known]
     status = Status(
         1, __version__, state([row.state for row in rows], model, sources), manner.pid, round(manner.uptime, 1), manner.config_path,
         interfaces=tuple(_interfaces(model, known, held)),
@@ -94,7 +95,8 @@ def everything(model: Model, sources: SourcesStatus, manner: Manner) -> Status:
         sources=_sources(sources),
         dry_run=manner.dry_run,
         since=manner.utc(manner.begun))
-    refused = tuple(each._replace(addresses=_refused(some)) for each, some in zip(status.interfaces, held))
+    may_be = model.inventory.flagged & addresses.IFA_F_DADFAILED
+    refused = tuple(each._replace(addresses=_refused(some) if may_be else ()) for each, some in zip(status.interfaces, held))
     return status._replace(problems=(*of_reload(manner.failed), *problems(status._replace(interfaces=refused))))
 
 
@@ -113,7 +115,7 @@ def shown(model: Model) -> Iterator[ManagedSet]:
 
 def set_contents(model: Model, manner: Manner) -> Sequence[SetContents]:
     """Every set with its elements."""
-    return [SetContents(_row(model, managed, manner), _elements(model, managed)) for managed in shown(model)]
+    return [SetContents(_row(model, managed, manner), _elements(model, managed, manner.dry_run)) for managed in shown(model)]
 
 
 def broken_expectations(rule: InterfaceRule, held: Dict[bytes, int]) -> Iterator[str]:
@@ -162,13 +164,8 @@ def _interfaces(model: Model, known: Iterable[Known], held: Iterable[Dict[bytes,
 
 
 def _addresses(held: Dict[bytes, int], choices: Choices) -> Collection[Address]:
-    return Rows(len(held), partial(_by_family, held), lambda key: _address(key, held[key], choices[len(key)]))
-
-
-def _by_family(held: Dict[bytes, int]) -> Iterator[Optional[bytes]]:
     """Those of IPv4 first."""
-    for size in SIZES:
-        yield from in_order([each for each in held if len(each) == size])
+    return Rows(len(held), partial(in_order, held, short_first=True), lambda key: _address(key, held[key], choices[len(key)]))
 
 
 def _refused(held: Dict[bytes, int]) -> Tuple[Address, ...]:
@@ -258,15 +255,15 @@ def _left_undone(model: Model, managed: ManagedSet) -> Optional[str]:
     return UNDONE % (number(len(found.add) + len(found.renew), "element"), len(found.delete) + len(found.renew))
 
 
-def _elements(model: Model, managed: ManagedSet) -> Elements:
+def _elements(model: Model, managed: ManagedSet, dry_run: bool) -> Elements:
     form = managed.seen.form
     if form is None:
         return Elements()
     shape = form
 
-    def texts(elements: AbstractSet[bytes]) -> Collection[str]:
-        return Rows(len(elements), partial(in_order, tuple(elements)), lambda key: nft_text.element_text(shape, key).strip('"'))
-    return Elements(texts(model.wanted(managed)), texts(managed.held.ours), texts(managed.held.foreign))
+    def texts(elements: Collection[bytes]) -> Collection[str]:
+        return Rows(len(elements), partial(in_order, elements), lambda key: nft_text.element_text(shape, key).strip('"'))
+    return Elements(*map(texts, model.lend(managed, dry_run)))
 
 
 def _sources(told: SourcesStatus) -> Dict[str, Source]:
