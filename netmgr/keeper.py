@@ -160,7 +160,7 @@ class Keeper:
         changes = self.repairs.settle()
         if changes and not self.dry_run:
             self.counters.committed_after(self._loop.now() - self._loop.woken)
-        self.reporter.settled(self.model, () if self.dry_run else changes, self.repairs.mended, self.repairs.reconciler.quiet)
+        self.reporter.settled(self.model, () if self.dry_run else changes, self.repairs.mended, self.repairs.quiet)
         if (self.model.overview.news or self.reporter.why is not None) and self.repairs.reconciler.complete:
             self._tell_states()
         if self._holdings is not None and self._holdings.changed:
@@ -173,6 +173,11 @@ class Keeper:
         if self._following:
             for each in list(self._following):
                 each(changes)
+
+    @property
+    def resting(self) -> bool:
+        """Whether what follows the sets is still to be done, in a moment."""
+        return self._rest is not None
 
     @property
     def is_ready(self) -> bool:

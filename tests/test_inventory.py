@@ -6,7 +6,7 @@ from typing import Iterable, Iterator, List, Tuple
 
 import pytest
 
-from netmgr.model.inventory import Addresses, Interface, Inventory, Thing, ThingChange
+from netmgr.model.inventory import Addresses, Interface, Inventory, Thing
 from netmgr.values.addresses import identity, local, parse, prefixlen
 from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, Event, LinkGone, LinkSeen
 from tests.happenings import random_containers, random_event, random_hops, random_snapshot, tables
@@ -51,8 +51,8 @@ def singly(things: Iterable[Thing]) -> Iterator[object]:
             yield thing
 
 
-def said(change: ThingChange) -> List[str]:
-    thing, sign = change.thing, "+-"[not change.gained]
+def said(change: Tuple[bool, Thing]) -> List[str]:
+    thing, sign = change[1], "+-"[not change[0]]
     if isinstance(thing, Addresses):
         return ["%s%s %s %x" % (sign, thing.interface.name, NAMES[local(key)], flags) for key, flags in thing.flags.items()]
     assert isinstance(thing, Interface)
@@ -78,9 +78,9 @@ BRIDGE = Interface("br0", kind="bridge", ifindex=9)
 def test_what_selects_an_interface(events: List[Event], selected: List[Interface]) -> None:
     inventory = Inventory()
     changes = [change for event in events for change in inventory.apply(event)]
-    assert [change.thing for change in changes if change.gained and isinstance(change.thing, Interface)] == selected
-    there = Counter(change.thing for change in changes if change.gained and isinstance(change.thing, Interface))
-    there.subtract(change.thing for change in changes if not change.gained and isinstance(change.thing, Interface))
+    assert [thing for gained, thing in changes if gained and isinstance(thing, Interface)] == selected
+    there = Counter(thing for gained, thing in changes if gained and isinstance(thing, Interface))
+    there.subtract(thing for gained, thing in changes if not gained and isinstance(thing, Interface))
     assert +there == Counter(interface for interface, _addresses in inventory.interfaces()), "changes add up"
     again = Inventory()
     again.replace_interfaces([LinkSeen(index, *link) for index, link in inventory.links.items()], {})
@@ -93,16 +93,16 @@ def test_default_routes_move() -> None:
         inventory.apply(event)
     first = inventory.replace_defaults({2: (ONE,), 77: ()})
     carrier = PLAIN._replace(default_route=True, gateways=(ONE,))
-    assert first == [ThingChange(False, PLAIN), ThingChange(False, Addresses(PLAIN, {KEY_ONE: 0x80})),
-                     ThingChange(True, carrier), ThingChange(True, Addresses(carrier, {KEY_ONE: 0x80}))]
+    assert first == [(False, PLAIN), (False, Addresses(PLAIN, {KEY_ONE: 0x80})),
+                     (True, carrier), (True, Addresses(carrier, {KEY_ONE: 0x80}))]
     assert inventory.replace_defaults({77: (), 2: (ONE,)}) == []
     another = inventory.replace_defaults({77: (), 2: (ONE, TWO)})
-    assert [change.thing.gateways for change in another if isinstance(change.thing, Interface)] == [(ONE,), (ONE, TWO)]
+    assert [thing.gateways for gained, thing in another if isinstance(thing, Interface)] == [(ONE,), (ONE, TWO)]
     moved = inventory.replace_defaults({3: (TWO,)})
-    assert [(change.gained, change.thing.name, change.thing.default_route) for change in moved if isinstance(change.thing, Interface)] == [
+    assert [(gained, thing.name, thing.default_route) for gained, thing in moved if isinstance(thing, Interface)] == [
         (False, "eth0", True), (True, "eth0", False), (False, "eth1", False), (True, "eth1", True)]
     inventory.replace_defaults({77: ()})
-    assert inventory.apply(LinkSeen(77, "late", True))[0].thing == Interface("late", default_route=True, ifindex=77)
+    assert inventory.apply(LinkSeen(77, "late", True))[0][1] == Interface("late", default_route=True, ifindex=77)
 
 
 NAMES = {ONE: "192.0.2.1", TWO: "2001:db8::2"}
@@ -134,11 +134,11 @@ def test_containers_by_engine_and_id() -> None:
     inventory = Inventory()
     one, two = ContainerSeen("1", "web", (), ()), ContainerSeen("2", "db", (), ())
     other = one._replace(engine="other")
-    assert inventory.containers_changed("", [one, two], []) == [ThingChange(True, one), ThingChange(True, two)]
+    assert inventory.containers_changed("", [one, two], []) == [(True, one), (True, two)]
     assert inventory.containers_changed("", [two, one], ["3"]) == []
-    assert inventory.containers_changed("other", [other], ["2"]) == [ThingChange(True, other)]
+    assert inventory.containers_changed("other", [other], ["2"]) == [(True, other)]
     healthy = two._replace(healthy=True)
-    changes = [ThingChange(False, two), ThingChange(False, one), ThingChange(True, healthy)]
+    changes = [(False, two), (False, one), (True, healthy)]
     assert inventory.containers_changed("", [healthy], ["1"]) == changes
     assert (inventory.containers_of(""), inventory.containers_of("other"), inventory.containers_of("none")) == ([healthy], [other], [])
 

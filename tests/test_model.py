@@ -693,7 +693,7 @@ def test_what_others_had_in_a_set_that_was_made_anew_is_awaited_for_a_moment(com
     bench.look(10.0)
     bench.settle(10.0)
     assert (bench.ours("wan_nets"), bench.ours("wan_ips")) == ("198.51.100.0/24", "198.51.100.1")
-    assert bench.model.relies_on_fleeting()
+    assert bench.model.overview.fleeting
     if comes:
         bench.kernel.sets[named("wan_nets")].elements[key("192.0.0.0/16")] = False
         bench.kernel.sets[named("wan_ips")].elements[key("192.0.2.1")] = False

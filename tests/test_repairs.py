@@ -190,11 +190,11 @@ def test_a_fight_keeps_the_log_quiet_and_its_end_ends_that() -> None:
     fight()
     watch.bench.log.clear()
     fight()
-    assert {level for level, _line in watch.bench.log} == {"debug"} and watch.repairs.reconciler.quiet
+    assert {level for level, _line in watch.bench.log} == {"debug"} and watch.repairs.quiet
     watch.now += 10.0
     watch.bench.happen(seen("192.0.2.2/24"))
     watch.repairs.settle()
-    assert not watch.repairs.reconciler.quiet
+    assert not watch.repairs.quiet
 
 
 @pytest.mark.parametrize(("elements", "lines"), [("192.0.2.1", 1), ("", 0)])

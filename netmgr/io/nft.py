@@ -128,7 +128,7 @@ class Nft:
         parts = self._writer.parts(self._seq, changes, self.destroys)
         seq = self._reserve(len(parts) + 2)
         whole = nft_write.transaction(seq, parts, seq + 1 + len(parts), generation)
-        limit = self.netfilter.room(len(whole))
+        limit = self.netfilter.limit if len(whole) <= self.netfilter.limit else self.netfilter.room(len(whole))
         if len(whole) <= limit and parts:
             return self._transact(whole, seq, parts)
         for done, some in enumerate(nft_write.split(parts, limit)):

@@ -34,7 +34,10 @@ SEND_OVERHEAD = 32              # netlink_sendmsg() refuses more than sk_sndbuf 
 
 
 class Netfilter:
-    """The socket, open for life: closing one after a delete waits for an RCU grace period with the commit lock held."""
+    """The socket, open for life: closing one after a delete waits for an RCU grace period with the commit lock held.
+
+    `limit` is how much one send takes.
+    """
 
     def __init__(self) -> None:
         kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
@@ -45,7 +48,7 @@ class Netfilter:
         self._socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         self._socket.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
         receive_buffer(self._socket, RECEIVE_BUFFER)
-        self._limit = self._send_limit()
+        self.limit = self._send_limit()
         self._buffer = room(MESSAGE_BUFFER)
 
     def fileno(self) -> int:
@@ -107,10 +110,10 @@ class Netfilter:
 
     def room(self, size: int) -> int:
         """How much one send takes, after making room for `size` bytes as far as that is allowed."""
-        if size > self._limit:
+        if size > self.limit:
             send_buffer(self._socket, size + SEND_OVERHEAD)
-            self._limit = self._send_limit()
-        return self._limit
+            self.limit = self._send_limit()
+        return self.limit
 
     def _send_limit(self) -> int:
         return self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - SEND_OVERHEAD

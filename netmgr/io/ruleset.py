@@ -27,11 +27,16 @@ Changed = Callable[[Sequence[Suspect]], None]
 
 
 class Ruleset:
-    """The door to nf_tables for the one who commits.  `watcher` makes his commits, for it must know of them, or nobody watches."""
+    """The door to nf_tables for the one who commits: commit() as Nft.commit(), but made by `watcher`, if any, for it must know of them."""
 
     def __init__(self, nft: Nft) -> None:
         self.nft = nft
-        self.watcher: Optional[Watcher] = None
+        self.watched_by(None)
+
+    def watched_by(self, watcher: "Optional[Watcher]") -> None:
+        """From now on this one makes the commits."""
+        self.watcher = watcher
+        self.commit: Callable[[Sequence[Change], int], Outcome] = self.nft.commit if watcher is None else watcher.commit
 
     def generation(self) -> int:
         """As Nft.generation()."""
@@ -49,10 +54,6 @@ class Ruleset:
         """As marked_sets()."""
         from netmgr.io.marked_sets import marked_sets
         return marked_sets()
-
-    def commit(self, changes: Sequence[Change], generation: int = 0) -> Outcome:
-        """As Nft.commit()."""
-        return self.nft.commit(changes, generation) if self.watcher is None else self.watcher.commit(changes, generation)
 
 
 class RulesetEvents:
@@ -200,13 +201,13 @@ class RulesetSource:
 
     def start(self) -> None:
         """Begin to tell."""
-        self._ruleset.watcher = self._watcher
+        self._ruleset.watched_by(self._watcher)
         self._watcher.start()
 
     def stop(self) -> None:
         """Tell no more; another may have taken over."""
         if self._ruleset.watcher is self._watcher:
-            self._ruleset.watcher = None
+            self._ruleset.watched_by(None)
         self._watcher.stop()
 
 

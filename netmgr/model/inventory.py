@@ -65,12 +65,7 @@ class Addresses(NamedTuple):
 Thing = Union[Interface, Addresses, ContainerSeen, HostSeen]
 
 
-class ThingChange(NamedTuple):
-    """A thing that is there now (gained) or no longer (not gained)."""
-
-    gained: bool
-    thing: Thing
-
+ThingChange = Tuple[bool, Thing]        # whether it was gained: it is there now; or it is there no longer
 
 class Inventory:
     """The tables, changed by events and replaced by snapshots."""
@@ -164,12 +159,12 @@ class Inventory:
         for container in seen:
             before = self.containers.get(container.key)
             if before != container:
-                left += [] if before is None else [ThingChange(False, before)]
-                gained.append(ThingChange(True, container))
+                left += [] if before is None else [(False, before)]
+                gained.append((True, container))
                 self.containers[container.key] = container
         for identifier in gone:
             before = self.containers.pop((engine, identifier), None)
-            left += [] if before is None else [ThingChange(False, before)]
+            left += [] if before is None else [(False, before)]
         return left + gained
 
     def apply_hosts(self, events: Iterable[Union[HostSeen, HostGone]]) -> List[ThingChange]:
@@ -180,11 +175,11 @@ class Inventory:
             if before == event:
                 continue
             if before is not None:
-                changes.append(ThingChange(False, before))
+                changes.append((False, before))
                 del self.hosts[event.zone, event.host]
             if isinstance(event, HostSeen):
                 self.hosts[event.zone, event.host] = event
-                changes.append(ThingChange(True, event))
+                changes.append((True, event))
         return changes
 
     def keep_hosts(self, zones: AbstractSet[str]) -> None:
@@ -209,11 +204,11 @@ class Inventory:
             if flags != GONE:
                 known[key] = gained[key] = flags
                 self.flagged |= flags
-        changes = []
+        changes: List[ThingChange] = []
         if gone and interface is not None:
-            changes.append(ThingChange(False, Addresses(interface, gone)))
+            changes.append((False, Addresses(interface, gone)))
         if gained and interface is not None:
-            changes.append(ThingChange(True, Addresses(interface, gained)))
+            changes.append((True, Addresses(interface, gained)))
         return changes
 
     def _link_seen(self, event: LinkSeen) -> List[ThingChange]:
@@ -264,7 +259,7 @@ class Inventory:
                          self.defaults.get(ifindex, ()), ifindex, link.hardware)
 
     def _all_of(self, gained: bool, interface: Interface, ifindex: int) -> List[ThingChange]:
-        return [ThingChange(gained, interface), ThingChange(gained, Addresses(interface, self.addresses.get(ifindex, {})))]
+        return [(gained, interface), (gained, Addresses(interface, self.addresses.get(ifindex, {})))]
 
 
 def _oldest_first(flags: Dict[bytes, int]) -> Dict[bytes, int]:

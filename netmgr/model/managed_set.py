@@ -149,6 +149,11 @@ class ManagedSet:
         return BESIDE % number(len(near), "range") if near else None
 
     @property
+    def is_plain(self) -> bool:
+        """Whether nothing is wrong with it, nor anything in it or on its way that goes or comes by itself."""
+        return not (self.held.expiring or self.others.awaited) and self.wrong == ALL_IS_WELL
+
+    @property
     def state(self) -> State:
         """How it is."""
         if self.wrong != ALL_IS_WELL:

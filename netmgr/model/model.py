@@ -51,6 +51,8 @@ class Model:
     their zone, `repaired` those in which a commit mended foreign damage since it was last taken.  Whatever happens to a set is noted in
     `overview`.
 
+    `now` is the time of whoever uses it, of which it is told with most of what happens.
+
     `recall` tells of an include file of an earlier run which ranges it has, None where there is none.
     """
 
@@ -74,7 +76,7 @@ class Model:
         if self._has_primaries:
             inventory.keep_order()
         self._primaries: Dict[str, Claims] = {}         # by interface, what is claimed because of its primary address
-        self._now = 0.0
+        self.now = 0.0
         for zone in self.policy.zones:
             self._manage_zone(zone)
         for container in inventory.containers.values():
@@ -101,17 +103,17 @@ class Model:
 
     def observe(self, findings: Findings, now: Optional[float] = None) -> None:
         """Take in what the kernel's sets are and hold; (None, None) says that there is no such set."""
-        self._now = self._now if now is None else now
+        self.now = self.now if now is None else now
         self.unsurveyed.difference_update(findings)
         changed = set()
         for name, (info, reading) in findings.items():
             managed = self.sets[name]
             form = managed.seen.form
             awaited = info is None and self._is_awaited(managed)
-            make = info is None and not awaited and managed.pause.until <= self._now
+            make = info is None and not awaited and managed.pause.until <= self.now
             managed.observe(info, reading, self._created_form(managed) if make else None)
             if awaited:
-                managed.wait_until(self._now + PATIENCE)
+                managed.wait_until(self.now + PATIENCE)
             if managed.seen.form != form:
                 changed.add(name)
         if changed:
@@ -191,20 +193,26 @@ class Model:
             return Lent(held.ours, held.ours, held.foreign)
         return Lent(managed.wanted(claims.lend(managed.name)), held.ours, held.foreign)
 
+    @property
+    def calm(self) -> bool:
+        """Whether nothing may have to be done: a quick answer for most wake-ups."""
+        overview = self.overview
+        return not (self.ledger.touched or overview.compare or overview.look or overview.pauses)
+
     def plan(self, now: float) -> List[Change]:
         """The one transaction that makes every set true that can be; empty when there is nothing to do."""
-        self._now = now
+        self.now = now
         if self.overview.pauses:
             self._end_pauses()
         touched = self.ledger.take_touched()
         changes: List[Change] = []
-        for name in sorted(self.overview.compare.keys() | touched.keys()):
+        for name in sorted(self.overview.compare.keys() | touched) if self.overview.compare or len(touched) > 1 else touched:
             changes += self._changes(self.sets[name], touched.get(name, _NOTHING))
         return changes
 
     def unreadable(self, name: SetName, reason: str, now: float) -> None:
         """The set could not be read; it is left alone for a while."""
-        self._now = now
+        self.now = now
         self.sets[name].set_aside(reason, now)
         self.doubt([name])
 
@@ -262,12 +270,14 @@ class Model:
                 managed = self.sets[change.set]
                 if managed.apply(change):
                     self.repaired.add(change.set)
-                self._note(managed)
-        self._forget_retired()
+                if not (self.overview.count(change.set, len(managed.held.ours)) and managed.is_plain):
+                    self._note(managed)
+        if self.overview.retired:
+            self._forget_retired()
 
     def refused(self, changes: Sequence[Change], faults: Sequence[Fault], now: float, again: bool) -> None:
         """The transaction failed.  Sets that may only need another look get one; if this happens `again`, they are left alone first."""
-        self._now = now
+        self.now = now
         elements = {change.set: change for change in changes if isinstance(change, ChangeElements)}
         for name in sets.names_of(changes):
             self.sets[name].compare_all()
@@ -280,7 +290,7 @@ class Model:
 
     def to_survey(self, now: float) -> List[SetName]:
         """The sets that need a look before they can be planned for, or a good many of them; those first that have needed it longest."""
-        self._now = now
+        self.now = now
         if self.overview.pauses:
             self._end_pauses()
         return list(islice(self.overview.look, LOOKS_AT_MOST))
@@ -288,10 +298,6 @@ class Model:
     def next_retry(self) -> Optional[float]:
         """When the first of the sets that are set aside is due, if any is."""
         return self.overview.next_pause()
-
-    def relies_on_fleeting(self) -> bool:
-        """Whether a set is as it is only until somebody else's element in it expires."""
-        return bool(self.overview.fleeting)
 
     def active(self, zone: str) -> bool:
         """Whether a zone is worth a word when it has no set: the configuration names it, or a container is in it."""
@@ -307,10 +313,11 @@ class Model:
     def _note(self, managed: ManagedSet) -> None:
         name = managed.name
         promised = managed.seen.info is None and self.promised(managed)
-        marks = marks_of(managed, name in self.unsurveyed, promised, self.ledger.wanted(name), self._now)
+        marks = marks_of(managed, name in self.unsurveyed, promised, self.ledger.wanted(name), self.now)
         before = self.overview.note(name, marks)
+        self.overview.count(name, 0 if managed.role.retiring else len(managed.held.ours))
         if (before.state is not marks.state or name not in self.overview.since) and (managed.seen.looked or marks.error):
-            self.overview.note_state(name, marks.state.word, self._now)
+            self.overview.note_state(name, marks.state.word, self.now)
         if before.present != marks.present:
             self._note_promised(managed.role.feeds)
 
@@ -321,7 +328,7 @@ class Model:
                 self._note(self.sets[name])
 
     def _end_pauses(self) -> None:
-        for name in self.overview.over(self._now):
+        for name in self.overview.over(self.now):
             self._note(self.sets[name])
 
     def _changes(self, managed: ManagedSet, touched: AbstractSet[bytes]) -> List[Change]:
@@ -330,7 +337,7 @@ class Model:
         if managed.name in self.overview.waiting or managed.name in self.unsurveyed:
             managed.compare_all()       # when it has waited, and was looked at
             return []
-        if managed.to_delete:
+        if managed.role.retiring and managed.to_delete:
             return [DeleteSet(managed.name, managed.is_map)]
         creations = () if managed.seen.info is not None else self._creations(managed)
         if managed.seen.form is None or creations is None:
@@ -362,18 +369,18 @@ class Model:
         if fault.errno in LOOK_AGAIN:
             self.unsurveyed.add(managed.name)
         if again or fault.errno not in LOOK_AGAIN:
-            managed.set_aside(fault.reason, self._now)
+            managed.set_aside(fault.reason, self.now)
 
     def _reflect(self, managed: ManagedSet) -> None:
         claimed, first = self.ledger.wanted(managed.name), not managed.others.seen
-        if managed.reflect(claimed, self._now, lambda: self._recall(managed.name) or frozenset()):
+        if managed.reflect(claimed, self.now, lambda: self._recall(managed.name) or frozenset()):
             self.unwritten.add(managed.name)
             self.urgent.add(managed.name)
         elif first and managed.seen.info is None and self._recall(managed.name) is not None:
             self.unwritten.add(managed.name)        # a file that is there says nothing any more
         if self.hold and self._is_held(managed):
             managed.spare(claimed)
-        if managed.seen.info is None and managed.pause.until > self._now:
+        if managed.seen.info is None and managed.pause.until > self.now:
             self.unsurveyed.add(managed.name)
         self._note(managed)
 

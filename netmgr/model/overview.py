@@ -7,7 +7,7 @@ find out.  The marks of a set are worked out anew from what is known of it (mark
 import heapq
 from typing import AbstractSet, Dict, List, NamedTuple, Optional, Set, Tuple
 
-from netmgr.model.managed_set import ERROR, MISSING, SYNCED, ManagedSet, State
+from netmgr.model.managed_set import ERROR, IS_SYNCED, MISSING, SYNCED, ManagedSet, State
 from netmgr.values.sets import SetName
 from netmgr.values.text import number
 
@@ -15,7 +15,7 @@ Names = Dict[SetName, None]     # who came first stands first
 
 
 class Marks(NamedTuple):
-    """One set's.  For each mark before `own` the names that have it are kept; retiring sets are neither synced nor missing nor unwritten.
+    """One set's.  For each mark before `state` the names that have it are kept; retiring sets are neither synced nor missing nor unwritten.
 
     `look`, `compare`: it must be looked at, or compared as a whole, and may be.  `waiting`: it is set aside, until then.  `retired`:
     there is nothing more to withdraw from it.  `missing`: it should exist.
@@ -32,11 +32,10 @@ class Marks(NamedTuple):
     missing: bool = False
     error: bool = False
     unwritten: bool = False
-    own: int = 0
     state: State = State(MISSING)
 
 
-UNMARKED = Marks()
+UNMARKED, AS_IT_SHOULD = Marks(), Marks(present=True, synced=True, state=IS_SYNCED)
 
 
 def _put(names: Names, name: SetName, inside: object) -> None:
@@ -50,17 +49,16 @@ def _put(names: Names, name: SetName, inside: object) -> None:
 
 def marks_of(managed: ManagedSet, unread: bool, promised: bool, claimed: AbstractSet[bytes], now: float) -> Marks:
     """The marks of a set: must it be looked at, should it exist, what is claimed in it."""
-    state, retiring, own = managed.state, managed.role.retiring, len(managed.held.ours)
+    state, retiring = managed.state, managed.role.retiring
     may = managed.pause.until <= now
     return Marks(
         look=unread and may, compare=managed.whole and may and not unread, waiting=0.0 if may else managed.pause.until,
         present=managed.seen.info is not None, unverified=not managed.seen.verified,
         fleeting=bool(managed.held.expiring or managed.wrong.full or managed.others.awaited) and managed.relies_on_fleeting(claimed),
-        retired=retiring and not own and not unread and not managed.to_delete,
+        retired=retiring and not managed.held.ours and not unread and not managed.to_delete,
         synced=state.word == SYNCED and not retiring,
         missing=state.word == MISSING and not retiring and promised,
-        error=state.word == ERROR, unwritten=managed.unwritten is not None and not retiring,
-        own=0 if retiring else own, state=state)
+        error=state.word == ERROR, unwritten=managed.unwritten is not None and not retiring, state=state)
 
 
 class Overview:
@@ -70,13 +68,14 @@ class Overview:
     """
 
     def __init__(self) -> None:
-        self._kept: Tuple[Names, ...] = tuple({} for _mark in range(Marks._fields.index("own")))
+        self._kept: Tuple[Names, ...] = tuple({} for _mark in range(Marks._fields.index("state")))
         (self.look, self.compare, self.waiting, self.present, self.unverified, self.fleeting, self.retired,
          self.synced, self.missing, self.error, self.unwritten) = self._kept
         self.own = 0
         self.news: Set[SetName] = set()
         self.since: Dict[SetName, Tuple[str, float]] = {}
         self._marks: Dict[SetName, Marks] = {}
+        self._own: Dict[SetName, int] = {}
         self.pauses: List[Tuple[float, SetName]] = []
 
     def __str__(self) -> str:
@@ -91,16 +90,23 @@ class Overview:
         before = self._marks.get(name, UNMARKED)
         if marks == before:
             return before
+        if marks == AS_IT_SHOULD:
+            marks = AS_IT_SHOULD
         for names, is_so, was_so in zip(self._kept, marks, before):
             if is_so != was_so:
                 _put(names, name, is_so)
-        self.own += marks.own - before.own
         if marks.state != before.state:
             self.news.add(name)
         if marks.waiting and marks.waiting != before.waiting:
             heapq.heappush(self.pauses, (marks.waiting, name))
         self._marks[name] = marks
         return before
+
+    def count(self, name: SetName, own: int) -> bool:
+        """So many of netmgr's elements are in a set now.  Whether there is no more to be said of it, so long as nothing is wrong."""
+        self.own += own - self._own.get(name, 0)
+        self._own[name] = own
+        return self._marks.get(name) is AS_IT_SHOULD
 
     def note_state(self, name: SetName, word: str, now: float) -> None:
         """How it is now, in a word."""
@@ -110,6 +116,8 @@ class Overview:
     def forget(self, name: SetName) -> None:
         """There is no such set any more."""
         self.note(name, UNMARKED)
+        self.count(name, 0)
+        del self._own[name]
         self.since.pop(name, None)
         self._marks.pop(name, None)
         self.news.discard(name)

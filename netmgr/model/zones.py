@@ -6,7 +6,7 @@ kernel's set decides the family and whether elements are ranges.
 
 from collections import Counter
 from fnmatch import fnmatchcase
-from typing import Collection, Container, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Collection, Container, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from netmgr.config.convention import CONVENTION
 from netmgr.config.schema import Config, Zone, default_zone
@@ -57,11 +57,27 @@ class Feed(NamedTuple):
 Binding = Tuple[Feed, Form]
 
 
+class Taking(NamedTuple):
+    """How a set with keys of one part takes addresses: those of this width that are chosen, or their far ends, make elements."""
+
+    set: SetName
+    form: Form
+    width: int
+    choice: Choice
+    by_peer: bool
+    make: Callable[[Collection[bytes], Form, Sequence[bytes]], List[bytes]]
+    suffixes: Tuple[bytes, ...]
+
+
 class Bound(NamedTuple):
-    """The feeds of some zones whose sets can hold what they should: those of sets with keys of one part, and the others."""
+    """The feeds of some zones whose sets can hold what they should: those of sets with keys of one part, and the others.
+
+    `taking`: of the former those that take addresses.
+    """
 
     plain: Sequence[Binding]
     others: Sequence[Binding] = ()
+    taking: Sequence[Taking] = ()
 
 
 def feeds_of_zone(zone: Zone) -> Tuple[Feed, ...]:
@@ -164,14 +180,14 @@ class Policy:
             bound = self.by_interface.get(thing.interface) or self._feeds(thing.interface)
             if names is not None:
                 bound = _among(bound, names)
-            claims = _of_addresses(bound.plain, thing.flags)
+            claims = _of_addresses(bound.taking, thing.flags)
             return claims + self._composed(bound.others, thing.interface, thing.flags) if bound.others else claims
         if isinstance(thing, Interface):
             bound = _among(self._feeds(thing), names)
             return _of_interface(bound.plain, thing) + self._composed_by_interface(bound.others, thing)
         if isinstance(thing, HostSeen):
             bound, flags = _among(self._bound((thing.zone,)), names), lasting(thing.addresses)
-            return _of_addresses(bound.plain, flags) + self._composed(bound.others, NO_INTERFACE, flags)
+            return _of_addresses(bound.taking, flags) + self._composed(bound.others, NO_INTERFACE, flags)
         claims = [claim for endpoint in thing.endpoints for claim in self._of_endpoint(thing, endpoint, names)]
         return claims + self._of_ports(thing, _among(self._bound(self.zones_of_container(thing)), names).others) if thing.ports else claims
 
@@ -187,7 +203,7 @@ class Policy:
         """As if it were an interface's address that never expires."""
         bound = _among(self._bound(self.zones_of_container(container, endpoint.network)), names)
         flags = {identity(endpoint.address, endpoint.prefixlen, endpoint.address): IFA_F_PERMANENT}
-        claims = _of_addresses(bound.plain, flags)
+        claims = _of_addresses(bound.taking, flags)
         if not (bound.others or endpoint.hardware):
             return claims
         interface = interface_of(endpoint)
@@ -247,7 +263,7 @@ class Policy:
         """What one feed takes of a thing, in a set of this form; `interface`: whose addresses they are."""
         if feed.is_plain:
             claims = _of_interface([(feed, form)], thing) if isinstance(thing, Interface) else _of_addresses(
-                [(feed, form)], thing.flags if isinstance(thing, Addresses) else {})
+                _taking([(feed, form)]), thing.flags if isinstance(thing, Addresses) else {})
         elif isinstance(thing, Interface):
             claims = self._composed_by_interface([(feed, form)], thing)
         elif isinstance(thing, ContainerSeen):
@@ -272,7 +288,7 @@ class Policy:
         feeds = (feed for zone in zones for feed in self.feeds[zone])
         known = ((feed, self._forms[feed.set]) for feed in feeds if feed.set in self._forms)
         bound = [(feed, form) for feed, form in known if fits(form, feed.holds, feed.value)]
-        return Bound([each for each in bound if each[0].is_plain], [each for each in bound if not each[0].is_plain])
+        return _divided(bound)
 
 
 def interface_of(endpoint: Endpoint) -> Interface:
@@ -298,7 +314,17 @@ def tally(things: Iterable[Thing], policy: Policy, names: Optional[Container[Set
 
 
 def _among(bound: Bound, names: Optional[Container[SetName]]) -> Bound:
-    return bound if names is None else Bound(*([each for each in some if each[0].set in names] for some in bound))
+    return bound if names is None else _divided([each for each in (*bound.plain, *bound.others) if each[0].set in names])
+
+
+def _divided(bound: Sequence[Binding]) -> Bound:
+    plain = [each for each in bound if each[0].is_plain]
+    return Bound(plain, [each for each in bound if not each[0].is_plain], _taking(plain))
+
+
+def _taking(plain: Sequence[Binding]) -> List[Taking]:
+    return [Taking(feed.set, form, WIDTHS[form.type], feed.choice, feed.holds == PEERS, FROM_ADDRESSES[feed.holds], feed.suffixes)
+            for feed, form in plain if feed.holds in FROM_ADDRESSES]
 
 
 def _counted(elements: List[bytes]) -> Dict[bytes, int]:
@@ -306,15 +332,13 @@ def _counted(elements: List[bytes]) -> Dict[bytes, int]:
     return counts if len(counts) == len(elements) else dict(Counter(elements))
 
 
-def _of_addresses(bound: Iterable[Binding], addresses: Dict[bytes, int]) -> Claims:
+def _of_addresses(taking: Iterable[Taking], addresses: Dict[bytes, int]) -> Claims:
     found = []
-    for feed, form in bound:
-        make = FROM_ADDRESSES.get(feed.holds)
-        if make is not None:
-            kept = _kept(addresses, WIDTHS[form.type], feed.choice, feed.holds == PEERS)
-            elements = make(kept, form, feed.suffixes) if kept else None
-            if elements:
-                found.append((feed.set, elements))
+    for name, form, width, choice, by_peer, make, suffixes in taking:
+        kept = _kept(addresses, width, choice, by_peer)
+        elements = make(kept, form, suffixes) if kept else None
+        if elements:
+            found.append((name, elements))
     return found
 
 

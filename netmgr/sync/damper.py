@@ -13,16 +13,16 @@ CALM_SECONDS = 5.0
 
 
 class Damper:
-    """Notices a fight and slows it down."""
+    """Notices a fight and slows it down; it is over at `calm_at`."""
 
     def __init__(self) -> None:
         self._times: Deque[float] = deque(maxlen=FIGHT_REPAIRS)
         self._delay = 0.0
-        self._calm_at = 0.0
+        self.calm_at = 0.0
 
     def fighting(self, now: float) -> bool:
         """Whether a repair had to wait within the last five seconds."""
-        return now < self._calm_at
+        return now < self.calm_at
 
     @property
     def ready_at(self) -> float:
@@ -36,5 +36,5 @@ class Damper:
         else:
             self._delay = self._delay / 2 if self._delay > DELAY_FIRST else 0.0
         if self._delay:
-            self._calm_at = now + CALM_SECONDS
+            self.calm_at = now + CALM_SECONDS
         self._times.append(now)

@@ -46,12 +46,11 @@ def never() -> bool:
 
 
 class Reconciler:
-    """Keeps the kernel's sets equal to a model.  `quiet`: what is done as usual is no news."""
+    """Keeps the kernel's sets equal to a model."""
 
     def __init__(self, kernel: Kernel, model: Model, log: Log, dry_run: bool = False, counters: Optional[Counters] = None) -> None:
         self.model = model
         self.dry_run = dry_run
-        self.quiet = False
         self.counters = counters or Counters()
         self._kernel = kernel
         self._log = log
@@ -66,8 +65,11 @@ class Reconciler:
         """
         done: List[Change] = []
         suspects: Set[SetName] = set()
+        self.model.now = now
         for _round in range(3 * len(self.model.sets) + 3):
-            due = self.model.to_survey(now)
+            if self.complete and self.model.calm:
+                break
+            due = self.model.to_survey(now) if self.model.overview.look or self.model.overview.pauses else ()
             if due:
                 self.survey.look(due, True, now, enough)
             if self.model.overview.look and not enough():

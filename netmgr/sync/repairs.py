@@ -47,6 +47,7 @@ class Repairs:
                  identify: Callable[[int, str], Culprit] = Culprit) -> None:
         self.reconciler = reconciler
         self.mended: FrozenSet[SetName] = frozenset()
+        self.quiet = False                      # during a fight what is done as usual is no news
         self.blamed: Optional[str] = None       # whose doings settle() has looked at
         self.made = 0
         self.last_repair: Optional[Repair] = None
@@ -112,7 +113,7 @@ class Repairs:
         if self._suspects and self._look_at is not None and self._look_at <= now:
             self.blamed = " or ".join(map(named, self._suspects))
         self._until = now + (SLICE if self.reconciler.complete else FIRST_SLICE) if in_slices else math.inf
-        self.reconciler.quiet = self._damper.fighting(now)
+        self.quiet = now < self._damper.calm_at
         if self._look_at is None or self._look_at > now:
             changes = self.reconciler.reconcile(now, self._enough)
         else:
@@ -131,7 +132,7 @@ class Repairs:
         """When settle() has something to do even if nothing happens until then."""
         if self.reconciler.model.overview.look:
             return self._looked_at
-        retry, look = self.reconciler.model.next_retry(), self._look_at
+        retry, look = self.reconciler.model.next_retry() if self.reconciler.model.overview.pauses else None, self._look_at
         first = look if retry is None else retry if look is None else min(retry, look)
         due = self._accounts.due
         return first if due is None else due if first is None else min(first, due)
@@ -144,7 +145,7 @@ class Repairs:
         if self._suspicious or self._unread:        # both: who commits all the time must not keep anything from being read
             quick = self._quick.ready_at if self._suspicious else math.inf
             return max(min(quick, self._thorough.ready_at) if self._unread else quick, self._damper.ready_at)
-        return self._looked_at + FLEETING_REST if self.reconciler.model.relies_on_fleeting() else None
+        return self._looked_at + FLEETING_REST if self.reconciler.model.overview.fleeting else None
 
     def _enough(self) -> bool:
         return self._clock() >= self._until

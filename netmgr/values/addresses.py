@@ -7,7 +7,7 @@ optimistic by RFC 4429) or was refuted.  The flag values are those of linux/if_a
 Loading ipaddress takes milliseconds, so it waits until an IPv6 address must be written or any address read.
 """
 
-from typing import Dict, Tuple
+from typing import Dict, Sequence, Tuple
 
 IFA_F_SECONDARY = IFA_F_TEMPORARY = 0x01
 IFA_F_NODAD = 0x02
@@ -37,7 +37,8 @@ _BEGINNINGS = {LINK_LOCAL: b"\xa9\xfe", PRIVATE: b"\x0a\x64\xac\xc0\xfc\xfd", LO
 
 def kinds(local: bytes, flags: int) -> int:
     """Every kind that an address with these IFA_FLAGS is of, as a mask; but for SINGLE, which is a matter of the prefix length."""
-    return _BY_FLAGS[len(local) == 16][flags & 0xFF] | _kinds_by_value(local)
+    six = len(local) == 16
+    return _BY_FLAGS[six][flags & 0xFF] | (_BY_FIRST[six][local[0]] or _kinds_by_value(local))
 
 
 def suspicious(first_bytes: bytes, kinds: int) -> bool:
@@ -75,6 +76,15 @@ def _kinds_by_value(local: bytes) -> int:
     if first == 169 and second == 254:
         return LINK_LOCAL
     return LOOPBACK if first == 127 else GLOBAL
+
+
+def _by_first(first: int, width: int, others: Sequence[int]) -> int:
+    """The kind of all addresses that begin with this byte; 0 where it takes more than that to know."""
+    return 0 if first in others else _kinds_by_value(bytes((first, *bytes(width - 2), 1)))
+
+
+_BY_FIRST = tuple(tuple(_by_first(first, width, others) for first in range(256))
+                  for width, others in ((4, (100, 169, 172, 192)), (16, (0x00, 0xFE))))
 
 
 def network(address: bytes, prefixlen: int) -> bytes:

@@ -105,7 +105,8 @@ class Writer:
 
     def probe(self, seq: int) -> bytes:
         """A batch without an end, which no kernel commits: is NFT_MSG_DESTROYSETELEM known?"""
-        return _begin(seq, 0) + self.about_set(seq + 1, _NO_SET, NFT_MSG_DESTROYSETELEM, 0)
+        part = Part(self.about_set(seq + 1, _NO_SET, NFT_MSG_DESTROYSETELEM, 0), None, "probe", 0)
+        return transaction(seq, (part,), seq + 2)[:-HEADER.size - 4]
 
     def parts(self, seq: int, changes: Sequence[Change], destroy: bool) -> List[Part]:
         """The messages for these changes; `destroy`: the kernel knows NFT_MSG_DESTROYSETELEM.
@@ -113,20 +114,23 @@ class Writer:
         ValueError for what is no element of its set's form, and for names that nf_tables does not allow.
         """
         parts: List[Part] = []
+        inside: List[ChangeElements] = []
         for change in changes:
-            if isinstance(change, DeleteSet):
+            if isinstance(change, ChangeElements):
+                inside.append(change)
+            elif isinstance(change, DeleteSet):
                 parts.append(Part(self.about_set(seq + 1 + len(parts), change.set, NFT_MSG_DELSET, 0), change.set, "remove", 0))
-            elif not isinstance(change, ChangeElements):
+            else:
                 parts.append(self._create(seq + 1 + len(parts), change))
-        for change in changes:
-            if isinstance(change, ChangeElements) and change.delete:
-                self._append(parts, seq + 1 + len(parts), change, "delete", change.delete, destroy)
-        for change in changes:
-            if isinstance(change, ChangeElements) and change.restore:
-                self._append(parts, seq + 1 + len(parts), change, "restore", change.restore, destroy)
-        for change in changes:
-            if isinstance(change, ChangeElements) and change.add:
-                self._append(parts, seq + 1 + len(parts), change, "add", change.add, destroy)
+        for each in inside:
+            if each.delete:
+                self._append(parts, seq + 1 + len(parts), each, "delete", each.delete, destroy)
+        for each in inside:
+            if each.restore:
+                self._append(parts, seq + 1 + len(parts), each, "restore", each.restore, destroy)
+        for each in inside:
+            if each.add:
+                self._append(parts, seq + 1 + len(parts), each, "add", each.add, destroy)
         return parts
 
     def _append(self, parts: List[Part], seq: int, change: ChangeElements, operation: str, elements: Sequence[bytes],
@@ -190,15 +194,8 @@ def _filled_up(elements: Sequence[bytes], shortest: int) -> Sequence[bytes]:
 
 def transaction(seq: int, parts: Sequence[Part], following: int, generation: int = 0) -> bytes:
     """One batch of these parts; `following` is the sequence number of its END; a generation of 0 is any."""
-    pieces = [_begin(seq, generation)]
-    for part in parts:
-        pieces.append(part.data)
-    pieces += _END, following.to_bytes(4, BYTEORDER), _AFTER_END
-    return b"".join(pieces)
-
-
-def _begin(seq: int, generation: int) -> bytes:
-    return _BEGIN + seq.to_bytes(4, BYTEORDER) + _AFTER_BEGIN + generation.to_bytes(4, "big")
+    begin = _BEGIN, seq.to_bytes(4, BYTEORDER), _AFTER_BEGIN, generation.to_bytes(4, "big")
+    return b"".join((*begin, *[part.data for part in parts], _END, following.to_bytes(4, BYTEORDER), _AFTER_END))
 
 
 def split(parts: Sequence[Part], limit: int) -> Iterator[Sequence[Part]]:

@@ -56,7 +56,7 @@ class Scene:
     def commits(self, changes: Sequence[Change]) -> List[Optional[RulesetChanged]]:
         """What is heard of it."""
         self.heard.clear()
-        assert self.ruleset.commit(changes) == DONE
+        assert self.ruleset.commit(changes, 0) == DONE
         self.loop.turn(0.2)
         return self.heard
 
@@ -108,7 +108,7 @@ def test_a_commit_for_a_generation_that_is_over_is_stale_and_the_reason_is_notic
 
 @HOWS
 def test_a_large_commit_that_fails_is_told_and_no_news(scene: Scene) -> None:
-    assert not scene.ruleset.commit([*VERY_MANY, add("none", ip(1))]).committed
+    assert not scene.ruleset.commit([*VERY_MANY, add("none", ip(1))], 0).committed
     scene.loop.turn(0.2)
     assert scene.heard == []
 
@@ -123,7 +123,7 @@ def test_after_a_time_of_deafness_everything_is_looked_at(lab: Lab, scene: Scene
     with monkeypatch.context() as patch:
         patch.setattr(Watch, call, refuse)
         lab.nft("add set inet t c { type ipv4_addr; }")
-        scene.ruleset.commit(VERY_MANY)
+        scene.ruleset.commit(VERY_MANY, 0)
         scene.loop.turn(0.2)
         assert (scene.watcher.state, scene.watcher.error) == ("error", "foreign changes cannot be noticed: Cannot allocate memory")
     while scene.watcher.state != "ok":
