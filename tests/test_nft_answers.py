@@ -76,6 +76,28 @@ def _elements(part: nft_answers.Part) -> Iterator[memoryview]:
         rest = rest[(length + 3) & ~3:]
 
 
+ALIKE = [Form(kind, timeout=timeout) for kind in (IPV4_ADDR, "ipv6_addr", "ifname", "ether_addr", "iface_index", "ifname . ipv4_addr",
+                                                  "ether_addr . ipv4_addr") for timeout in (False, True)]
+
+
+@pytest.mark.parametrize("form", [*ALIKE, RANGES, Form("ifname", value="mark")])
+@pytest.mark.parametrize("destroy", [False, True])
+def test_a_message_about_one_element_says_what_it_says_beside_another(form: Form, destroy: bool) -> None:
+    dice, writer = random.Random("%s%s" % (form, destroy)), nft_write.Writer()
+    stride = form.keys + (4 if form.value else 0)
+    for seq in range(100, 200):
+        low, high = sorted(bytes(dice.choices((0, 0xFF, 0xA5, dice.randrange(256)), k=form.width)) for _end in range(2))
+        one = low + high if form.interval else bytes(dice.choices((0, 0xFF, 0xA5, dice.randrange(256)), k=stride))
+        for few, many in (((one,), (), ()), ((one, one), (), ())), (((), (one,), ()), ((), (one, one), ())), (
+                ((), (), (one,)), ((), (), (one, one))):
+            (alone,), (both,) = (writer.parts(seq, [ChangeElements(NAME, form, *each)], destroy) for each in (few, many))
+            assert alone[1:] == both[1:] and header(alone)[0] == len(alone.data) and header(alone)[1:] == header(both)[1:]
+            heads = [alone.data[16:alone.data.index(NAME.name.encode())], both.data[16:both.data.index(NAME.name.encode())]]
+            assert heads[0] == heads[1]
+            elements = list(_elements(alone))
+            assert elements and elements == list(_elements(both))[:len(elements)]
+
+
 def test_deletes_carry_the_key_alone() -> None:
     (part,) = parts_of(ChangeElements(NAME, Form(IPV4_ADDR, timeout=True), [ip(1)], ()))
     assert part.data[40:].hex(" ", 4) == "10000180 0c000180 08000100 0a000001"

@@ -155,7 +155,8 @@ class Inventory:
 
     def containers_changed(self, engine: str, seen: Iterable[ContainerSeen], gone: Iterable[str]) -> List[ThingChange]:
         """Take in what an engine says: how these containers are now, and which ids are no longer there."""
-        left, gained = [], []
+        left: List[ThingChange] = []
+        gained: List[ThingChange] = []
         for container in seen:
             before = self.containers.get(container.key)
             if before != container:

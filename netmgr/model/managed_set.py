@@ -298,12 +298,13 @@ class ManagedSet:
 
     def apply(self, change: ChangeElements) -> bool:
         """The change took effect.  Whether it mended what somebody else had damaged."""
-        repaired = not self.damage.taken.isdisjoint(change.add) or not self.damage.intruders.isdisjoint(change.delete)
-        repaired = repaired or bool(change.restore)
+        taken, intruders = self.damage
+        repaired = bool(change.restore) or not (taken.isdisjoint(change.add) and intruders.isdisjoint(change.delete))
         if self._lent:
             self.held, self._lent = Held(*map(set, self.held)), False
-        for held in self.held:
-            held.difference_update(change.delete)
+        if change.delete:
+            for held in self.held:
+                held.difference_update(change.delete)
         self.held.ours.update(change.add)
         if change.restore:
             self.held.foreign.update(change.restore)
@@ -372,7 +373,8 @@ class ManagedSet:
             found.delete.update(self._spare_less(claimed, form))
             found.delete.difference_update(self.spared)
             found.add.difference_update(held.ours)
-        delete, add = sorted(found.delete | found.renew), sorted(found.renew) + sorted(found.add)
+        delete = sorted(found.delete | found.renew if found.renew else found.delete)
+        add = sorted(found.renew) + sorted(found.add) if found.renew else sorted(found.add)
         restore = sorted(others.displaced) if others.displaced else ()
         if others.muddled:
             delete = sorted({*delete, *others.muddled})

@@ -234,11 +234,11 @@ def difference(wanted: AbstractSet[bytes], held: Contents, exclusive: bool) -> D
 def difference_at(touched: AbstractSet[bytes], wanted: AbstractSet[bytes], ours: AbstractSet[bytes],
                   foreign: AbstractSet[bytes]) -> Difference:
     """The same for a few elements of a large set that is not exclusive and was right otherwise."""
-    found = Difference(set(), set(), set())
+    delete, add = set(), set()
     for element in touched:
         if element not in wanted:
             if element in ours:
-                found.delete.add(element)
+                delete.add(element)
         elif element not in ours and element not in foreign:
-            found.add.add(element)
-    return found
+            add.add(element)
+    return Difference(delete, set(), add)

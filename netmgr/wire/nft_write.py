@@ -80,7 +80,10 @@ BOUNDS = 2 * HEADER.size + 16       # bytes that both take
 
 
 class _Known(NamedTuple):
-    """A set as the codec knows it; `names` are the bytes that it points to, `stride` is what an element takes, less a verdict."""
+    """A set as the codec knows it; `names` are the bytes that it points to, `stride` is what an element takes, less a verdict.
+
+    `frames`, by operation: a message about one element, in three pieces; its number and the element go between them.
+    """
 
     form: Form
     destroy: bool
@@ -88,6 +91,7 @@ class _Known(NamedTuple):
     names: Tuple[ffi.CData, ffi.CData]
     stride: int
     manners: Dict[str, ffi.CData]
+    frames: Dict[str, Tuple[bytes, bytes, bytes]]
 
 
 class Writer:
@@ -138,7 +142,14 @@ class Writer:
         known, first = self._known.get(change.set), 0
         if known is None or (known.form is not change.form and known.form != change.form) or known.destroy != destroy:
             known = self._known[change.set] = self._know(change.set, change.form, destroy)
+            if not (change.form.interval or change.form.value or is_concatenation(change.form.type)):
+                known.frames.update((each, self._frame(known, each, change.set)) for each in known.manners)
         stride = known.stride
+        if len(elements) == 1 and operation in known.frames and len(elements[0]) == stride:
+            before, between, after = known.frames[operation]
+            data = b"".join((before, seq.to_bytes(4, BYTEORDER), between, elements[0], after))
+            parts.append(Part(data, change.set, operation, 0))
+            return
         if change.form.value == VERDICT:
             elements = _filled_up(elements, stride)
             stride = max(stride, len(elements[0]))
@@ -167,7 +178,14 @@ class Writer:
         value = CODE if form.value == VERDICT else width_of(form.value) if form.value else 0
         described = ffi.new("struct nftcodec_set *", {
             "table": names[0], "name": names[1], "family": FAMILIES[name.family], "like": _like(form), "width": form.width, "value": value})
-        return _Known(form, destroy, described, names, form.keys + value, _of_elements(form.interval, form.timeout, destroy))
+        return _Known(form, destroy, described, names, form.keys + value, _of_elements(form.interval, form.timeout, destroy), {})
+
+    def _frame(self, known: _Known, operation: str, about: SetName) -> Tuple[bytes, bytes, bytes]:
+        """What two messages about elements that have no byte in common have in common, but for their numbers."""
+        one, other = (self._message(lib.nftcodec_elements(self._room, MESSAGE_MAX, 0, known.set, known.manners[operation], each, 1), about)
+                      for each in (bytes(known.stride), b"\xff" * known.stride))
+        at = next(place for place, pair in enumerate(zip(one, other)) if pair[0] != pair[1])
+        return one[:8], one[12:at], one[at + known.stride:]
 
     def _create(self, seq: int, change: Change) -> Part:
         if isinstance(change, CreateTable):

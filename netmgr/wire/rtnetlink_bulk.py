@@ -22,6 +22,7 @@ Tables = Dict[int, Dict[bytes, int]]    # ifindex -> identity -> IFA_FLAGS, or G
 
 _IDENTITIES = {length: Struct("%ds" % length) for length in (9, 33)}
 _FOUND, _RUN = Struct("=II"), Struct("=III")        # struct rtcodec_found, struct rtcodec_run
+_FIRST = Struct("=IIIII")                           # both
 
 
 class AddressReader:
@@ -33,14 +34,12 @@ class AddressReader:
         self._repeated: Set[int] = set()        # links of which some address was told of more than once
         self._identities = room(ROOM * lib.RTCODEC_IDENTITY_MAX)
         self._flags = room(ROOM * 8).cast("q")
-        self._runs = room(ROOM * _RUN.size)
-        self._found = room(_FOUND.size)
+        found = room(_FOUND.size + ROOM * _RUN.size)
+        self._found, self._runs, self._first = found[:_FOUND.size], found[_FOUND.size:], found[:_FIRST.size]
         self._from = ffi.from_buffer("uint8_t[]", self.buffer)
         self._into = tuple(ffi.cast(kind, ffi.from_buffer(each)) for kind, each in (
             ("uint8_t *", self._identities), ("int64_t *", self._flags), ("struct rtcodec_run *", self._runs),
             ("struct rtcodec_found *", self._found)))
-        identities, self._first_flags, self._first_run, self._count = self._into
-        self._first_identity = ffi.buffer(identities, lib.RTCODEC_IDENTITY_MAX)
 
     def read(self, end: int, tables: Tables) -> Iterator[Message]:
         """Enter the addresses of so many bytes into the tables; give every other message when all before it is in.  ProtocolError."""
@@ -61,9 +60,9 @@ class AddressReader:
         found: List[Event] = []
         tables: Tables = {}
         if lib.rtcodec_addresses(self._from, end, ROOM, *self._into) == end:
-            run = self._first_run
-            if self._count.runs == 1 == run.count:
-                return [AddressesSeen(run.ifindex, {self._first_identity[:run.identity_length]: self._first_flags[0]})]
+            runs, _message_flags, ifindex, length, count = _FIRST.unpack(self._first)
+            if runs == 1 == count:
+                return [AddressesSeen(ifindex, {bytes(self._identities[:length]): self._flags[0]})]
             self._enter(tables)
             return self._seen(tables)
         for message in self.read(end, tables):
