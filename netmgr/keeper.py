@@ -175,11 +175,6 @@ class Keeper:
                 each(changes)
 
     @property
-    def resting(self) -> bool:
-        """Whether what follows the sets is still to be done, in a moment."""
-        return self._rest is not None
-
-    @property
     def is_ready(self) -> bool:
         """The sets have been right at least once."""
         return self._ready is None

@@ -136,8 +136,9 @@ class Sources:
 
     def look(self) -> None:
         """Tell of those whose state is another than at the last look."""
-        for name in self.running:
-            self._look_at(name)
+        for name, each in self.running.items():
+            if each.source.state != self._states.get(name):
+                self._look_at(name)
 
     def behind(self) -> bool:
         """Whether one of them has still to read what it was asked to."""
