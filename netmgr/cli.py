@@ -9,12 +9,15 @@ difference, 2 trouble.
 import os
 import sys
 from contextlib import contextmanager
-from typing import Callable, Iterator, Optional, Sequence
+from typing import TYPE_CHECKING, Callable, Iterator, Optional, Sequence
 
 from netmgr import __version__
 from netmgr.paths import Place, has_systemd, http_address, place, service_is_stopped, socket_path
 from netmgr.show.command_line import Command, Request, UsageError, known_command, parse, usage
 from netmgr.values.text import hung, place_of, printable, printable_lines, reason
+
+if TYPE_CHECKING:
+    from netmgr.show.answers import Status
 
 DONE, FAILED, WRONG_USAGE, NO_DAEMON, INTERRUPTED = 0, 1, 2, 3, 130
 TROUBLE = 2
@@ -144,7 +147,7 @@ def _status(request: Request) -> int:
     from netmgr.io.client import Follower
     path = _socket(request, False)
     with _explained(path):
-        watching.watch(lambda: Follower(path, "watch", ANSWER_SECONDS), lambda _lines: _redraw(request))
+        watching.watch(lambda: Follower(path, "watch", ANSWER_SECONDS), lambda _lines: _redraw(request), 1)
     return DONE
 
 
@@ -153,13 +156,20 @@ def _redraw(request: Request) -> None:
     try:
         if sys.stdout.isatty():
             print(CLEAR, end="")
-        _status_now(request)
+        _show_status(request)
     except CommandError as error:
         if error.status != NO_DAEMON:
             raise
 
 
 def _status_now(request: Request) -> int:
+    status = _show_status(request)
+    if request.words and not (status.interfaces or status.containers or status.sets):
+        raise CommandError(FAILED, "netmgr: nothing is known of %s" % ", ".join(request.words))
+    return DONE if status.state == "ready" else FAILED
+
+
+def _show_status(request: Request) -> "Status":
     from netmgr.show.answers_json import read_status
     from netmgr.show.tables import WIDTH, status_text
     from netmgr.values.errors import ProtocolError
@@ -174,9 +184,7 @@ def _status_now(request: Request) -> int:
         width = _columns() or WIDTH
         colour = {"ready": GREEN, "degraded": RED}.get(status.state, "")
         _show(status_text(status, width, "--problems" in request.options), colour, status.state)
-    if request.words and not (status.interfaces or status.containers or status.sets):
-        raise CommandError(FAILED, "netmgr: nothing is known of %s" % ", ".join(request.words))
-    return DONE if status.state == "ready" else FAILED
+    return status
 
 
 def _sets(request: Request) -> int:
@@ -226,7 +234,7 @@ def _watch(request: Request) -> int:
 
     with _explained(path):
         if command is None:
-            watching.watch(connect, lambda lines: _show_lines(lines, wants_json))
+            watching.watch(connect, lambda lines: _show_lines(lines, wants_json), 1)
         else:
             watching.watch_and_run(connect, command, float(settle))
     return DONE

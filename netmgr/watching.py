@@ -11,7 +11,7 @@ import subprocess
 import time
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
-from netmgr.io.client import Follower
+from netmgr.io.client import Follower, has_reader
 
 AGAIN = 0.2             # seconds between attempts to reach a daemon that has gone
 
@@ -19,10 +19,13 @@ Connect = Callable[[], Follower]
 Happenings = List[Dict[str, Any]]
 
 
-def watch(connect: Connect, show: Callable[[str], object]) -> None:
-    """Show each line.  OSError when there is no daemon in the beginning."""
-    for lines in _told(connect, lambda: None):
-        show("".join(line + "\n" for line in lines))
+def watch(connect: Connect, show: Callable[[str], object], output: int) -> None:
+    """Show each line, until nobody reads this output any more.  OSError when there is no daemon in the beginning."""
+    output = os.dup(output)     # stays what it is when something else takes its place
+    for lines in _told(connect, lambda: None, output):
+        if lines:
+            show("".join(line + "\n" for line in lines))
+    os.close(output)
 
 
 def watch_and_run(connect: Connect, command: str, settle: float) -> None:
@@ -60,23 +63,24 @@ class _Batch:
         return [waiting] if self._settle else [[each] for each in waiting]
 
 
-def _told(connect: Connect, patience: Callable[[], Optional[float]]) -> Iterator[List[str]]:
-    """The lines that have come, or none when patience is over."""
-    follower = connect()
-    while True:
+def _told(connect: Connect, patience: Callable[[], Optional[float]], output: Optional[int] = None) -> Iterator[List[str]]:
+    """The lines that have come, or none when patience is over; the end when nobody reads the output any more."""
+    follower: Optional[Follower] = connect()
+    while follower is not None and has_reader(output):
         try:
-            yield follower.wait(patience())
+            yield follower.wait(patience(), output)
         except ConnectionError:
             follower.close()
-            follower = _again(connect)
+            follower = _again(connect, output)
 
 
-def _again(connect: Connect) -> Follower:
-    while True:
+def _again(connect: Connect, output: Optional[int]) -> Optional[Follower]:
+    while has_reader(output):
         try:
             return connect()
         except OSError:
             time.sleep(AGAIN)
+    return None
 
 
 def _object(line: str) -> Dict[str, Any]:

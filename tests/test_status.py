@@ -274,6 +274,21 @@ def test_every_set_with_its_elements() -> None:
     assert "192.0.2.7" in sets_text(answer)
 
 
+def test_names_have_quotation_marks_where_something_stands_beside_them() -> None:
+    bench = Bench("""
+interfaces: [{name: eth0, nftables_zone: wan}]
+zones:
+  wan:
+    sets: {pairs: [interfaces, addresses]}
+""")
+    bench.make("wan_ifs")
+    bench.make("pairs", kind="ifname . ipv4_addr")
+    bench.happen(seen("192.0.2.1/24"))
+    bench.settle()
+    wanted = {row.set.name: list(row.elements.wanted) for row in set_contents(bench.model, MANNER)}
+    assert wanted == {"wan_ifs": ["eth0"], "pairs": ['"eth0" . 192.0.2.1']}
+
+
 def test_very_much_is_told_in_small_pieces_as_it_was_when_somebody_asked() -> None:
     """Also while it changes; an element is sorted in before the first is told."""
     bench = Bench()

@@ -3,10 +3,11 @@
 Whoever listens there may not be netmgr: what it sends is bounded in size and in time.
 """
 
+import math
 import select
 import socket
 import time
-from typing import Callable, List, Optional
+from typing import Callable, Dict, Iterable, List, Optional, Tuple
 
 from netmgr.values.errors import ProtocolError
 from netmgr.wire.lines import Lines
@@ -16,6 +17,7 @@ LINE_LIMIT = 1 << 20
 SLOW_SECONDS = 3.0
 LONGEST = 10            # times the time that the daemon may be silent: all of its answer
 CONNECT_AGAIN = 0.05
+GONE = select.POLLERR | select.POLLHUP
 
 
 def ask(path: str, line: str, timeout: float, slow: Callable[[], None] = lambda: None, may_be_empty: bool = False) -> str:
@@ -61,16 +63,31 @@ class Follower:
         """Hang up."""
         self._connection.close()
 
-    def wait(self, seconds: Optional[float]) -> List[str]:
-        """The lines that have come, as soon as there are any; none when time is over.  ConnectionError when the daemon has gone."""
-        ready, _, _ = select.select([self._connection], [], [], seconds)
-        if not ready:
+    def wait(self, seconds: Optional[float], output: Optional[int] = None) -> List[str]:
+        """The lines that have come, as soon as there are any; none when time is over, or when nobody reads this output any more.
+
+        ConnectionError when the daemon has gone.
+        """
+        if self._connection.fileno() not in _poll(((self._connection.fileno(), select.POLLIN), (output, 0)), seconds):
             return []
         data = self._connection.recv(65536)
         if not data:
             raise ConnectionError("the daemon has gone")
         self._lines.feed(data)
         return [line.decode("utf-8", "backslashreplace") for line in iter(self._lines.line, None)]
+
+
+def has_reader(output: Optional[int]) -> bool:
+    """False when what is written there would reach nobody any more."""
+    return not _poll(((output, 0),), 0).get(output, 0) & GONE
+
+
+def _poll(descriptors: Iterable[Tuple[Optional[int], int]], seconds: Optional[float]) -> Dict[Optional[int], int]:
+    poller = select.poll()
+    for descriptor, events in descriptors:
+        if descriptor is not None:
+            poller.register(descriptor, events)
+    return dict(poller.poll(None if seconds is None else math.ceil(seconds * 1000)))
 
 
 def _connect(connection: socket.socket, path: str, end: float) -> None:

@@ -30,7 +30,7 @@ from netmgr.values import addresses, sets
 from netmgr.values.addresses import local, prefixlen
 from netmgr.values.choice import ALL, Choice, counts, objections
 from netmgr.values.holds import ADDRESSES, by_far_end, made_of
-from netmgr.values.sets import Contents, SetName
+from netmgr.values.sets import Contents, Form, SetName
 from netmgr.values.text import number
 from netmgr.wire import nft_text
 
@@ -259,11 +259,17 @@ def _elements(model: Model, managed: ManagedSet, dry_run: bool) -> Elements:
     form = managed.seen.form
     if form is None:
         return Elements()
-    shape = form
+    text = partial(_element_text, form)
 
     def texts(elements: Collection[bytes]) -> Collection[str]:
-        return Rows(len(elements), partial(in_order, elements), lambda key: nft_text.element_text(shape, key).strip('"'))
+        return Rows(len(elements), partial(in_order, elements), text)
     return Elements(*map(texts, model.lend(managed, dry_run)))
+
+
+def _element_text(form: Form, element: bytes) -> str:
+    """As nft writes it, but for a name that stands alone, which needs no quotation marks."""
+    marks = 1 if form.parts == (sets.IFNAME,) and not form.value else 0
+    return nft_text.element_text(form, element)[marks:-marks or None]
 
 
 def _sources(told: SourcesStatus) -> Dict[str, Source]:

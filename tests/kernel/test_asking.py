@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence
 
 import pytest
 
@@ -121,6 +121,22 @@ def test_watching_with_a_command_through_a_restart(lab: Lab) -> None:
     lab.run("ip addr add 192.0.2.2/24 dev eth0")
     eventually(lambda: kinds.read_text().splitlines()[-1] == "elements-changed inet filter wan_ips")
     assert lab.stop(watcher) != 0
+
+
+@pytest.mark.parametrize("words", [("watch",), ("watch", "--json", "wan_ips"), ("status", "--watch", "nobody_yet")])
+def test_watching_ends_with_its_reader(lab: Lab, words: Sequence[str]) -> None:
+    """As `netmgr watch | head -1` does, also when nothing more happens and while there is no daemon; what is not there yet may come."""
+    netmgr = running(lab)
+    for daemon in ("runs", "stopped"):
+        command = [sys.executable, "-m", "netmgr", *words, "--socket", str(netmgr.socket)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env={**os.environ, "PYTHONPATH": str(ROOT)}) as watcher:
+            assert watcher.stdout is not None and watcher.stderr is not None
+            assert watcher.stdout.readline()
+            if daemon == "stopped":
+                assert netmgr.stop() == 0
+            watcher.stdout.close()
+            assert (watcher.wait(60), watcher.stderr.read()) == (0, b"")
 
 
 def test_the_causes_from_the_start_to_the_end(lab: Lab) -> None:
