@@ -54,7 +54,7 @@ deb:
 release-check: .venv/ready
 	.ci/release-check
 
-bench bench-quick: benchmarks/.venv/ready $(PEERS) .venv/engines
+bench bench-quick: benchmarks/.venv/ready $(PEERS) .venv/engines .venv/monitoring
 	PATH="$$PATH:/usr/sbin:/sbin" benchmarks/.venv/bin/python -m benchmarks.report $(if $(filter bench-quick,$@),--quick)
 
 clean:
@@ -65,7 +65,7 @@ clean:
 .venv/ready: $(BUILT_FROM)
 	.ci/setup
 
-.venv/engines .venv/faults .venv/fleet .venv/kernels .venv/system: .venv/ready
+.venv/engines .venv/faults .venv/fleet .venv/kernels .venv/monitoring .venv/system: .venv/ready
 	.ci/setup $(@F)
 	touch $@
 

@@ -5,34 +5,25 @@ netmgr's process, the kernel's on its behalf among it, for each of many answers;
 """
 
 import time
-from typing import Dict, Iterator, Tuple
+from typing import Tuple
 
 from benchmarks.common import HERE, PYTHON, Section, Verdict, digits, main, milliseconds, turns
-from benchmarks.space import PROBE, Netmgr, Space
+from benchmarks.sets import OF_A_ZONE, Sets
+from benchmarks.space import Netmgr, Space
 
-SETS, QUICK_SETS, TABLES = 1000, 200, 10
+SETS, QUICK_SETS = 1000, 200
 SIZES = (10, 1000)
 ANSWERS, TURNS = 20, 5
 QUICK_ANSWERS, QUICK_TURNS = 5, 3
-INTERFACES = 10
 REST = 3.0              # seconds until what follows a start is done
 AIM_TIME, AIM_RATIO, AIM_TURN = 10.0, 1.5, 2.0
-CONFIGURATION = """\
-interfaces:
-  - {name: %(probe)s, nftables_zone: wan}
-  - {name: "bench*", nftables_zone: [%(names)s]}
-zones: {%(zones)s}
-nftables: {table: inet filter, include_dir: %(directory)s/include}
-docker: {enabled: false}
-socket_path: %(directory)s/socket
-"""
 
 
 def run(quick: bool) -> Section:
     """Few and many elements, in turns."""
     sets, answers, count = (QUICK_SETS, QUICK_ANSWERS, QUICK_TURNS) if quick else (SETS, ANSWERS, TURNS)
     few, many = SIZES
-    with Filled(sets, few) as small, Filled(sets, many) as large:
+    with Sets(sets, OF_A_ZONE[:1], few) as small, Sets(sets, OF_A_ZONE[:1], many) as large:
         spaces = {few: small, many: large}
         with Netmgr(small) as one, Netmgr(large) as other:
             found = turns(count, {str(few): lambda: _cost(one, sets, answers), str(many): lambda: _cost(other, sets, answers)})
@@ -45,29 +36,6 @@ def run(quick: bool) -> Section:
         Verdict("`metrics` with {:,} sets of {:,} elements, processor time".format(sets, many), 1e3 * found[str(many)], " ms", AIM_TIME),
         Verdict("`metrics` with {:,} elements in each set, against {}".format(many, few), ratio, " x", AIM_RATIO),
         Verdict("the longest turn while it is given", 1e3 * longest[many][0], " ms", AIM_TURN)])
-
-
-class Filled(Space):
-    """A space with so many sets of so many elements each."""
-
-    def __init__(self, sets: int, elements: int) -> None:
-        super().__init__(INTERFACES, elements)
-        zones = {"z%d" % number: "inet other%d" % (number % TABLES) for number in range(sets)}
-        try:
-            self.nft("\n".join(_commands(zones)))
-            (self.directory / "config.yaml").write_text(CONFIGURATION % {
-                "probe": PROBE, "names": ", ".join(zones), "directory": self.directory,
-                "zones": ", ".join("%s: {table: %s}" % zone for zone in zones.items())})
-        except BaseException:
-            self.close()
-            raise
-
-
-def _commands(zones: Dict[str, str]) -> Iterator[str]:
-    for table in dict.fromkeys(zones.values()):
-        yield "add table %s" % table
-    for zone, table in zones.items():
-        yield "add set %s %s_ips { type ipv4_addr; }" % (table, zone)
 
 
 def _cost(netmgr: Netmgr, sets: int, answers: int) -> float:

@@ -7,7 +7,7 @@ time and have their turns; p50 is the mean of the medians of additions and remov
 
 import contextlib
 import statistics
-from typing import Dict, Iterator, List, NamedTuple, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 from benchmarks import curves
 from benchmarks.common import Section, Verdict, digits, main, microseconds
@@ -62,13 +62,13 @@ def run(quick: bool) -> Section:
 
 
 class Sets(Space):
-    """A space with so many zones, each with its six sets."""
+    """A space with so many zones, each with its sets, by default six, in which so many addresses are."""
 
-    def __init__(self, zones: int) -> None:
-        super().__init__(INTERFACES, ADDRESSES)
+    def __init__(self, zones: int, of_a_zone: Sequence[Tuple[str, str]] = OF_A_ZONE, addresses: int = ADDRESSES) -> None:
+        super().__init__(INTERFACES, addresses)
         others = {"z%d" % number: "inet other%d" % (number % TABLES) for number in range(zones - 1)}
         try:
-            self.nft("\n".join(_commands({"wan": "inet filter", **others})))
+            self.nft("\n".join(_commands({"wan": "inet filter", **others}, of_a_zone)))
             (self.directory / "config.yaml").write_text(CONFIGURATION % {
                 "probe": PROBE, "others": "".join(", " + zone for zone in others), "directory": self.directory,
                 "zones": ", ".join("%s: {table: %s}" % zone for zone in others.items())})
@@ -77,11 +77,11 @@ class Sets(Space):
             raise
 
 
-def _commands(zones: Dict[str, str]) -> Iterator[str]:
+def _commands(zones: Dict[str, str], of_a_zone: Sequence[Tuple[str, str]]) -> Iterator[str]:
     for table in dict.fromkeys(zones.values()):
         yield "add table %s" % table
     for zone, table in zones.items():
-        for suffix, kind in OF_A_ZONE:
+        for suffix, kind in of_a_zone:
             yield "add set %s %s_%s { type %s; }" % (table, zone, suffix, kind)
 
 

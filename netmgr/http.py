@@ -1,8 +1,9 @@
 """The program `netmgr http`: the page, and what programs ask for, over HTTP.
 
-A process of its own, which may read and nothing else: for each request it asks the daemon over the control socket, as any client does.
-It stands on http.server, whose threads are the standard library's; what is shared among them is a set of connections, and what is never
-changed.
+A process of its own, which may read and nothing else: for each request it asks the daemon over the control socket, as any client does;
+for many of the same kind at once it asks once, so that the daemon has time for its sets.
+It stands on http.server, whose threads are the standard library's; what is shared among them is a set of connections, the questions that
+are under way, and what is never changed.
 
 One request a connection.  What a client sends is read by its size and by a deadline before anything looks at it; connections that
 take too long are shut down, no more than CONNECTIONS are open, and of these no more than STREAMS follow what happens.  A stream outlives
@@ -28,6 +29,7 @@ from urllib.parse import parse_qs
 from netmgr.io import systemd
 from netmgr.io.client import Follower, ask
 from netmgr.io.listener import listen
+from netmgr.io.shared_questions import SharedQuestions
 from netmgr.paths import service_is_stopped
 from netmgr.values.errors import ProtocolError
 from netmgr.values.text import reason
@@ -68,6 +70,7 @@ class Server(ThreadingHTTPServer):
         self.socket.close()
         self.socket = listener
         self.setup = setup
+        self.questions = SharedQuestions(lambda line: self.reach(lambda path: ask(path, line, SILENCE_SECONDS)))
         self._stopped, self._look_again = False, 0.0
         self.ends: Dict[socket.socket, float] = {}      # of every connection: when it is shut down
         self.streams: Dict[socket.socket, float] = {}   # those that follow, and since when
@@ -282,7 +285,7 @@ class Handler(BaseHTTPRequestHandler):
             raise _ClientGoneError from None
 
     def _ask(self, line: str) -> str:
-        return self.server.reach(lambda path: ask(path, line, SILENCE_SECONDS))
+        return self.server.questions.answer(line)
 
     def _why(self, error: Exception) -> str:
         if isinstance(error, (_NotRunningError, ProtocolError)):
