@@ -165,7 +165,7 @@ def _redraw(request: Request) -> None:
 def _status_now(request: Request) -> int:
     status = _show_status(request)
     if request.words and not (status.interfaces or status.containers or status.sets):
-        raise CommandError(FAILED, "netmgr: nothing is known of %s" % ", ".join(request.words))
+        raise CommandError(FAILED, _nothing_of(request.words))
     return DONE if status.state == "ready" else FAILED
 
 
@@ -192,8 +192,13 @@ def _sets(request: Request) -> int:
     answer = _ask(request, " ".join(["sets", *words]))
     _show_lines(answer, "--json" in request.options)
     if request.words and answer in ("no sets\n", '{"schema": 1, "sets": []}\n'):
-        raise CommandError(FAILED, "netmgr: nothing is known of %s" % ", ".join(request.words))
+        raise CommandError(FAILED, _nothing_of(request.words))
     return DONE
+
+
+def _nothing_of(names: Sequence[str]) -> str:
+    """A set of the convention that is not there, for one, is nothing to show, and yet there is something to say about it."""
+    return "netmgr: there is nothing to show of %s; `netmgr explain %s` may say why" % (", ".join(names), names[0])
 
 
 def _explain(request: Request) -> int:

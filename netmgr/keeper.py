@@ -126,9 +126,9 @@ class Keeper:
         """The interfaces over which there is a default route, with their next hops."""
         self._changed(self._inventory.replace_defaults(hops))
 
-    def containers(self, engine: str, seen: Sequence[ContainerSeen], gone: Sequence[str]) -> None:
-        """Containers of an engine that are new or other than before, and the ids of those that are gone."""
-        self._changed(self._inventory.containers_changed(engine, seen, gone))
+    def containers(self, engine: str, seen: Sequence[ContainerSeen], gone: Sequence[str], why: Optional[str] = None) -> None:
+        """Containers of an engine that are new or other than before, and the ids of those that are gone, or why they are not seen."""
+        self._changed(self._inventory.containers_changed(engine, seen, gone), why)
         self._refusals.forget(engine, gone)
         self._tell_refusals(seen)
 
@@ -160,7 +160,7 @@ class Keeper:
         changes = self.repairs.settle()
         if changes and not self.dry_run:
             self.counters.committed_after(self._loop.now() - self._loop.woken)
-        self.reporter.settled(self.model, () if self.dry_run else changes, self.repairs.mended, self.repairs.quiet)
+        self.reporter.settled(self.model, () if self.dry_run else changes, self.repairs.mended, self.repairs.quiet, self.repairs.blamed)
         if (self.model.overview.news or self.reporter.why is not None) and self.repairs.reconciler.complete:
             self._tell_states()
         if self._holdings is not None and self._holdings.changed:
@@ -268,9 +268,9 @@ class Keeper:
         elif None not in zones:
             self.model.hold_only(frozenset().union(*(each for each in zones if each is not None)))
 
-    def _changed(self, changes: Sequence[ThingChange]) -> None:
+    def _changed(self, changes: Sequence[ThingChange], why: Optional[str] = None) -> None:
         self.model.apply(changes)
-        self.reporter.things(changes)
+        self.reporter.things(changes, why)
         if self._holdings is not None:
             self._holdings.apply(changes)
         if self._counted is not None:

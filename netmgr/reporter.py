@@ -31,6 +31,7 @@ class _Chapter(NamedTuple):
     mended: Container[SetName]
     quiet: bool
     why: Optional[str]
+    blamed: Optional[str]
 
 
 class Words(NamedTuple):
@@ -74,10 +75,10 @@ class Reporter:
         """This happens now."""
         self.chronicle.tell(happening, level)
 
-    def things(self, changes: Sequence[ThingChange]) -> None:
-        """What an event changed in the inventory."""
+    def things(self, changes: Sequence[ThingChange], why: Optional[str] = None) -> None:
+        """What an event changed in the inventory; `why`: only in that, for its things are no longer seen."""
         if changes and len(self._news) < NEWS_AT_MOST:
-            self._news.append(News(changes))
+            self._news.append(News(changes, why=why))
 
     def because(self, happening: Happening) -> None:
         """What may change everything: a reload, a new snapshot."""
@@ -118,10 +119,14 @@ class Reporter:
                 self.tell(happening)
         return fits and kind is not None
 
-    def settled(self, model: Model, changes: Sequence[Change], mended: Container[SetName], quiet: bool) -> None:
-        """The sets have followed, by these transactions; those that were mended are told already; quiet: the log need not tell."""
+    def settled(self, model: Model, changes: Sequence[Change], mended: Container[SetName], quiet: bool,
+                blamed: Optional[str] = None) -> None:
+        """The sets have followed, by these transactions; those that were mended are told already; quiet: the log need not tell.
+
+        `blamed`: who had changed the ruleset, if anybody had.
+        """
         if self._news or changes:
-            self._chapters.append(_Chapter(clock.now(), model, self._news, changes, mended, quiet, self.why))
+            self._chapters.append(_Chapter(clock.now(), model, self._news, changes, mended, quiet, self.why, blamed))
             self._news = []
 
     def catch_up(self) -> None:
@@ -138,7 +143,7 @@ class Reporter:
         causes = Causes(chapter.news, lambda thing: (name for name, _elements in model.policy.claims(thing)))
         for change in chapter.changes:
             if isinstance(change, ChangeElements) and change.set not in chapter.mended:
-                happening = _of_set(model, change, chapter.why or causes.of(change.set))
+                happening = _of_set(model, change, chapter.why or causes.of(change.set) or chapter.blamed)
                 self._chronicle.tell(happening._replace(time=time), "debug" if chapter.quiet else None)
 
 

@@ -259,14 +259,18 @@ def _fleet(config: Config, loop: Loop, keeper: Keeper, say: Say) -> Source:
 
 def _engine(settings: Docker, audit_interval: float, loop: Loop, keeper: Keeper) -> Recipe:
     """What it takes to follow an engine is loaded only where one is followed."""
-    def changed(seen: Sequence[ContainerSeen], gone: Sequence[str]) -> None:
-        keeper.containers(settings.name, seen, gone)
+    name = "docker:%s" % settings.name if settings.name else "docker"
 
     def make(say: Say) -> Source:
         known = keeper.containers_of(settings.name)
         if settings.enabled == "false":
-            return Nobody(lambda: changed((), [container.id for container in known]))
+            return Nobody(lambda: keeper.containers(settings.name, (), [container.id for container in known], name + ": disabled"))
         from netmgr.io.docker_source import DockerSource
-        return DockerSource(loop, settings, audit_interval, known, changed, say)
 
-    return Recipe("docker:%s" % settings.name if settings.name else "docker", (settings, audit_interval), make)
+        def changed(seen: Sequence[ContainerSeen], gone: Sequence[str]) -> None:
+            keeper.containers(settings.name, seen, gone, None if source.has_engine else name + ": no engine")
+
+        source = DockerSource(loop, settings, audit_interval, known, changed, say)
+        return source
+
+    return Recipe(name, (settings, audit_interval), make)

@@ -304,11 +304,11 @@ def test_the_reporter_tells_things_before_sets() -> None:
     changes = bench.inventory.apply(seen("192.0.2.1/24"))
     bench.model.apply(changes)
     reporter.things(changes)
-    reporter.settled(bench.model, bench.settle(), (), False)
+    reporter.settled(bench.model, bench.settle(), (), False, None)
     assert not lines, "words are found a moment later"
     reporter.catch_up()
     assert lines == [("debug", "eth0: address 192.0.2.1/24 added"), ("info", "inet filter wan_ips: added 192.0.2.1 (eth0: address added)")]
-    reporter.settled(bench.model, (), (), False)
+    reporter.settled(bench.model, (), (), False, None)
     reporter.catch_up()
     assert len(lines) == 2
     assert [each.zone for each in reporter.chronicle.last(1)] == ["wan"]
@@ -322,7 +322,7 @@ def test_a_link_that_goes_down_is_told_and_no_cause_of_what_else_happens() -> No
     changes = bench.inventory.apply(seen("192.0.2.1/24"))
     bench.model.apply(changes)
     reporter.things(changes)
-    reporter.settled(bench.model, bench.settle(), (), False)
+    reporter.settled(bench.model, bench.settle(), (), False, None)
     assert [(each.kind, each.cause) for each in reporter.chronicle.last(9)] == [
         ("link-down", "eth9: link down"), ("address-added", "eth0: address added"), ("elements-changed", "eth0: address added")]
 
@@ -332,7 +332,7 @@ def test_while_all_changes_for_one_reason_that_is_the_cause() -> None:
     bench.make("wan_ips")
     bench.happen(seen("192.0.2.1/24"))
     reporter.why = "start"
-    reporter.settled(bench.model, bench.settle(), (), False)
+    reporter.settled(bench.model, bench.settle(), (), False, None)
     reporter.why = None
     assert [(each.kind, each.cause) for each in reporter.chronicle.last(9)] == [("elements-changed", "start")]
 
@@ -345,7 +345,7 @@ def test_who_asks_is_told_all_that_has_happened_each_at_its_time() -> None:
         changes = bench.inventory.apply(seen(address))
         bench.model.apply(changes)
         reporter.things(changes)
-        reporter.settled(bench.model, bench.settle(), (), False)
+        reporter.settled(bench.model, bench.settle(), (), False, None)
     before = utc()
     told = reporter.chronicle.last(9)
     assert [each.kind for each in told] == ["address-added", "elements-changed"] * 2
@@ -470,10 +470,13 @@ def test_a_set_says_what_is_wrong_with_itself_and_whom_that_keeps_out() -> None:
     assert explained(bench, "wan_ips6") == [
         "2001:db8::1 is in inet filter wan_ips6: eth0, zone wan (test.yaml:1)",
         "not in inet filter wan_ips6: its uniqueness is still being checked (DAD) (tentative): 2001:db8::2/64 [eth0]"]
-    every = "192.0.2.1/24 [eth0], 192.0.2.2/24 [eth0], 2001:db8::1/64 [eth0], 2001:db8::2/64 [eth0]"
-    assert explained(bench, "wan_public") == ["inet filter wan_public: there is no such set (set_missing), which keeps out " + every]
-    (line,) = explained(bench, "wan_nets")
+    every = "192.0.2.1/24 [eth0], 192.0.2.2/24 [eth0], 2001:db8::1/64 [eth0]"
+    anyway = "not in inet filter %s: its uniqueness is still being checked (DAD) (tentative): 2001:db8::2/64 [eth0]"
+    assert explained(bench, "wan_public") == [
+        "inet filter wan_public: there is no such set (set_missing), which keeps out " + every, anyway % "wan_public"]
+    line, another = explained(bench, "wan_nets")
     assert line.startswith("inet filter wan_nets: its type is inet_service") and line.endswith(", which keeps out " + every)
+    assert another == anyway % "wan_nets"
     zone = explained(bench, "wan")
     assert "not in inet filter wan_ips6: its uniqueness is still being checked (DAD) (tentative): 2001:db8::2/64 [eth0]" in zone
     assert len(zone) == len(set(zone)) and not any("family" in each for each in zone)
@@ -481,6 +484,16 @@ def test_a_set_says_what_is_wrong_with_itself_and_whom_that_keeps_out() -> None:
         "not in the sets of zone dmz: no set of the zone takes addresses of its family (family): 2001:db8::1/64 [eth0], "
         "2001:db8::2/64 [eth0]")
     assert explained(bench, "2001:db8::2")[0].endswith(": 2001:db8::2/64 [eth0]")
+
+
+def test_a_set_that_is_not_there_keeps_out_only_what_it_would_hold() -> None:
+    bench = Bench("interfaces: [{name: eth0, nftables_zone: wan}]\ndocker: {enabled: false}\n"
+                  "zones: {wan: {sets: {far: peers, server: {holds: hosts, suffix: '::10'}, public: addresses}}}\n")
+    bench.happen(seen("192.0.2.1/24"), seen("169.254.9.9/16"), seen("2001:db8::1/64"))
+    bench.settle()
+    assert told(bench, "192.0.2.1")[2] == [("public", "set_missing")]
+    assert told(bench, "169.254.9.9")[2] == [("public", "link_local")]
+    assert told(bench, "2001:db8::1")[2] == [("server", "set_missing"), ("public", "set_missing")]
 
 
 def test_what_is_not_there_says_so() -> None:

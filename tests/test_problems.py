@@ -58,6 +58,17 @@ def test_everything_that_is_wrong() -> None:
     assert "INTERFACE" not in text
 
 
+def test_what_is_wrong_with_many_is_said_once() -> None:
+    rows = [ROW._replace(name=name, state="missing") for name in ("wan_ips", "lan_ips")]
+    later = ROW._replace(name="dmz_ips", state="missing", since="2026-11-27T21:00:00.000000Z")
+    unwritten = ROW._replace(warning="its include file cannot be written: No space left on device")
+    found = problems(Status(sets=(*rows, later, unwritten)))
+    text = status_text(Status(problems=found), 120, only_problems=True).replace("\n    ", " ")
+    assert "\ninet filter wan_ips, inet filter lan_ips, since 2026-11-27 20:00:00 UTC: the set is missing" in text
+    assert "\ninet filter dmz_ips, since 2026-11-27 21:00:00 UTC: the set is missing" in text and text.count("add it to the ruleset") == 2
+    assert len(found) == 4 and "include_dir" in (found[-1].hint or "")
+
+
 def test_a_failed_reload_is_a_problem() -> None:
     (found,) = of_reload(("a.yaml:1: x: unknown key\na.yaml:2: y: unknown key", "2026-11-27T20:00:00.000000Z"))
     assert found[:3] == ("configuration", "the last reload failed: a.yaml:1: x: unknown key; a.yaml:2: y: unknown key",

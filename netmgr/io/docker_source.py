@@ -100,6 +100,11 @@ class DockerSource:
         facts = {"error": self.error, "warning": self.warning}
         return {**facts, "reason": self._said} if self.state == "disabled" and self.error is None and self._said else facts
 
+    @property
+    def has_engine(self) -> bool:
+        """Whether one has told what is told: else its containers are only no longer seen."""
+        return self._questions is not None or self._known
+
     def start(self) -> None:
         """Begin; nothing to do when the settings say so."""
         if self._settings.enabled != "false":

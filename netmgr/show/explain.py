@@ -291,10 +291,10 @@ def _in_zone(model: Model, claimant: Claimant, zone: str, feeds: Sequence[Feed],
         if feed in fitting:
             rows += _in_set(model, claimant, feed, fitting[feed], since)
         elif managed.seen.info is None and model.promised(managed):
-            rows.append(_out(claimant, feed, "set_missing"))
+            rows += _kept_anyway(claimant, feed, "set_missing")
         elif managed.wrong.misfit is not None and (
                 only is not None or len(feed.one_of) == 1 or all(each.holds != feed.holds for each in fitting)):
-            rows.append(_out(claimant, feed, "set_error", managed.wrong.misfit))
+            rows += _kept_anyway(claimant, feed, "set_error", managed.wrong.misfit)
     if only is None and not (fitting or rows or claimant.word) and isinstance(claimant.thing, Addresses) and claimant.thing.flags:
         rows.append(KeptOutRow(None, zone, claimant.source, "family", SENTENCES["family"], _address_of(claimant)))
     yield from rows
@@ -329,6 +329,19 @@ def _in_set(model: Model, claimant: Claimant, feed: Feed, form: Form, since: Sin
         return
     for element in elements:
         yield _held(managed, claimant, feed, form, element, since)
+
+
+def _kept_anyway(claimant: Claimant, feed: Feed, reason: str, why: Optional[str] = None) -> Iterator[KeptOutRow]:
+    """What keeps it out of a set that can hold nothing is that, but for what would stay out of it anyway."""
+    flags = _flags(claimant)
+    for key in flags:
+        far = from_far_end(key, flags[key]) if by_far_end(feed.holds, feed.value) else key
+        if far and (not feed.suffixes or len(key) >> 1 in map(len, feed.suffixes)):
+            words = objections(feed.choice, far, flags[key])
+            yield from (_out(claimant, feed, word) for word in words)
+            yield from () if words else (_out(claimant, feed, reason, why),)
+    if not flags:
+        yield _out(claimant, feed, reason, why)
 
 
 def _objections_to(feed: Feed, key: bytes, flags: int) -> Sequence[str]:

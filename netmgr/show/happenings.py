@@ -83,7 +83,7 @@ def concerns(happening: Happening, names: Sequence[str]) -> bool:
         return True
     about = {happening.interface, happening.container, happening.source, happening.address, happening.set, *happening.sets}
     about |= {each.rsplit(" ", 1)[-1] for each in (happening.set, *happening.sets) if each}
-    about |= set((happening.zone or "").split(","))
+    about |= {*(happening.zone or "").split(","), (happening.address or "").partition("/")[0], *happening.added, *happening.removed}
     return not about.isdisjoint(names)
 
 

@@ -17,6 +17,7 @@ SET_HINTS = (       # what an error contains, and what helps
     ("it is a meter", "choose another name for the set"),
     ("its table belongs to another program", "put the set into a table without an owner"),
     ("a dry run", "without --dry-run it would be done"),
+    ("its include file cannot be written", "let netmgr write where `nftables.include_dir` says; it tries again by itself"),
 )
 MISSING_HINT = "add it to the ruleset, or let netmgr make it with `nftables: {create: true}` (and `type`, but for Z_ips and Z_ips6)"
 CONTAINER_HINTS = {
@@ -67,9 +68,13 @@ def _of_set(row: SetStatus) -> Iterator[Problem]:
         yield Problem(name, "the set is missing", row.since, MISSING_HINT)
     elif row.state == "error":
         error = row.error or row.state
-        yield Problem(name, error, row.since, next((hint for part, hint in SET_HINTS if part in error), None))
+        yield Problem(name, error, row.since, _hint_of_set(error))
     if row.warning:
-        yield Problem(name, row.warning, None, None)
+        yield Problem(name, row.warning, None, _hint_of_set(row.warning))
+
+
+def _hint_of_set(what: str) -> Optional[str]:
+    return next((hint for part, hint in SET_HINTS if part in what), None)
 
 
 def _of_interface(interface: Interface) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ terminal.
 
 from functools import partial
 from itertools import chain
-from typing import Iterable, Iterator, Mapping, Optional, Sequence, Tuple, Union
+from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from netmgr.show.answers import (
     UNKNOWN,
@@ -56,15 +56,18 @@ def _first_lines(status: Status, width: int) -> Iterator[str]:
     how = status.state + ", a dry run" if status.dry_run else status.state
     head = (status.version, how, _duration(status.uptime_seconds), UNKNOWN if status.pid is None else status.pid, status.config)
     yield from broken(printable("netmgr %s: %s, up %s, pid %s, %s" % head), width)
+    alike: Dict[Problem, List[str]] = {}
     for problem in status.problems:
-        yield from _problem_lines(problem, width)
+        alike.setdefault(problem._replace(about="", since=problem.since and moment(problem.since)), []).append(problem.about)
+    for problem, about in alike.items():
+        yield from _problem_lines(problem, ", ".join(dict.fromkeys(about)), width)
 
 
-def _problem_lines(problem: Problem, width: int) -> Iterator[str]:
+def _problem_lines(problem: Problem, about: str, width: int) -> Iterator[str]:
     """A paragraph: what is wrong, and further in what can be done."""
-    since = ", since %s" % moment(problem.since) if problem.since else ""
+    since = ", since %s" % problem.since if problem.since else ""
     yield ""
-    yield from broken(printable("%s%s: %s" % (problem.about, since, problem.what)), width)
+    yield from broken(printable("%s%s: %s" % (about, since, problem.what)), width)
     if problem.hint:
         yield from ("    " + line for line in broken(printable(problem.hint), width - 4))
 

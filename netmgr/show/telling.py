@@ -21,12 +21,13 @@ Concerns = Callable[[Thing], Iterable[SetName]]
 class News(NamedTuple):
     """What one event brought: the changes of the inventory, or, where there are none to name, why everything may be other.
 
-    `beside` is what happened too and is no reason for anything.
+    `beside` is what happened too and is no reason for anything.  `why`: the things are as they were, but no longer seen.
     """
 
     changes: Sequence[ThingChange] = ()
     because: Optional[Happening] = None
     beside: Optional[Happening] = None
+    why: Optional[str] = None
 
 
 def of_things(news: Sequence[News]) -> List[Happening]:
@@ -37,8 +38,14 @@ def of_things(news: Sequence[News]) -> List[Happening]:
             found.append(each.because)
         if each.beside is not None:
             found.append(each.beside)
-        found += _of_changes(each.changes)
+        happenings = _of_changes(each.changes)
+        found += happenings if each.why is None else (_unseen(happening, each.why) for happening in happenings)
     return found
+
+
+def _unseen(happening: Happening, why: str) -> Happening:
+    """A container that may well run on."""
+    return happening._replace(cause=why, text="%s: no longer counts (%s)" % (happening.container, why))
 
 
 def of_set(change: ChangeElements, zone: str, cause: Optional[str]) -> Happening:
@@ -121,9 +128,9 @@ def _of_thing(thing: Thing, other: Optional[Thing], gained: bool) -> Iterator[Ha
     elif isinstance(thing, ContainerSeen):
         if other is None:
             kind, verb = ("container-started", "started") if gained else ("container-stopped", "stopped")
-            yield Happening(kind, cause="%s: %s" % (thing.name, verb), container=thing.name)
+            yield Happening(kind, cause="%s: %s" % (thing.name, verb), container=thing.name, engine=thing.engine or None)
         elif gained:
-            yield Happening("container-changed", cause="%s: changed" % thing.name, container=thing.name)
+            yield Happening("container-changed", cause="%s: changed" % thing.name, container=thing.name, engine=thing.engine or None)
     else:
         yield from _of_host(thing, other, gained)
 

@@ -158,6 +158,10 @@ def test_the_causes_from_the_start_to_the_end(lab: Lab) -> None:
     netmgr.holds("lan_ips", "192.0.2.1")
     causes = {each["set"]: each["cause"] for each in logged(netmgr) if each["kind"] == "elements-changed" and each["cause"] != "start"}
     assert causes == dict.fromkeys(("inet filter wan_ips", "inet filter lan_ips", "inet filter lan_nets"), "reload")
+    lab.run("nft add set inet filter lan_ips6 { type ipv4_addr; }")
+    netmgr.holds("lan_ips6", "192.0.2.1")
+    eventually(lambda: [each["cause"][:9] for each in logged(netmgr, "lan_ips6") if each["kind"] == "elements-changed"] == ["nft (pid "],
+               30, "who made the set is the cause of what is in it")
     watcher = lab.start([sys.executable, "-m", "netmgr", "watch", "json", "--socket", str(netmgr.socket)],
                         {**os.environ, "PYTHONPATH": str(ROOT)})
     eventually(lambda: '"started"' in lab.log(watcher), 30, "somebody watches")

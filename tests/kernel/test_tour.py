@@ -159,9 +159,24 @@ def test_a_container_of_another_engine(lab: Lab) -> None:
     second.runs(bodies.container(2, {"bridge": ["172.19.0.2/16"]}, name="web"))
     netmgr.holds("docker_ips", "172.18.0.2", seconds=60)
     eventually(lambda: {each["engine"] for each in netmgr.status()["containers"]} == {"first", "second"}, 60, "both are known")
+    assert {each["engine"] for each in logged(netmgr, "web") if each["kind"] == "container-started"} == {"first", "second"}
     assert reasons(netmgr, "172.19.0.2") == ["no_zone"], netmgr.ask("explain 172.19.0.2") and out_of_all_sets(lab, "172.19.0.2")
     assert [row["set"] for row in explained(netmgr, "172.18.0.2")["feeds"]] == ["inet filter docker_ips"]
     second.kill()
     eventually(lambda: "docker:second" in {about for about, _what in problems(netmgr)}, 60, "status has the problem")
     eventually(lambda: "source-lost" in {each["kind"] for each in logged(netmgr, "docker:second")}, 60, "the log has it")
     assert lab.sets("inet filter", "docker_ips") == {"172.18.0.2"}
+
+
+def test_an_engine_that_is_gone(lab: Lab) -> None:
+    """Nobody says then that its containers stopped, for they may well run on."""
+    engine = Engine(lab)
+    netmgr = started(lab, WITH_ENGINE.replace("require_healthy", "grace: 1, require_healthy") % engine.socket)
+    engine.runs(bodies.container(1, {"bridge": ["172.18.0.2/16"]}, name="web"))
+    netmgr.holds("docker_ips", "172.18.0.2", seconds=60)
+    engine.kill()
+    netmgr.holds("docker_ips", seconds=60)
+    told = [(each["kind"], each["cause"]) for each in logged(netmgr, "web", "docker_ips")][-2:]
+    assert told == [("container-stopped", "docker: no engine"), ("elements-changed", "docker: no engine")]
+    assert "web: no longer counts (docker: no engine)" in netmgr.ask("log web")
+    assert netmgr.ask("log 172.18.0.2").endswith("inet filter docker_ips: removed 172.18.0.2 (docker: no engine)\n")
