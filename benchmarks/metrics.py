@@ -9,13 +9,12 @@ from typing import Tuple
 
 from benchmarks.common import HERE, PYTHON, Section, Verdict, digits, main, milliseconds, turns
 from benchmarks.sets import OF_A_ZONE, Sets
-from benchmarks.space import Netmgr, Space
+from benchmarks.space import PATIENCE, Netmgr, Space
 
 SETS, QUICK_SETS = 1000, 200
 SIZES = (10, 1000)
 ANSWERS, TURNS = 20, 5
 QUICK_ANSWERS, QUICK_TURNS = 5, 3
-REST = 3.0              # seconds until what follows a start is done
 AIM_TIME, AIM_RATIO, AIM_TURN = 10.0, 1.5, 2.0
 
 
@@ -27,7 +26,7 @@ def run(quick: bool) -> Section:
         spaces = {few: small, many: large}
         with Netmgr(small) as one, Netmgr(large) as other:
             found = turns(count, {str(few): lambda: _cost(one, sets, answers), str(many): lambda: _cost(other, sets, answers)})
-        longest = {size: _longest(space, answers) for size, space in spaces.items()}
+        longest = {size: _longest(space, sets, answers) for size, space in spaces.items()}
     rows = [["{:,} sets of {:,} elements".format(sets, size), milliseconds(found[str(size)]), *map(milliseconds, longest[size])]
             for size in SIZES]
     ratio = found[str(many)] / found[str(few)]
@@ -47,14 +46,23 @@ def _cost(netmgr: Netmgr, sets: int, answers: int) -> float:
     return (netmgr.processor() - begin) / answers
 
 
-def _longest(space: Space, answers: int) -> Tuple[float, float]:
+def _longest(space: Space, sets: int, answers: int) -> Tuple[float, float]:
     report = space.directory / "turns"
     with Netmgr(space, (PYTHON, str(HERE / "peers" / "turning_netmgr.py"), str(report))) as netmgr:
-        time.sleep(REST)
+        _rest(space, sets)
         netmgr.longest_turns(report)
         for _answer in range(answers):
             netmgr.answer("metrics")
         return netmgr.longest_turns(report)
+
+
+def _rest(space: Space, sets: int) -> None:
+    """Until what follows a start is done: the include files are written."""
+    deadline = time.monotonic() + PATIENCE
+    while sum(path.stat().st_size > 0 for path in (space.directory / "include").glob("*_ips.nft")) < sets:
+        if time.monotonic() > deadline:
+            raise RuntimeError("the include files are not written")
+        time.sleep(0.2)
 
 
 if __name__ == "__main__":

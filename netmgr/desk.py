@@ -9,12 +9,13 @@ from netmgr.io.clock import Calendar, utc
 from netmgr.io.loop import Loop
 from netmgr.io.reading_apart import read_apart
 from netmgr.keeper import Keeper
+from netmgr.model.managed_set import ERROR
 from netmgr.reloading import Edge, Options, Reloading, said
 from netmgr.settling import Settled, Settling
 from netmgr.show.answers import Explanation, GraphEdge, GraphNode, SetContents, Status
 from netmgr.show.happenings import KEPT
 from netmgr.show.problems import dated
-from netmgr.show.status import Manner, SourcesStatus, SourceStatus, everything, set_contents, set_counts, state
+from netmgr.show.status import Manner, SourcesStatus, SourceStatus, everything, left_undone, set_contents, state
 from netmgr.sources import Sources
 from netmgr.values.errors import ConfigError
 from netmgr.values.happenings import Happening
@@ -58,18 +59,25 @@ class Desk:
         return self._keeper.reporter.chronicle.asked(number, names)
 
     def metrics(self) -> Iterator[str]:
-        """All that is counted, in the text format of Prometheus, in pieces."""
+        """All that is counted, in the text format of Prometheus, in pieces.  What has not been counted yet is counted first."""
         from netmgr.io import process
         from netmgr.show import metrics
-        keeper, reloading = self._keeper, self._reloading
-        enabled = {name: (each.source.state == "ok", each.source.told) for name, each in self._sources.running.items()
-                   if each.source.state != "disabled"}
-        sets = set_counts(keeper.model, self._options.dry_run)
-        is_ready = state([each.state for each in sets], keeper.model, self._sources_status()) == "ready"
-        return metrics.text(keeper.model, metrics.Measured(
-            __version__, is_ready, sets, keeper.repairs.made, self._clients(), reloading.loaded,
-            keeper.counters, reloading.counts, reloading.failed is None, keeper.counted(), enabled, process.measures(),
-            self._sources.consumed()))
+        keeper, reloading, counting = self._keeper, self._reloading, self._keeper.counting()
+
+        def measured() -> metrics.Measured:
+            enabled = {name: (each.source.state == "ok", each.source.told) for name, each in self._sources.running.items()
+                       if each.source.state != "disabled"}
+            undone = left_undone(keeper.model) if self._options.dry_run else frozenset()
+            words = [ERROR] if undone or keeper.model.overview.error else []
+            return metrics.Measured(
+                __version__, state(words, keeper.model, self._sources_status()) == "ready", keeper.repairs.made, self._clients(),
+                reloading.loaded, keeper.counters, reloading.counts, reloading.failed is None, keeper.counted(), enabled,
+                process.measures(), self._sources.consumed(), undone)
+
+        def told() -> Iterator[str]:
+            yield from ("" for _step in counting)
+            yield from metrics.text(keeper.model, measured())
+        return told()
 
     def follow(self, listener: Callable[[Happening], None]) -> Callable[[], None]:
         """Tell the listener that netmgr has started, and what happens from now on, until the result is called."""

@@ -188,12 +188,16 @@ class Keeper:
         if changed in self._following:
             self._following.remove(changed)
 
-    def counted(self) -> Dict[str, int]:
-        """How many addresses of each interface count.  Who asks makes that they are counted from then on."""
+    def counting(self) -> Iterator[None]:
+        """Count the addresses of interfaces that counted() does not know yet, bit by bit; from then on they are counted as they change."""
         if self._counted is None:
             from netmgr.model.address_counts import AddressCounts
             self._counted = AddressCounts(self.model.policy)
-        return self._counted.of(self._inventory.interfaces())
+        return self._counted.complete(self._inventory)
+
+    def counted(self) -> Dict[str, int]:
+        """How many addresses of each interface count."""
+        return {} if self._counted is None else self._counted.told()
 
     def unreadable(self) -> List[str]:
         """The sets that could not be read, each with the reason."""

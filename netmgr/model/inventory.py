@@ -103,6 +103,11 @@ class Inventory:
         self._lent.update(self.addresses)
         return self.addresses.copy()
 
+    def lend_of(self, ifindex: int) -> Dict[bytes, int]:
+        """The same of one interface."""
+        self._lent.add(ifindex)
+        return self.addresses.get(ifindex, {})
+
     def by_name(self, name: str) -> Optional[Addresses]:
         """The interface of this name, with its addresses."""
         found = next((ifindex for ifindex, interface in self._known.items() if interface.name == name), None)
@@ -190,7 +195,7 @@ class Inventory:
     def _addresses_changed(self, ifindex: int, changed: Dict[bytes, int]) -> List[ThingChange]:
         if ifindex in self._lent:
             self._lent.discard(ifindex)
-            self.addresses[ifindex] = self.addresses[ifindex].copy()
+            self.addresses[ifindex] = self.addresses.get(ifindex, {}).copy()
         known, interface = self.addresses.setdefault(ifindex, {}), self._known.get(ifindex)
         gone: Dict[bytes, int] = {}
         gained: Dict[bytes, int] = {}

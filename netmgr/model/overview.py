@@ -108,6 +108,14 @@ class Overview:
         self._own[name] = own
         return self._marks.get(name) is AS_IT_SHOULD
 
+    def all_marks(self) -> Dict[SetName, Marks]:
+        """Those of all sets as they are now."""
+        return self._marks.copy()
+
+    def all_own(self) -> Dict[SetName, int]:
+        """How many elements netmgr has now in each set that it does not withdraw from."""
+        return self._own.copy()
+
     def note_state(self, name: SetName, word: str, now: float) -> None:
         """How it is now, in a word."""
         if self.since.get(name, ("", now))[0] != word:

@@ -1,51 +1,35 @@
 """`metrics`: the text format of Prometheus (0.0.4), in pieces.
 
-Numbers are taken at one moment, which costs the number of sets and interfaces, not of elements; lines are made of them piece by piece.
+What is kept of all sets is taken at one moment, which is a copy of a few tables; lines are made of it piece by piece.
 """
 
 from itertools import accumulate, islice
-from typing import Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence, Tuple, Union
+from typing import AbstractSet, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
-from netmgr.model.managed_set import SYNCED
+from netmgr.model.managed_set import SYNCED, ManagedSet
 from netmgr.model.model import Model
+from netmgr.model.overview import Marks
 from netmgr.show.answers import ConsumedZone
-from netmgr.show.status import SetCount
 from netmgr.values.counters import COMMIT_BOUNDS, Counters, Told
 from netmgr.values.holds import ADDRESSES
+from netmgr.values.sets import SetName
 from netmgr.values.text import printable
 
 LINES = 100         # at most, of one piece
 
 Labels = Tuple[Tuple[str, str], ...]
 Number = float
-
-
-class Sample(NamedTuple):
-    """One line: `suffix` is what a histogram adds to its name.  Labels that many lines have may be said already."""
-
-    value: Number
-    labels: Union[Labels, str] = ()
-    suffix: str = ""
-
-
-class Metric(NamedTuple):
-    """A name with all its samples."""
-
-    name: str
-    kind: str
-    help: str
-    samples: Iterable[Sample]
+Sample = Tuple[str, Number]         # what follows the name, and the value
 
 
 class Measured(NamedTuple):
     """What the daemon knows beside its model.  `sources` are those that are enabled: whether they are well, and what they have told.
 
-    `consumed` are the zones that hold what other hosts of a fleet publish.
+    `consumed` are the zones that hold what other hosts of a fleet publish, `undone` the sets that a dry run leaves as they are.
     """
 
     version: str
     ready: bool
-    sets: Sequence[SetCount]
     repairs: int
     clients: int
     loaded: float
@@ -56,25 +40,55 @@ class Measured(NamedTuple):
     sources: Mapping[str, Tuple[bool, Told]]
     process: Mapping[str, Number]
     consumed: Sequence[ConsumedZone] = ()
+    undone: AbstractSet[SetName] = frozenset()
+
+
+class Sets(NamedTuple):
+    """All sets, what is kept of them, and how many elements netmgr has in them, at one moment."""
+
+    sets: Dict[SetName, ManagedSet]
+    marks: Dict[SetName, Marks]
+    own: Dict[SetName, int]
 
 
 def text(model: Model, measured: Measured) -> Iterator[str]:
     """All of it, as it is now, in pieces."""
-    return _pieces([*_of_sets(measured.sets), *_of_things(model, measured), *_of_fleet(measured.consumed), *_of_doings(measured),
-                    *_of_process(measured)])
+    return _told(model, Sets(model.sets.copy(), model.overview.all_marks(), model.overview.all_own()), measured)
 
 
-def _pieces(metrics: Sequence[Metric]) -> Iterator[str]:
-    for metric in metrics:
-        head = "# HELP %s %s\n# TYPE %s %s\n" % (metric.name, metric.help, metric.name, metric.kind)
-        lines = (_line(metric.name, sample) for sample in metric.samples)
-        yield head + "".join(islice(lines, LINES))
-        yield from iter(lambda lines=lines: "".join(islice(lines, LINES)), "")      # type: ignore[misc]
+def _told(model: Model, there: Sets, measured: Measured) -> Iterator[str]:
+    yield from _of_sets(there, measured.undone)
+    yield from _long("zone_addresses", "Addresses that the zone's sets of addresses should hold.", _of_zones(model, there.sets))
+    yield from _long("interface_addresses", "Addresses of the interface that count.", _of_interfaces(measured))
+    yield _one("containers", "gauge", "Containers that run.", len(model.inventory.containers))
+    yield "".join([*_of_fleet(measured.consumed), *_of_doings(measured), *_of_process(measured)])
 
 
-def _line(name: str, sample: Sample) -> str:
-    value, labels, suffix = sample
-    return "%s%s%s %s\n" % (name, suffix, labels if isinstance(labels, str) else _said(labels), _number(value))
+# -- how it is said
+
+
+def _head(name: str, kind: str, text: str) -> str:
+    return "# HELP %s %s\n# TYPE %s %s\n" % (name, text, name, kind)
+
+
+def _block(name: str, kind: str, text: str, samples: Iterable[Sample]) -> str:
+    """A name with all its samples."""
+    return _head(name, kind, text) + "".join(["%s%s %s\n" % (name, labels, _number(value)) for labels, value in samples])
+
+
+def _long(name: str, text: str, samples: Iterator[Tuple[str, int]]) -> Iterator[str]:
+    """The same of a gauge with very many samples, in pieces."""
+    line = "netmgr_" + name + "%s %d\n"
+    yield _head("netmgr_" + name, "gauge", text) + "".join([line % each for each in islice(samples, LINES)])
+    yield from iter(lambda: "".join([line % each for each in islice(samples, LINES)]), "")
+
+
+def _one(name: str, kind: str, text: str, value: Number, labels: Labels = ()) -> str:
+    return _block("netmgr_" + name, kind, text, [(_said(labels), value)])
+
+
+def _by(name: str, kind: str, text: str, label: str, values: Mapping[str, Number]) -> str:
+    return _block("netmgr_" + name, kind, text, [(_said(((label, each),)), value) for each, value in values.items()])
 
 
 def _said(labels: Labels) -> str:
@@ -89,53 +103,55 @@ def _escaped(value: str) -> str:
     return printable(value).replace("\\", "\\\\").replace('"', '\\"')
 
 
-def _one(name: str, kind: str, text: str, value: Number, labels: Labels = ()) -> Metric:
-    return Metric("netmgr_" + name, kind, text, [Sample(value, labels)])
+# -- what is said
 
 
-def _by(name: str, kind: str, text: str, label: str, values: Mapping[str, Number]) -> Metric:
-    return Metric("netmgr_" + name, kind, text, [Sample(value, ((label, each),)) for each, value in values.items()])
+def _of_sets(there: Sets, undone: AbstractSet[SetName]) -> Iterator[str]:
+    """By the labels, which are found with the first metric."""
+    sets, marks, own = there
+    told: Dict[str, SetName] = {}
+
+    def found() -> Iterator[Tuple[str, int]]:
+        for name, each in marks.items():
+            if each.synced or each.missing or each.error:
+                labels = _labels(name, sets[name])
+                told[labels] = name
+                yield labels, own[name] or len(sets[name].held.ours)
+
+    yield from _long("set_elements", "Elements in the set that are netmgr's.", found())
+    yield from _long("set_foreign_elements", "Elements in the set that are not netmgr's.",
+                     ((labels, len(sets[name].held.foreign)) for labels, name in told.items()))
+    yield from _long("set_synced", "Whether the set is as it should be.",
+                     ((labels, marks[name].state.word == SYNCED and name not in undone) for labels, name in told.items()))
 
 
-def _of_sets(rows: Sequence[SetCount]) -> Iterator[Metric]:
-    said: List[str] = []        # the labels of each row, found with the first metric
-
-    def labels() -> Iterator[str]:
-        for place, row in enumerate(rows):
-            if place == len(said):
-                said.append(_said(_labels(row)))
-            yield said[place]
-
-    for name, text, values in (("elements", "Elements in the set that are netmgr's.", [row.elements for row in rows]),
-                               ("foreign_elements", "Elements in the set that are not netmgr's.", [row.foreign for row in rows]),
-                               ("synced", "Whether the set is as it should be.", [row.state == SYNCED for row in rows])):
-        yield Metric("netmgr_set_" + name, "gauge", text, map(Sample, values, labels()))
+def _labels(name: SetName, managed: ManagedSet) -> str:
+    feeds = managed.role.feeds
+    zone = feeds[0].zone if len(feeds) == 1 else ",".join(dict.fromkeys([feed.zone for feed in feeds]))
+    return '{family="%s",table="%s",set="%s",zone="%s"}' % tuple(map(_escaped, (*name, zone)))
 
 
-def _labels(row: SetCount) -> Labels:
-    family, table, name = row.set
-    return ("family", family), ("table", table), ("set", name), ("zone", ",".join(dict.fromkeys([feed.zone for feed in row.feeds])))
-
-
-def _of_things(model: Model, measured: Measured) -> Iterator[Metric]:
-    yield _by("zone_addresses", "gauge", "Addresses that the zone's sets of addresses should hold.", "zone",
-              {zone: _addresses_of(model, zone) for zone in model.policy.zones})
-    yield _by("interface_addresses", "gauge", "Addresses of the interface that count.", "interface", measured.interfaces)
-    yield _one("containers", "gauge", "Containers that run.", len(model.inventory.containers))
-
-
-def _addresses_of(model: Model, zone: str) -> int:
+def _of_zones(model: Model, sets: Dict[SetName, ManagedSet]) -> Iterator[Tuple[str, int]]:
     """Of each family those of the set that should hold most: others may leave out some."""
+    for zone, feeds in model.policy.feeds.copy().items():
+        of_addresses = [sets[feed.set] for feed in feeds if feed.holds == ADDRESSES and feed.set in sets]
+        yield '{zone="%s"}' % _escaped(zone), _most(model, of_addresses)
+
+
+def _of_interfaces(measured: Measured) -> Iterator[Tuple[str, int]]:
+    return (('{interface="%s"}' % _escaped(name), number) for name, number in measured.interfaces.items())
+
+
+def _most(model: Model, sets: Iterable[ManagedSet]) -> int:
     most: Dict[str, int] = {}
-    for feed in model.policy.feeds[zone]:
-        managed = model.sets.get(feed.set)
-        form = None if managed is None else managed.seen.form
-        if feed.holds == ADDRESSES and form is not None:
-            most[form.type] = max(most.get(form.type, 0), len(model.ledger.wanted(feed.set)))
+    for managed in sets:
+        form = managed.seen.form
+        if form is not None:
+            most[form.type] = max(most.get(form.type, 0), len(model.ledger.wanted(managed.name)))
     return sum(most.values())
 
 
-def _of_fleet(consumed: Sequence[ConsumedZone]) -> Iterator[Metric]:
+def _of_fleet(consumed: Sequence[ConsumedZone]) -> Iterator[str]:
     """Nothing where there is none."""
     if consumed:
         yield _by("fleet_hosts", "gauge", "Other hosts that count in the zone.", "zone", {each.zone: each.hosts for each in consumed})
@@ -145,7 +161,7 @@ def _of_fleet(consumed: Sequence[ConsumedZone]) -> Iterator[Metric]:
                   {each.zone: each.held for each in consumed})
 
 
-def _of_doings(measured: Measured) -> Iterator[Metric]:
+def _of_doings(measured: Measured) -> Iterator[str]:
     counters, sources = measured.counters, measured.sources
     yield _one("build_info", "gauge", "Which netmgr this is.", 1, (("version", measured.version),))
     yield _one("ready", "gauge", "Whether all that should be right is right.", measured.ready)
@@ -162,7 +178,7 @@ def _of_doings(measured: Measured) -> Iterator[Metric]:
     yield _one("repairs_total", "counter", "How often netmgr mended what another program had done to its sets.", measured.repairs)
     yield _one("repaired_elements_total", "counter", "Elements that came or went by such repairs.", counters.repaired)
     yield _one("drift_elements_total", "counter", "Elements that an audit found other than they should be.", counters.drifted)
-    yield Metric("netmgr_commit_seconds", "histogram", "From the wake-up to the end of the commits that it led to.", _histogram(counters))
+    yield _block("netmgr_commit_seconds", "histogram", "From the wake-up to the end of the commits that it led to.", _histogram(counters))
     yield _one("control_clients", "gauge", "Clients of the control socket.", measured.clients)
     yield _by("reloads_total", "counter", "Reloads of the configuration.", "result", measured.reloads)
     yield _one("config_last_reload_successful", "gauge", "Whether the last reload, if there was one, took effect.", measured.reloaded)
@@ -180,8 +196,8 @@ def _snapshots(sources: Mapping[str, Tuple[bool, Told]]) -> Dict[str, int]:
 def _histogram(counters: Counters) -> List[Sample]:
     bounds = [*map(repr, COMMIT_BOUNDS), "+Inf"]
     sums = list(accumulate(counters.commits))
-    buckets = [Sample(count, (("le", bound),), "_bucket") for bound, count in zip(bounds, sums)]
-    return [*buckets, Sample(counters.commit_seconds, (), "_sum"), Sample(sums[-1], (), "_count")]
+    buckets = [('_bucket{le="%s"}' % bound, count) for bound, count in zip(bounds, sums)]
+    return [*buckets, ("_sum", counters.commit_seconds), ("_count", sums[-1])]
 
 
 PROCESS = (
@@ -194,7 +210,7 @@ PROCESS = (
 )
 
 
-def _of_process(measured: Measured) -> Iterator[Metric]:
+def _of_process(measured: Measured) -> Iterator[str]:
     for name, kind, text in PROCESS:
         if name in measured.process:
-            yield Metric("process_" + name, kind, text, [Sample(measured.process[name])])
+            yield _block("process_" + name, kind, text, [("", measured.process[name])])

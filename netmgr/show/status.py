@@ -1,7 +1,7 @@
 """The state of everything as one value, and every set with its elements."""
 
 from functools import partial
-from typing import Callable, Collection, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Callable, Collection, Dict, FrozenSet, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from netmgr import __version__
 from netmgr.config.schema import InterfaceRule
@@ -9,7 +9,6 @@ from netmgr.model import inventory
 from netmgr.model.managed_set import ERROR, ManagedSet
 from netmgr.model.model import Model
 from netmgr.model.selection import is_one_name, matches
-from netmgr.model.zones import Feed
 from netmgr.show.answers import (
     Address,
     Container,
@@ -219,21 +218,9 @@ def set_status(managed: ManagedSet) -> SetStatus:
         error=WITHDRAWN % managed.error if managed.role.retiring else managed.error, warning=managed.warning)
 
 
-class SetCount(NamedTuple):
-    """No more of a set than how it is and how much is in it."""
-
-    set: SetName
-    feeds: Sequence[Feed]
-    state: str
-    elements: int
-    foreign: int
-
-
-def set_counts(model: Model, dry_run: bool) -> Tuple[SetCount, ...]:
-    """Of every set that concerns the user."""
-    return tuple([
-        SetCount(managed.name, managed.role.feeds, ERROR if dry_run and _left_undone(model, managed) else managed.state.word,
-                 len(managed.held.ours), len(managed.held.foreign)) for managed in shown(model)])
+def left_undone(model: Model) -> FrozenSet[SetName]:
+    """The sets that a dry run leaves as they are although they should be another way."""
+    return frozenset(managed.name for managed in shown(model) if _left_undone(model, managed))
 
 
 def _row(model: Model, managed: ManagedSet, manner: Manner) -> SetStatus:

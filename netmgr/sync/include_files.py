@@ -17,7 +17,7 @@ from netmgr.values.text import Log, reason
 from netmgr.wire.nft_text import element_list, ranges_in
 
 REST, REST_SHORTEST = 20, 0.02
-SLICE = 0.005           # seconds of writing in one turn of the loop
+SLICE = 0.001           # seconds of writing in one turn of the loop
 AGAIN_FIRST, AGAIN_LONGEST = 1.0, 60.0
 
 
