@@ -98,7 +98,7 @@ class Keeper:
         self._leftovers: Optional[Iterator[Optional[SetName]]] = self._find_leftovers()
         self._make(config, directory)
         self.reporter = Reporter(log)
-        self.reporter.why = "start"
+        self._begun = self.reporter.why = "start"
         self.repairs = Repairs(self._reconciler(), loop.now, _utc_seconds, log, self.reporter.tell, _identify)
 
     # -- what the sources tell
@@ -113,9 +113,12 @@ class Keeper:
 
     def snapshot(self, snapshot: Snapshot) -> None:
         """All links and addresses."""
-        if snapshot.why in REREAD:
-            self.reporter.because(Happening("", cause="netlink: %s" % REREAD[snapshot.why]))
-        self._inventory.replace_interfaces(snapshot.links, snapshot.addresses)
+        for link in snapshot.links:
+            if type(link) is LinkSeen:
+                self._look_at_link(link)
+        why = "netlink: %s" % REREAD[snapshot.why] if snapshot.why in REREAD else None
+        for changes in self._inventory.replace_interfaces(snapshot.links, snapshot.addresses):
+            self.reporter.things(changes, found=why)
         self.model.recount()
         if self._holdings is not None:
             self._holdings.recount(self._inventory.things())
@@ -153,14 +156,16 @@ class Keeper:
 
     def settle(self) -> None:
         """Let the sets follow."""
-        if self.model.hold:
+        held = self.model.hold
+        if held:
             self._hold()
         if self._leftovers is not None and not self.model.hold:
             self._withdraw_leftovers(self._leftovers)
         changes = self.repairs.settle()
         if changes and not self.dry_run:
             self.counters.committed_after(self._loop.now() - self._loop.woken)
-        self.reporter.settled(self.model, () if self.dry_run else changes, self.repairs.mended, self.repairs.quiet, self.repairs.blamed)
+        self.reporter.settled(self.model, () if self.dry_run else changes, self.repairs.mended, self.repairs.quiet,
+                              self.repairs.blamed or (self._begun if held else None))
         if (self.model.overview.news or self.reporter.why is not None) and self.repairs.reconciler.complete:
             self._tell_states()
         if self._holdings is not None and self._holdings.changed:
@@ -223,7 +228,7 @@ class Keeper:
         model, sets, files, before = self.model, self.model.sets, self._files, self.directory
         self._make(config, directory)
         self.model.inherit(model)
-        self.reporter.why = "reload"
+        self._begun = self.reporter.why = "reload"
         self.repairs.switch(self._reconciler())
         self._tell_refusals(self._inventory.containers.values())
         self.model.retire(sets)

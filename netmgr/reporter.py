@@ -18,6 +18,7 @@ from netmgr.values.sets import Change, ChangeElements, SetName
 from netmgr.values.text import Log
 
 NEWS_AT_MOST = 5000     # of one wake-up; of what is over that only the sets tell
+AGAIN = "tried again"    # why a set changes where nothing has happened: what could not be done before now can
 TELL_AGAIN = 60.0       # seconds that a set must have been well before it is worth a line that the same is wrong again
 
 
@@ -31,7 +32,7 @@ class _Chapter(NamedTuple):
     mended: Container[SetName]
     quiet: bool
     why: Optional[str]
-    blamed: Optional[str]
+    otherwise: Optional[str]
 
 
 class Words(NamedTuple):
@@ -75,10 +76,13 @@ class Reporter:
         """This happens now."""
         self.chronicle.tell(happening, level)
 
-    def things(self, changes: Sequence[ThingChange], why: Optional[str] = None) -> None:
-        """What an event changed in the inventory; `why`: only in that, for its things are no longer seen."""
+    def things(self, changes: Sequence[ThingChange], why: Optional[str] = None, found: Optional[str] = None) -> None:
+        """What an event changed in the inventory.
+
+        `why`: only in that, for its things are no longer seen; `found`: why it was found out without an event.
+        """
         if changes and len(self._news) < NEWS_AT_MOST:
-            self._news.append(News(changes, why=why))
+            self._news.append(News(changes, why=why, found=found))
 
     def because(self, happening: Happening) -> None:
         """What may change everything: a reload, a new snapshot."""
@@ -120,13 +124,13 @@ class Reporter:
         return fits and kind is not None
 
     def settled(self, model: Model, changes: Sequence[Change], mended: Container[SetName], quiet: bool,
-                blamed: Optional[str] = None) -> None:
+                otherwise: Optional[str] = None) -> None:
         """The sets have followed, by these transactions; those that were mended are told already; quiet: the log need not tell.
 
-        `blamed`: who had changed the ruleset, if anybody had.
+        `otherwise` is the cause where no news are.
         """
         if self._news or changes:
-            self._chapters.append(_Chapter(clock.now(), model, self._news, changes, mended, quiet, self.why, blamed))
+            self._chapters.append(_Chapter(clock.now(), model, self._news, changes, mended, quiet, self.why, otherwise))
             self._news = []
 
     def catch_up(self) -> None:
@@ -143,7 +147,7 @@ class Reporter:
         causes = Causes(chapter.news, lambda thing: (name for name, _elements in model.policy.claims(thing)))
         for change in chapter.changes:
             if isinstance(change, ChangeElements) and change.set not in chapter.mended:
-                happening = _of_set(model, change, chapter.why or causes.of(change.set) or chapter.blamed)
+                happening = _of_set(model, change, chapter.why or causes.of(change.set) or chapter.otherwise or AGAIN)
                 self._chronicle.tell(happening._replace(time=time), "debug" if chapter.quiet else None)
 
 

@@ -17,6 +17,7 @@ from netmgr.io.loop import Loop
 from netmgr.keeper import Keeper
 from netmgr.reloading import Edge, Options
 from netmgr.sources import Recipe
+from netmgr.values.addresses import IFA_F_PERMANENT, IFA_F_TENTATIVE, identity
 from netmgr.values.counters import Told
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import Event, LinkSeen
@@ -150,6 +151,11 @@ class Scene:
         return source
 
 
+def causes(scene: Scene) -> List[Optional[str]]:
+    """Why sets have changed so far."""
+    return [each.cause for each in scene.daemon.desk.log(1000, ()) if each is not None and each.kind == "elements-changed"]
+
+
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
     yield from scenes(tmp_path, WAN)
@@ -248,6 +254,7 @@ def test_what_nothing_claims_is_spared_until_every_source_has_told(scene: Scene)
     scene.sources["boxes"].pending = False
     scene.turn()
     assert scene.held("wan_ips") == ["192.0.2.1"]
+    assert causes(scene)[-1] == "start", "it was kept for what an earlier run had from this source"
 
 
 def test_what_one_turn_brings_is_one_transaction(scene: Scene) -> None:
@@ -267,6 +274,21 @@ def test_a_set_that_failed_is_tried_again_without_any_event(scene: Scene) -> Non
     scene.loop.ahead += 3600
     scene.turn()
     assert (scene.held("wan_ips"), scene.daemon.desk.status().state) == (["192.0.2.1"], "ready")
+    assert causes(scene) == ["tried again"]
+
+
+@pytest.mark.parametrize(("why", "cause"), [
+    ("retry", "netlink: it could be read again; eth0: address changed"),
+    ("overrun", "netlink: events were lost; eth0: address changed"), ("asked", "eth0: address changed"),
+])
+def test_what_a_look_has_found_is_told_with_why_one_looked(scene: Scene, why: str, cause: str) -> None:
+    scene.start()
+    known = len(causes(scene))
+    for flags in (IFA_F_TENTATIVE, IFA_F_TENTATIVE, IFA_F_PERMANENT):
+        address = seen("192.0.2.1/24", flags)
+        scene.keeper.snapshot(Snapshot([LinkSeen(1, "eth0", True)], {1: {identity(address.local, 24, address.local): flags}}, True, why))
+        scene.turn()
+    assert scene.held("wan_ips") == ["192.0.2.1"] and causes(scene)[known:] == [cause, cause]
 
 
 def test_an_audit_finds_what_no_event_has_told(scene: Scene) -> None:

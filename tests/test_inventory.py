@@ -125,7 +125,11 @@ def test_a_snapshot_replaces_everything() -> None:
     inventory = Inventory()
     for event in (ETH0, ADDED, LinkSeen(3, "gone", True), AddressSeen(3, TWO, 64, TWO, 0x80)):
         inventory.apply(event)
-    inventory.replace_interfaces([ETH0, LinkSeen(4, "new", True)], tables([ADDED, SECOND]))
+    found = inventory.replace_interfaces([ETH0, LinkSeen(4, "new", True)], tables([ADDED, SECOND]))
+    assert [[(gained, type(thing)) for gained, thing in each] for each in found] == [
+        [(True, Addresses)], [(False, Interface), (False, Addresses)], [(True, Interface), (True, Addresses)]]
+    assert found[0][0][1] == Addresses(PLAIN, {KEY_TWO: 0x80}), "only what is other than before"
+    assert inventory.replace_interfaces([ETH0, LinkSeen(4, "new", True)], tables([ADDED, SECOND])) == []
     assert Counter(singly(inventory.things())) == Counter(
         [PLAIN, Interface("new", ifindex=4), (PLAIN, KEY_ONE, 0x80), (PLAIN, KEY_TWO, 0x80)])
 
@@ -151,10 +155,12 @@ def test_changes_add_up_to_the_tables(seed: int) -> None:
     for _ in range(1500):
         kind = source.random()
         if kind < 0.02:
-            inventory.replace_interfaces(*random_snapshot(source))
-            balance = Counter(singly(inventory.things()))
-            continue
-        if kind < 0.05:
+            found = bool(inventory.links), inventory.replace_interfaces(*random_snapshot(source))
+            changes = [change for each in found[1] for change in each]
+            if not found[0]:
+                assert not changes
+                balance = Counter(singly(inventory.things()))
+        elif kind < 0.05:
             changes = inventory.replace_defaults(random_hops(source))
         elif kind < 0.1:
             changes = replaced(inventory, random_containers(source))

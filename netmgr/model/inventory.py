@@ -127,8 +127,12 @@ class Inventory:
             return self._link_seen(event)
         return self._link_gone(event.ifindex)
 
-    def replace_interfaces(self, links: Iterable[Event], addresses: Dict[int, Dict[bytes, int]]) -> None:
-        """Make links and addresses equal to a snapshot.  That is not told change by change: count anew what there is."""
+    def replace_interfaces(self, links: Iterable[Event], addresses: Dict[int, Dict[bytes, int]]) -> List[Tuple[ThingChange, ...]]:
+        """Make links and addresses equal to a snapshot, and count anew what there is.
+
+        What is other than before, as events might have told it, is for telling only; the very first snapshot is other than nothing.
+        """
+        known, held = self._known, self.addresses
         self.links = {link.ifindex: Link(*link[1:]) for link in links if isinstance(link, LinkSeen)}
         self.addresses = {ifindex: _oldest_first(flags) for ifindex, flags in addresses.items()} if self._in_order else addresses
         self.unsure = False
@@ -138,6 +142,10 @@ class Inventory:
         for ifindex, link in self.links.items():
             self._enslave(ifindex, 0, link.master)
         self._known = {ifindex: self._selected(ifindex) for ifindex in self.links}
+        if not known:
+            return []
+        pairs = ((_whole(ifindex, known, held), _whole(ifindex, self._known, self.addresses)) for ifindex in {**known, **self._known})
+        return [changes for before, now in pairs if before != now for changes in _differences(before, now)]
 
     def keep_order(self) -> None:
         """From now on the addresses of an interface stand in the order in which they came, which takes a snapshot to know."""
@@ -266,6 +274,23 @@ class Inventory:
 
     def _all_of(self, gained: bool, interface: Interface, ifindex: int) -> List[ThingChange]:
         return [(gained, interface), (gained, Addresses(interface, self.addresses.get(ifindex, {})))]
+
+
+def _whole(ifindex: int, interfaces: Dict[int, Interface], addresses: Dict[int, Dict[bytes, int]]) -> Optional[Addresses]:
+    interface = interfaces.get(ifindex)
+    return None if interface is None else Addresses(interface, addresses.get(ifindex, {}))
+
+
+def _differences(before: Optional[Addresses], now: Optional[Addresses]) -> Iterator[Tuple[ThingChange, ...]]:
+    """What became of an interface, and then of its addresses if it is still there."""
+    if before is None or now is None or before.interface != now.interface:
+        after = now if before is None or now is None else Addresses(now.interface, before.flags)
+        yield tuple((gained, thing) for gained, each in ((False, before), (True, after)) if each is not None
+                    for thing in (each.interface, each))
+    if before is not None and now is not None and before.flags != now.flags:
+        lost, gained = ({key: flags for key, flags in each.flags.items() if other.flags.get(key) != flags}
+                        for each, other in ((before, now), (now, before)))
+        yield tuple((came, Addresses(now.interface, flags)) for came, flags in ((False, lost), (True, gained)) if flags)
 
 
 def _oldest_first(flags: Dict[bytes, int]) -> Dict[bytes, int]:

@@ -21,13 +21,15 @@ Concerns = Callable[[Thing], Iterable[SetName]]
 class News(NamedTuple):
     """What one event brought: the changes of the inventory, or, where there are none to name, why everything may be other.
 
-    `beside` is what happened too and is no reason for anything.  `why`: the things are as they were, but no longer seen.
+    `beside` is what happened too and is no reason for anything.  `why`: the things are as they were, but no longer seen.  `found`: why
+    it was only found later what had changed.
     """
 
     changes: Sequence[ThingChange] = ()
     because: Optional[Happening] = None
     beside: Optional[Happening] = None
     why: Optional[str] = None
+    found: Optional[str] = None
 
 
 def of_things(news: Sequence[News]) -> List[Happening]:
@@ -38,6 +40,8 @@ def of_things(news: Sequence[News]) -> List[Happening]:
             found.append(each.because)
         if each.beside is not None:
             found.append(each.beside)
+        if each.found is not None:
+            found.append(Happening("", cause=each.found))
         happenings = _of_changes(each.changes)
         found += happenings if each.why is None else (_unseen(happening, each.why) for happening in happenings)
     return found

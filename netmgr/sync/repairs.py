@@ -48,7 +48,7 @@ class Repairs:
         self.reconciler = reconciler
         self.mended: FrozenSet[SetName] = frozenset()
         self.quiet = False                      # during a fight what is done as usual is no news
-        self.blamed: Optional[str] = None       # whose doings settle() has looked at
+        self.blamed: Optional[str] = None       # whose doings settle() has looked at, or why it looked
         self.made = 0
         self.last_repair: Optional[Repair] = None
         self._clock = clock
@@ -110,8 +110,8 @@ class Repairs:
         """Look if a look is due, then reconcile.  Returns what was committed."""
         now, drift = self._clock(), self._auditing and not self._suspects
         self.mended, self.blamed = frozenset(), None
-        if self._suspects and self._look_at is not None and self._look_at <= now:
-            self.blamed = " or ".join(map(named, self._suspects))
+        if self._look_at is not None and self._look_at <= now:
+            self.blamed = " or ".join(map(named, self._suspects)) or ("audit" if self._auditing else EXPIRED)
         self._until = now + (SLICE if self.reconciler.complete else FIRST_SLICE) if in_slices else math.inf
         self.quiet = now < self._damper.calm_at
         if self._look_at is None or self._look_at > now:
@@ -249,6 +249,7 @@ class Repairs:
 
 
 OTHER = "another program"
+EXPIRED = "another program: an element has expired"
 
 
 def named(suspect: Suspect) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import List, Tuple
 
 from tests.documents import blocks
 from tests.system.host import CONFIG, CONFIG_FILE, RULESET, Host
@@ -12,6 +13,7 @@ OTHER = CONFIG.replace("wan", "lan")
 REMOVING = CONFIG + "nftables:\n  on_stop: remove\n"
 CAP_NET_ADMIN = 1 << 12
 INFO, WARNING = 6, 4
+NETS = "inet filter wan_nets"
 
 
 def test_the_units_are_in_order(host: Host) -> None:
@@ -189,6 +191,31 @@ def test_the_journal_has_fields(host: Host) -> None:
     host.run("ip address del 192.0.2.77/24 dev eth0")
 
 
+def test_the_journal_has_the_kind_of_all_that_happens(host: Host) -> None:
+    """Each once; what happened to the set has its name, and what was asked for has its answer."""
+    def told() -> List[Tuple[str, str]]:
+        host.run("journalctl --sync")
+        entries = [entry for entry in host.daemon_entries() if "NETMGR_KIND" in entry]
+        return [(entry["NETMGR_KIND"], entry["MESSAGE"]) for entry in entries if entry.get("NETMGR_SET", NETS) == NETS]
+
+    def has(kind: str) -> None:
+        eventually(lambda: kind in [each for each, _line in told()], 30, kind)
+
+    for change, kind in (("add set %s { type ifname; }", "set-error"), ("delete set %s", "set-missing"),
+                         ("add set %s { type ipv4_addr; flags interval; }", "set-synced")):
+        host.run(["nft", change % NETS])
+        has(kind)
+    host.run("netmgr resync; systemctl reload netmgr; systemctl restart netmgr")
+    host.run(["nft", "delete set " + NETS])
+    eventually(lambda: [kind for kind, _line in told()].count("started") == 2, 30, "it has started again")
+    lines = dict(told())
+    assert [kind for kind, _line in told() if kind not in ("elements-changed", "set-missing")] == [
+        "started", "set-error", "set-synced", "resync", "reload", "stopping", "started"]
+    assert lines["set-error"].startswith("%s: its type is ifname; networks need " % NETS) and "(nft (pid " in lines["set-error"]
+    assert lines["set-missing"].startswith("%s: is missing (nft (pid " % NETS)
+    assert lines["resync"].startswith("resync: OK: ") and lines["reload"].startswith("reload: OK: reloaded ")
+
+
 def test_the_journal_has_priorities(host: Host) -> None:
     assert host.said("is ready") == {INFO}
     assert host.said("added 192.0.2.1") == {INFO}
@@ -249,6 +276,8 @@ def test_docker_may_be_asked_where_the_administrator_says_so(host: Host) -> None
     host.run("systemctl restart netmgr")
     try:
         eventually(lambda: "GET /" in host.machine.attempt("cat /run/asked")[1], 40, "netmgr asks the engine")
+        eventually(lambda: ("source-lost", "docker") in [(entry.get("NETMGR_KIND"), entry.get("NETMGR_SOURCE"))
+                                                         for entry in host.daemon_entries()], 40, "the journal has it")
         assert "may not" not in json.dumps(host.status()["sources"]["docker"])
     finally:
         host.run("rm -r /run/docker.sock %s && systemctl daemon-reload && systemctl restart netmgr" % place)
