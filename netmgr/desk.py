@@ -47,7 +47,7 @@ class Desk:
     def explain(self, thing: str) -> Explanation:
         """Why this thing is in sets, or is not."""
         from netmgr.show.explain import explain
-        return explain(self._keeper.model, thing, self._keeper.reporter.chronicle.since)
+        return explain(self._keeper.model, thing, self._keeper.reporter.chronicle.last())
 
     def graph(self) -> Iterator[Union[GraphNode, GraphEdge]]:
         """What feeds what, made as it is read."""

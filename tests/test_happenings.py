@@ -8,15 +8,13 @@ import pytest
 from netmgr.io.clock import utc
 from netmgr.model.inventory import Inventory
 from netmgr.reporter import Reporter, Words
-from netmgr.show.explain import explain
-from netmgr.show.explain_text import explanation_text
 from netmgr.show.happenings import KEPT, Chronicle, concerns, journal_fields, line_of, log_pieces, log_text, object_of
 from netmgr.show.rows import LINES
 from netmgr.show.telling import Causes, News, of_set, of_things
-from netmgr.values.addresses import IFA_F_DADFAILED, IFA_F_DEPRECATED, IFA_F_PERMANENT, IFA_F_TENTATIVE
+from netmgr.values.addresses import IFA_F_DEPRECATED
 from netmgr.values.events import HostGone, HostSeen, LinkGone, LinkSeen
 from netmgr.values.happenings import LEVEL, Culprit, Happening
-from netmgr.values.sets import IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, ChangeElements, Form
+from netmgr.values.sets import IPV4_ADDR, ChangeElements, Form
 from tests.happenings import Event
 from tests.workbench import WAN, WAN_AND_LAN, Bench, container, gone, keys, named, seen
 
@@ -153,9 +151,6 @@ def test_the_last_thousand_are_kept_and_found_by_name() -> None:
     assert [each.time for each in asked(told, 2, "s1")] == ["t1002", "t1004"]
     assert len(asked(told, 10, "dmz")) == 10 and asked(told, 10, "lan") == []
     assert asked(told, 5000) == told.chronicle.last() and asked(told, 0) == []
-    assert told.chronicle.since("inet filter s0", "192.0.2.1000") == "t1001"
-    told.chronicle.tell(Happening("elements-changed", set="inet filter s0", removed=("192.0.2.1000",)))
-    assert told.chronicle.since("inet filter s0", "192.0.2.1000") is None
 
 
 def test_who_listens_is_told_until_he_stops() -> None:
@@ -353,157 +348,3 @@ def test_who_asks_is_told_all_that_has_happened_each_at_its_time() -> None:
     assert [each.cause for each in told] == ["eth0: address added"] * 4
     reporter.tell(Happening("stopping"))
     assert reporter.chronicle.last(1)[0].time >= before
-
-
-# -- explanations
-
-
-def told(bench: Bench, thing: str) -> Tuple[object, List[Tuple[str, str, object]], List[Tuple[object, str]]]:
-    found = explain(bench.model, thing, lambda _name, _element: None)
-    text = explanation_text(found)
-    assert text.startswith(thing if found.kind else "nothing is known of " + thing)
-    return (found.kind, [(row.set.split()[-1], row.element, row.owner) for row in found.feeds],
-            [(row.set and row.set.split()[-1], row.reason) for row in found.kept_out])
-
-
-def wan_bench(text: str = WAN, **sets: Dict[str, str]) -> Bench:
-    bench = Bench(text)
-    bench.make("wan_ips", foreign=sets.get("foreign", {}).get("wan_ips", ""))
-    return bench
-
-
-def test_an_address_that_is_there() -> None:
-    bench = wan_bench()
-    bench.make("wan_nets")
-    bench.happen(seen("192.0.2.1/24"))
-    bench.settle()
-    kind, feeds, out = told(bench, "192.0.2.1")
-    assert (kind, feeds, out) == ("address", [("wan_ips", "192.0.2.1", "netmgr"), ("wan_nets", "192.0.2.0/24", "netmgr")], [])
-    row = explain(bench.model, "192.0.2.1", lambda _name, _element: "t7").feeds[0]
-    assert (row.zone, row.source, row.entry, row.in_kernel, row.since) == ("wan", "eth0", "test.yaml:1", True, "t7")
-    assert told(bench, "192.0.2.0/24")[:2] == ("network", [("wan_ips", "192.0.2.1", "netmgr"), ("wan_nets", "192.0.2.0/24", "netmgr")])
-    assert told(bench, "eth0")[0] == "interface" and told(bench, "wan")[0] == "zone"
-    assert told(bench, "wan_ips")[:2] == told(bench, "inet filter wan_ips")[:2] == ("set", [("wan_ips", "192.0.2.1", "netmgr")])
-
-
-@pytest.mark.parametrize(("address", "flags", "reason"), [
-    ("169.254.1.1/16", IFA_F_PERMANENT, "link_local"), ("2001:db8::1/64", IFA_F_TENTATIVE, "tentative"),
-    ("2001:db8::1/64", IFA_F_TENTATIVE | IFA_F_DADFAILED, "dadfailed"), ("fe80::1/64", IFA_F_PERMANENT, "link_local"),
-])
-def test_an_address_that_does_not_count(address: str, flags: int, reason: str) -> None:
-    bench = wan_bench()
-    bench.make("wan_ips6", IPV6_ADDR)
-    bench.happen(seen(address, flags))
-    bench.settle()
-    _kind, feeds, out = told(bench, address.partition("/")[0])
-    assert feeds == [] and [word for _set, word in out] == [reason]
-
-
-def test_what_else_keeps_an_address_out() -> None:
-    bench = wan_bench()
-    bench.happen(seen("2001:db8::1/64"), seen("192.0.2.9/24", index=2))
-    bench.settle()
-    assert told(bench, "2001:db8::1")[2] == [(None, "family")]
-    assert told(bench, "192.0.2.9")[2] == [(None, "no_zone")]
-    assert told(bench, "203.0.113.9") == ("address", [], [])
-    missing = Bench(WAN)
-    missing.happen(seen("192.0.2.1/24"))
-    missing.settle()
-    assert ("wan_ips", "set_missing") in told(missing, "192.0.2.1")[2]
-
-
-def test_full_and_wrong_sets() -> None:
-    bench = Bench(WAN)
-    bench.make("wan_ips", size=1, foreign="192.0.2.7")
-    bench.make("wan_ips6", "inet_service")
-    bench.happen(seen("192.0.2.1/24"))
-    bench.settle()
-    assert told(bench, "192.0.2.1")[2] == [("wan_ips", "set_full")]
-    wrong = Bench(WAN)
-    wrong.make("wan_ips", "ipv4_addr", NFT_SET_INTERVAL, foreign="192.0.2.0-192.0.2.255")
-    wrong.happen(seen("192.0.2.1/24"))
-    wrong.settle()
-    assert told(wrong, "192.0.2.1")[1:] == ([("wan_ips", "192.0.2.0/24", "another")], [("wan_ips", "covered")])
-
-
-def test_a_foreign_element() -> None:
-    bench = wan_bench(foreign={"wan_ips": "192.0.2.1 203.0.113.9"})
-    bench.happen(seen("192.0.2.1/24"))
-    bench.settle()
-    assert told(bench, "192.0.2.1")[1] == [("wan_ips", "192.0.2.1", "another")]
-    assert told(bench, "203.0.113.9")[1] == [("wan_ips", "203.0.113.9", "another")]
-
-
-def test_containers_with_and_without_leave() -> None:
-    bench = Bench("interfaces: [{name: eth0, nftables_zone: wan}]\n")
-    bench.make("docker_ips")
-    bench.containers(container("8dfa8dfa8dfa", "172.18.0.2/16", label="wan"), container("9e", label=None))
-    bench.settle()
-    kind, feeds, out = told(bench, "name-8dfa8dfa8dfa")
-    assert (kind, feeds) == ("container", [("docker_ips", "172.18.0.2", "netmgr")]) and (None, "no_leave") in out
-    assert told(bench, "8dfa8dfa8dfa")[0] == "container"
-    assert (None, "no_address") in told(bench, "name-9e")[2]
-
-
-def test_nothing_is_known() -> None:
-    assert told(Bench(WAN), "nonsense") == (None, [], [])
-
-
-def explained(bench: Bench, thing: str) -> List[str]:
-    """The lines of an explanation, without the first."""
-    return [line.strip() for line in explanation_text(explain(bench.model, thing, lambda _name, _element: None)).splitlines()[1:]]
-
-
-def test_a_set_says_what_is_wrong_with_itself_and_whom_that_keeps_out() -> None:
-    bench = Bench("interfaces: [{name: eth0, nftables_zone: [wan, dmz]}]\ndocker: {enabled: false}\n"
-                  "zones: {wan: {sets: {wan_public: addresses}}}\n")
-    bench.make("wan_ips", size=1)
-    bench.make("wan_ips6", IPV6_ADDR)
-    bench.make("wan_nets", "inet_service", 0)
-    bench.make("dmz_ips")
-    bench.happen(seen("192.0.2.1/24"), seen("192.0.2.2/24"), seen("2001:db8::1/64"), seen("2001:db8::2/64", IFA_F_TENTATIVE))
-    bench.settle()
-    full = "the set is full: it takes 1 element, and 1 more is wanted (set_full)"
-    assert explained(bench, "wan_ips") == [
-        "192.0.2.1 is in inet filter wan_ips: eth0, zone wan (test.yaml:1)",
-        "inet filter wan_ips: %s, which keeps out 192.0.2.2/24 [eth0]" % full], "nothing of another zone, nor of another family"
-    assert explained(bench, "wan_ips6") == [
-        "2001:db8::1 is in inet filter wan_ips6: eth0, zone wan (test.yaml:1)",
-        "not in inet filter wan_ips6: its uniqueness is still being checked (DAD) (tentative): 2001:db8::2/64 [eth0]"]
-    every = "192.0.2.1/24 [eth0], 192.0.2.2/24 [eth0], 2001:db8::1/64 [eth0]"
-    anyway = "not in inet filter %s: its uniqueness is still being checked (DAD) (tentative): 2001:db8::2/64 [eth0]"
-    assert explained(bench, "wan_public") == [
-        "inet filter wan_public: there is no such set (set_missing), which keeps out " + every, anyway % "wan_public"]
-    line, another = explained(bench, "wan_nets")
-    assert line.startswith("inet filter wan_nets: its type is inet_service") and line.endswith(", which keeps out " + every)
-    assert another == anyway % "wan_nets"
-    zone = explained(bench, "wan")
-    assert "not in inet filter wan_ips6: its uniqueness is still being checked (DAD) (tentative): 2001:db8::2/64 [eth0]" in zone
-    assert len(zone) == len(set(zone)) and not any("family" in each for each in zone)
-    assert explained(bench, "dmz")[-1] == (
-        "not in the sets of zone dmz: no set of the zone takes addresses of its family (family): 2001:db8::1/64 [eth0], "
-        "2001:db8::2/64 [eth0]")
-    assert explained(bench, "2001:db8::2")[0].endswith(": 2001:db8::2/64 [eth0]")
-
-
-def test_a_set_that_is_not_there_keeps_out_only_what_it_would_hold() -> None:
-    bench = Bench("interfaces: [{name: eth0, nftables_zone: wan}]\ndocker: {enabled: false}\n"
-                  "zones: {wan: {sets: {far: peers, server: {holds: hosts, suffix: '::10'}, public: addresses}}}\n")
-    bench.happen(seen("192.0.2.1/24"), seen("169.254.9.9/16"), seen("2001:db8::1/64"))
-    bench.settle()
-    assert told(bench, "192.0.2.1")[2] == [("public", "set_missing")]
-    assert told(bench, "169.254.9.9")[2] == [("public", "link_local")]
-    assert told(bench, "2001:db8::1")[2] == [("server", "set_missing"), ("public", "set_missing")]
-
-
-def test_what_is_not_there_says_so() -> None:
-    bench = Bench("interfaces: [{name: ppp0, nftables_zone: wan}, {name: eth1}]\ndocker: {enabled: false}\n")
-    assert explained(bench, "ppp0") == ["not in any set: there is no such interface now (no_address): [ppp0]"]
-    assert explained(bench, "eth1") == ["not in any set: no entry of the configuration puts it into a zone (no_zone): [eth1]"]
-    assert explained(bench, "wan_ips6") == ["inet filter wan_ips6: there is no such set (set_missing)"]
-    assert explained(bench, "wan") == ["inet filter wan_ips: there is no such set (set_missing)"]
-    bench.make("wan_ips")
-    bench.look()
-    bench.settle()
-    assert explained(bench, "wan") == ["nothing is in it"] and explained(bench, "wan_ips") == ["nothing feeds it"]
-    assert explained(bench, "192.0.2.9") == ["no interface, container or host has it, and no set"]

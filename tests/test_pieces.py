@@ -1,20 +1,23 @@
 """Answers in text that are made while they are told: the same as of what is all there, and never much at once."""
 
 import random
+import sys
 from functools import partial
-from typing import Callable, Iterator, List, Optional, Tuple
+from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
 import pytest
 
-from netmgr.show import tables
+from netmgr.show import answers_json, explain_text, graph, tables
 from netmgr.show.answers import Address, Elements, Interface, SetContents, SetStatus, Status
 from netmgr.show.answers_json import read_status, status_json
 from netmgr.show.columns import MEASURED, fitted
+from netmgr.show.explain import explain
 from netmgr.show.rows import PIECE, Rows, in_order, pieces, together
 from netmgr.show.status import everything, set_contents
 from tests.test_status import MANNER, QUIET
 from tests.workbench import Bench, gone, seen
 
+CALLS = 3000        # of functions, for one piece
 KEYS = [b"%07d" % number for number in range(3000)]
 
 
@@ -91,19 +94,23 @@ def test_pieces_have_a_size_and_lose_nothing() -> None:
 
 
 Asking = Callable[[Bench], Iterator[str]]
-ASKED: Tuple[Asking, ...] = (
-    lambda bench: tables.status_pieces(everything(bench.model, QUIET, MANNER)),
-    lambda bench: tables.sets_pieces(set_contents(bench.model, MANNER)),
-)
+ASKED: Dict[str, Asking] = {
+    "status": lambda bench: tables.status_pieces(everything(bench.model, QUIET, MANNER)),
+    "sets": lambda bench: tables.sets_pieces(set_contents(bench.model, MANNER)),
+    "graph": lambda bench: graph.dot_pieces(graph.graph(bench.model)),
+    **{"explain " + thing: partial(lambda thing, bench: explain_text.explanation_pieces(explain(bench.model, thing, ())), thing)
+       for thing in ("wan_ips", "wan_nets", "wan", "eth0", "10.0.0.77", "10.0.0.0/24")},
+    "explain wan json": lambda bench: answers_json.explanation_pieces(explain(bench.model, "wan", ())),
+}
 
 
-@pytest.mark.parametrize("ask", ASKED)
-@pytest.mark.parametrize("seed", range(4))
-def test_what_comes_in_pieces_was_so_when_somebody_asked(ask: Asking, seed: int) -> None:
+@pytest.mark.parametrize("ask", ASKED.values(), ids=list(ASKED))
+def test_what_comes_in_pieces_was_so_when_somebody_asked(ask: Asking) -> None:
     """While addresses come and go, and the set with them."""
-    source = random.Random(seed)
+    source = random.Random(7)
     bench = Bench()
     bench.make("wan_ips", foreign="10.0.0.7")
+    bench.make("wan_nets", foreign="10.0.1.0/25")
     addresses = ["10.0.%d.%d" % (number >> 8, number & 255) for number in range(900)]
     bench.happen(*(seen(address + "/24") for address in addresses[:800]))
     bench.settle()
@@ -114,4 +121,40 @@ def test_what_comes_in_pieces_was_so_when_somebody_asked(ask: Asking, seed: int)
         for address in source.sample(addresses, 3):
             bench.happen(source.choice((seen, gone))(address + "/24"))
         bench.settle()
-    assert "".join(told) == whole != "".join(ask(bench))
+    assert "".join(told) == whole
+
+
+def calls(action: Callable[[], object]) -> int:
+    """How many functions of Python are called: that is always the same, however fast the machine is."""
+    count = 0
+
+    def counted(_frame: object, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(counted)
+    try:
+        action()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+@pytest.mark.parametrize("name", list(ASKED))
+def test_no_piece_takes_long_however_much_there_is(name: str) -> None:
+    """Neither the first, which is there when the question has been taken in, nor any other."""
+    bench = Bench()
+    bench.make("wan_ips", foreign="10.0.0.7")
+    bench.make("wan_nets", foreign="10.0.1.0/25")
+    bench.happen(*(seen("10.0.%d.%d/24" % (number >> 8, number & 255)) for number in range(2000)))
+    bench.settle()
+    pieces: List[Iterator[str]] = []
+    most = [calls(lambda: pieces.append(ASKED[name](bench)))]
+    left = True
+    while left:
+        def step() -> None:
+            nonlocal left
+            left = next(pieces[0], None) is not None
+        most.append(calls(step))
+    assert max(most) < CALLS, "the whole: %d" % sum(most)

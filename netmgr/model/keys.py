@@ -71,10 +71,15 @@ def of_addresses(wanted: Wanted, form: Form, interface: Interface, flags: Dict[b
 def of_primary(wanted: Wanted, form: Form, interface: Interface, flags: Dict[bytes, int], rank: bytes, by_address: bool) -> List[bytes]:
     """The claims of an interface in a map whose values are its primary address; `flags` are all of its addresses."""
     own = primary(flags, WIDTHS[form.value], wanted.choice)
-    if own is None:
-        return []
-    chosen = {each: its for each, its in flags.items() if _of_family(wanted.holds, form, each) and counts(wanted.choice, each, its)}
-    return [claim for each, its in (chosen if by_address else {b"": 0}).items()
+    return [] if own is None else with_primary(wanted, form, interface, flags if by_address else None, rank, own)
+
+
+def with_primary(wanted: Wanted, form: Form, interface: Interface, flags: Optional[Dict[bytes, int]], rank: bytes,
+                 own: bytes) -> List[bytes]:
+    """The same, of some of its addresses, or (None) of the interface itself, in a map whose values are this one."""
+    chosen = {b"": 0} if flags is None else {
+        each: its for each, its in flags.items() if _of_family(wanted.holds, form, each) and counts(wanted.choice, each, its)}
+    return [claim for each, its in chosen.items()
             for claim in _with_value(_keys(wanted, form, interface, each, its), form, wanted.value, rank, own)]
 
 

@@ -25,6 +25,8 @@ REMEMBERED = 4096       # interfaces whose zones are not worked out anew for eac
 NO_ADDRESS = {
     "host": "it uses the host's network", "none": "it has no network", "container": "it uses the network of a container that is not there"}
 
+NO_LEAVE = "its label may not name %s: %s"
+
 NO_INTERFACE = Interface("")        # of what is on another host, or in a container
 
 FEW = 16                # addresses that are looked at one by one, whatever a quick look at all of them would save
@@ -124,6 +126,14 @@ class Policy:
         """Know it no longer."""
         del self.zones[name], self.feeds[name]
 
+    def at_rest(self) -> "Policy":
+        """The same, and it stays what it is now."""
+        found = object.__new__(Policy)
+        found.__dict__.update(self.__dict__)
+        found.zones, found.feeds, found._forms = self.zones.copy(), self.feeds.copy(), self._forms.copy()
+        found.by_interface, found._by_zones = {}, {}
+        return found
+
     def only_labelled(self, zone: str) -> bool:
         """Whether it takes a container's label to have this zone."""
         own = (engine.zone for engine in self._config.docker)
@@ -148,10 +158,13 @@ class Policy:
         found = [zone for rule in self._config.interfaces if matches(rule, interface) for zone in rule.zones]
         return tuple(dict.fromkeys(found))
 
-    def zones_of_container(self, container: ContainerSeen, network_name: Optional[str] = None) -> Tuple[str, ...]:
-        """The zones of a container's address in the named network; without a name, those of the container in any network."""
+    def zones_of_container(self, container: ContainerSeen, network_name: Optional[str] = None, ill: bool = False) -> Tuple[str, ...]:
+        """The zones of a container's address in the named network; without a name, those of the container in any network.
+
+        `ill`: its health does not matter.
+        """
         engine = self._engines.get(container.engine)
-        if engine is None or self.unhealthy(container):
+        if engine is None or (not ill and self.unhealthy(container)):
             return ()
         names = {network_name} if network_name is not None else {each.network for each in container.endpoints}
         found = [] if engine.zone is None else [engine.zone]
@@ -169,7 +182,7 @@ class Policy:
         found = [("unhealthy", "it is not healthy")] if self.unhealthy(container) else []
         if not container.endpoints:
             found.append(("no_address", NO_ADDRESS.get(container.mode, "it has no address")))
-        found += [("no_leave", "its label may not name %s: %s" % refusal) for refusal in self.by_label(container).refused]
+        found += [("no_leave", NO_LEAVE % refusal) for refusal in self.by_label(container).refused]
         if not self.zones_of_container(container) and not self.unhealthy(container):
             found.append(("no_zone", "it is in no zone"))
         return tuple(found)
@@ -259,8 +272,16 @@ class Policy:
                 return keys.rank(entry, rule.zones.index(zone))
         return keys.LAST
 
-    def elements_of(self, feed: Feed, form: Form, thing: Thing, interface: Interface = NO_INTERFACE) -> List[bytes]:
-        """What one feed takes of a thing, in a set of this form; `interface`: whose addresses they are."""
+    def elements_of(self, feed: Feed, form: Form, thing: Thing, interface: Interface = NO_INTERFACE,
+                    own: Optional[bytes] = None) -> List[bytes]:
+        """What one feed takes of a thing, in a set of this form; `interface`: whose addresses they are, `own`: its primary one."""
+        if feed.value == OWN_ADDRESS:
+            if own is None:
+                return []
+            from netmgr.model import keys
+            whose = thing if isinstance(thing, Interface) else interface
+            flags = thing.flags if isinstance(thing, Addresses) else None
+            return keys.with_primary(feed, form, whose, flags, self._rank(whose, feed.zone), own)
         if feed.is_plain:
             claims = _of_interface([(feed, form)], thing) if isinstance(thing, Interface) else _of_addresses(
                 _taking([(feed, form)]), thing.flags if isinstance(thing, Addresses) else {})

@@ -120,8 +120,8 @@ class Explanation(NamedTuple):
     schema: int = 1
     thing: str = UNKNOWN
     kind: Optional[str] = None
-    feeds: Tuple[FeedRow, ...] = ()
-    kept_out: Tuple[KeptOutRow, ...] = ()
+    feeds: Collection[FeedRow] = ()
+    kept_out: Collection[KeptOutRow] = ()
 
 
 class GraphNode(NamedTuple):

@@ -11,7 +11,19 @@ from collections.abc import Collection
 from itertools import chain
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple, Type, TypeVar, Union, get_args, get_origin
 
-from netmgr.show.answers import UNKNOWN, ConsumedZone, Elements, Fact, LastRepair, PublishedZone, SetContents, SetStatus, Source, Status
+from netmgr.show.answers import (
+    UNKNOWN,
+    ConsumedZone,
+    Elements,
+    Explanation,
+    Fact,
+    LastRepair,
+    PublishedZone,
+    SetContents,
+    SetStatus,
+    Source,
+    Status,
+)
 from netmgr.show.rows import Rows, pieces
 from netmgr.values.errors import ProtocolError
 
@@ -31,6 +43,11 @@ def status_pieces(status: Status) -> Iterator[str]:
 def sets_pieces(contents: Sequence[SetContents]) -> Iterator[str]:
     """`sets json`, one line with its end, in pieces."""
     return pieces(chain(_parts(_all_sets(contents)), "\n"))
+
+
+def explanation_pieces(told: Explanation) -> Iterator[str]:
+    """`explain json`, one line with its end, in pieces."""
+    return pieces(chain(_parts(told), "\n"))
 
 
 def status_json(status: Status) -> str:

@@ -104,7 +104,7 @@ def _explain(service: Service, argument: str, reply: Reply) -> None:
         _line(reply)("ERROR: explain needs a thing: an address, a network, an interface, a set, a zone, a container or a host")
         return
     told = service.explain(" ".join(words))
-    _line(reply)(answers_json.line(told) if wants_json else explain_text.explanation_text(told))
+    reply(answers_json.explanation_pieces(told) if wants_json else explain_text.explanation_pieces(told))
 
 
 def _graph(service: Service, argument: str, reply: Reply) -> None:

@@ -54,16 +54,6 @@ class Chronicle:
         """The last so many that concern one of these names (without names: all), oldest first; None while they are looked for."""
         return _chosen(self.last(), number, names)
 
-    def since(self, name: object, element: str) -> Optional[str]:
-        """When an element came into a set, if that is still known."""
-        for each in reversed(self._kept):
-            if each.set == str(name) or str(name) in each.sets:
-                if element in each.removed:
-                    return None
-                if element in each.added:
-                    return each.time
-        return None
-
 
 def _chosen(kept: Sequence[Happening], number: int, names: Sequence[str]) -> Iterator[Optional[Happening]]:
     found: List[Happening] = []

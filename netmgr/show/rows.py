@@ -18,9 +18,12 @@ LINES = 32          # that a piece of text has at most
 
 
 class Rows(Generic[Row]):
-    """`keys`, in their order, of which `row` makes each; a None between them means no more than that something was done."""
+    """`keys`, in their order, of which `row` makes each; a None between them means no more than that something was done.
 
-    def __init__(self, length: int, keys: Callable[[], Iterator[Optional[bytes]]], row: Callable[[bytes], Row]) -> None:
+    Without a length nobody knows how many there are until all are made.
+    """
+
+    def __init__(self, length: Optional[int], keys: Callable[[], Iterator[Optional[Any]]], row: Callable[[Any], Row]) -> None:
         self._length, self.keys, self.row = length, keys, row
 
     def steps(self) -> Iterator[Optional[Row]]:
@@ -32,7 +35,7 @@ class Rows(Generic[Row]):
         return (each for each in self.steps() if each is not None)
 
     def __len__(self) -> int:
-        return self._length
+        return sum(1 for _row in self) if self._length is None else self._length
 
     def __contains__(self, row: object) -> bool:
         return any(each == row for each in self)
@@ -41,6 +44,11 @@ class Rows(Generic[Row]):
         return isinstance(other, (tuple, Rows)) and tuple(self) == tuple(other)
 
     __hash__ = None     # type: ignore[assignment]
+
+
+def made(steps: Callable[[], Iterator[Optional[Row]]]) -> Rows[Row]:
+    """Rows of which nobody knows how many there are."""
+    return Rows(None, steps, lambda row: row)
 
 
 def steps_of(rows: Collection[Row]) -> Iterator[Optional[Row]]:

@@ -1,6 +1,6 @@
 """Elements in nft's notation."""
 
-from struct import unpack
+from struct import pack, unpack
 from typing import Callable, Dict, Iterable, Iterator, List, Tuple
 
 from netmgr.values import addresses, verdicts
@@ -87,4 +87,52 @@ _NUMBERS: Dict[str, Callable[[bytes], str]] = {
     MARK: lambda key: "0x%08x" % _host_order(key),
     INET_SERVICE: lambda key: str(int.from_bytes(key, "big")),
     INET_PROTO: lambda key: _PROTOCOLS.get(key[0], str(key[0])),
+}
+
+
+def key_of(kind: str, text: str) -> bytes:
+    """A key of this type, or of a concatenation, as it is written; names with or without quotation marks.  ValueError: it is none."""
+    parts, words = kind.split(AND), text.split(AND)
+    if len(parts) != len(words):
+        raise ValueError(text)
+    found = [_READ[part](word) for part, word in zip(parts, map(str.strip, words))]
+    if any(len(key) != WIDTHS[part] for part, key in zip(parts, found)):
+        raise ValueError(text)
+    return b"".join(key.ljust(padded(len(key)), b"\0") for key in found) if len(parts) > 1 else found[0]
+
+
+def _number(text: str, longest: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 10) or int(text) > longest:
+        raise ValueError(text)
+    return int(text)
+
+
+def _hardware(text: str) -> bytes:
+    pairs = text.split(":")
+    if not all(len(pair) == 2 and pair.isascii() and pair.isalnum() for pair in pairs):
+        raise ValueError(text)
+    return bytes.fromhex("".join(pairs))
+
+
+def _mark(text: str) -> int:
+    digits = text[2:] if text.startswith("0x") else ""
+    return int(digits, 16) if digits.isalnum() and len(digits) <= 8 else _number(text, 0xFFFFFFFF)
+
+
+def _address(text: str) -> bytes:
+    if "/" in text:
+        raise ValueError(text)
+    return addresses.parse(text)[0]
+
+
+_CODES = {name: code for code, name in _PROTOCOLS.items()}
+_READ: Dict[str, Callable[[str], bytes]] = {
+    IPV4_ADDR: _address,
+    IPV6_ADDR: _address,
+    ETHER_ADDR: _hardware,
+    IFNAME: lambda text: text.strip('"').encode("utf-8", "surrogateescape").ljust(WIDTHS[IFNAME], b"\0"),
+    IFACE_INDEX: lambda text: pack("=I", _number(text, 0xFFFFFFFF)),
+    MARK: lambda text: pack("=I", _mark(text)),
+    INET_SERVICE: lambda text: _number(text, 0xFFFF).to_bytes(2, "big"),
+    INET_PROTO: lambda text: bytes((_CODES.get(text) or _number(text, 0xFF),)),
 }
