@@ -54,6 +54,25 @@ def test_by_difference_as_from_nothing(pick: Pick, width: int, merge: bool, seed
         assert held == kept.wanted() == minimal(claimed, foreign, width, merge)
 
 
+def nested(source: random.Random) -> bytes:
+    """Of sixteen keys: mostly one inside another, and many that begin with the same key."""
+    length = source.choice((0, 4, 5, 6, 6, 7, 7, 7, 8, 8))
+    return network(bytes((source.randrange(16),)), length) + bytes((length,))
+
+
+@pytest.mark.parametrize("merge", [False, True])
+def test_several_claims_at_once(merge: bool) -> None:
+    for seed in range(1500):
+        source = random.Random(seed)
+        claimed: Dict[bytes, int] = {nested(source): 1 for _ in range(source.randrange(12))}
+        foreign = source.choice((set(), holes(source, nested, 1)))
+        kept, held = RangeSet(claimed.keys(), foreign, 1, merge), minimal(claimed, foreign, 1, merge)
+        touched = {change(source, claimed, nested) for _ in range(source.choice((2, 3, 4, 8)))}
+        gone, _renew, come = kept.update(touched, claimed.keys())
+        assert (gone <= held, come & held, held - gone | come) == (True, set(), kept.wanted())
+        assert kept.wanted() == minimal(claimed, foreign, 1, merge)
+
+
 def change(source: random.Random, claimed: Dict[bytes, int], pick: Pick) -> bytes:
     """Something that is claimed is released, or something else claimed; it may be touched and yet as before."""
     prefix = source.choice(list(claimed)) if claimed and source.random() < 0.5 else pick(source)

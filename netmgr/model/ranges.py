@@ -9,7 +9,7 @@ which something does makes it delete ranges that do not exist.  For the same rea
 file that is loaded together with it (apart()).
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from typing import Dict, Iterable, List, Set, Tuple
 
 Span = Tuple[int, int]
@@ -88,6 +88,17 @@ def touching_joined(spans: Iterable[Span]) -> List[Span]:
     if end >= begin:
         found.append((begin, end))
     return found
+
+
+def between(held: List[int], first: int, last: int, bits: int) -> slice:
+    """Where in a sorted list of ranges, as numbers of twice the bits of a key, those are that have something between these keys."""
+    begin = end = bisect_left(held, first << bits)
+    if begin and held[begin - 1] & (1 << bits) - 1 >= first:
+        begin -= 1
+    beyond = last + 1 << bits
+    while end < len(held) and held[end] < beyond:
+        end += 1
+    return slice(begin, end)
 
 
 def network(prefix: bytes, width: int) -> Tuple[int, int]:
