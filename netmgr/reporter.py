@@ -4,7 +4,7 @@ While a wake-up is under way, what it brings is only kept.  Words are found afte
 a moment later, so that nobody waits for them who waited for the commit; but whoever asks what has happened is told all of it.
 """
 
-from typing import Container, Dict, Iterable, List, NamedTuple, Optional, Sequence
+from typing import Container, Dict, Iterable, List, NamedTuple, Optional, Sequence, Union
 
 from netmgr.io import clock
 from netmgr.io.clock import utc
@@ -27,7 +27,7 @@ class _Chapter(NamedTuple):
 
     time: float
     model: Model
-    news: Sequence[News]
+    news: Sequence[Union[News, Sequence[ThingChange]]]
     changes: Sequence[Change]
     mended: Container[SetName]
     quiet: bool
@@ -55,7 +55,7 @@ class Reporter:
 
     def __init__(self, log: Log) -> None:
         self._chronicle = Chronicle(utc, log)
-        self._news: List[News] = []
+        self._news: List[Union[News, Sequence[ThingChange]]] = []       # of most there is nothing but the changes
         self._chapters: List[_Chapter] = []     # not told yet
         self._ailments: Dict[str, _Ailment] = {}        # by set
         self.why: Optional[str] = None          # the cause of all that sets change, while there is one
@@ -82,7 +82,7 @@ class Reporter:
         `why`: only in that, for its things are no longer seen; `found`: why it was found out without an event.
         """
         if changes and len(self._news) < NEWS_AT_MOST:
-            self._news.append(News(changes, why=why, found=found))
+            self._news.append(changes if why is found is None else News(changes, why=why, found=found))
 
     def because(self, happening: Happening) -> None:
         """What may change everything: a reload, a new snapshot."""
@@ -141,10 +141,11 @@ class Reporter:
 
     def _tell(self, chapter: _Chapter) -> None:
         time, model = utc(chapter.time), chapter.model
-        for happening in of_things(chapter.news):
+        news = [each if isinstance(each, News) else News(each) for each in chapter.news]
+        for happening in of_things(news):
             if happening.kind:
                 self._chronicle.tell(happening._replace(time=time))
-        causes = Causes(chapter.news, lambda thing: (name for name, _elements in model.policy.claims(thing)))
+        causes = Causes(news, lambda thing: (name for name, _elements in model.policy.claims(thing)))
         for change in chapter.changes:
             if isinstance(change, ChangeElements) and change.set not in chapter.mended:
                 happening = _of_set(model, change, chapter.why or causes.of(change.set) or chapter.otherwise or AGAIN)

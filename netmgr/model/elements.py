@@ -14,12 +14,14 @@ from netmgr.values.choice import Choice, counts
 from netmgr.values.holds import ADDRESSES, GATEWAYS, HARDWARE_ADDRESSES, HOSTS, INDEXES, INTERFACES, NETWORKS, PEERS
 from netmgr.values.sets import WIDTHS, Form
 
+_FRONT = {width: itemgetter(slice(width)) for width in WIDTHS.values()}
+
 
 def of_addresses(identities: Collection[bytes], form: Form, _suffixes: Sequence[bytes] = ()) -> List[bytes]:
     """The addresses themselves."""
     width = WIDTHS[form.type]
     if not form.interval:
-        return list(map(itemgetter(slice(width)), identities))
+        return list(map(_FRONT[width], identities))
     bits = bytes((width * 8,))
     return [each[:width] + bits for each in identities]
 

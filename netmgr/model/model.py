@@ -195,7 +195,7 @@ class Model:
 
     @property
     def calm(self) -> bool:
-        """Whether nothing may have to be done: a quick answer for most wake-ups."""
+        """Whether it can be seen at a glance that there is nothing to do."""
         overview = self.overview
         return not (self.ledger.touched or overview.compare or overview.look or overview.pauses)
 
@@ -334,7 +334,7 @@ class Model:
     def _changes(self, managed: ManagedSet, touched: AbstractSet[bytes]) -> List[Change]:
         if managed.seen.form is not None:
             self.unwritten.add(managed.name)
-        if managed.name in self.overview.waiting or managed.name in self.unsurveyed:
+        if (self.overview.waiting and managed.name in self.overview.waiting) or (self.unsurveyed and managed.name in self.unsurveyed):
             managed.compare_all()       # when it has waited, and was looked at
             return []
         if managed.role.retiring and managed.to_delete:

@@ -60,12 +60,16 @@ Binding = Tuple[Feed, Form]
 
 
 class Taking(NamedTuple):
-    """How a set with keys of one part takes addresses: those of this width that are chosen, or their far ends, make elements."""
+    """How a set with keys of one part takes addresses: those of this width that are chosen, or their far ends, make elements.
+
+    `exclude`: all that matters of the choice is whether they are of one of these kinds; None when there is more to it.
+    """
 
     set: SetName
     form: Form
     width: int
     choice: Choice
+    exclude: Optional[int]
     by_peer: bool
     make: Callable[[Collection[bytes], Form, Sequence[bytes]], List[bytes]]
     suffixes: Tuple[bytes, ...]
@@ -344,8 +348,9 @@ def _divided(bound: Sequence[Binding]) -> Bound:
 
 
 def _taking(plain: Sequence[Binding]) -> List[Taking]:
-    return [Taking(feed.set, form, WIDTHS[form.type], feed.choice, feed.holds == PEERS, FROM_ADDRESSES[feed.holds], feed.suffixes)
-            for feed, form in plain if feed.holds in FROM_ADDRESSES]
+    return [Taking(feed.set, form, WIDTHS[form.type], feed.choice, None if by_peer or feed.choice.special else feed.choice.exclude, by_peer,
+                   FROM_ADDRESSES[feed.holds], feed.suffixes)
+            for feed, form in plain if feed.holds in FROM_ADDRESSES for by_peer in [feed.holds == PEERS]]
 
 
 def _counted(elements: List[bytes]) -> Dict[bytes, int]:
@@ -355,25 +360,26 @@ def _counted(elements: List[bytes]) -> Dict[bytes, int]:
 
 def _of_addresses(taking: Iterable[Taking], addresses: Dict[bytes, int]) -> Claims:
     found = []
-    for name, form, width, choice, by_peer, make, suffixes in taking:
-        kept = _kept(addresses, width, choice, by_peer)
+    kept: Collection[bytes]
+    for name, form, width, choice, exclude, by_peer, make, suffixes in taking:
+        if exclude is None:
+            kept = _chosen(addresses, 2 * width + 1, choice, by_peer)
+        elif len(addresses) > FEW and _all_kept(addresses, width, exclude):
+            kept = addresses
+        else:
+            kept = [each for each, flags in addresses.items() if len(each) == 2 * width + 1 and not kinds(each[:width], flags) & exclude]
         elements = make(kept, form, suffixes) if kept else None
         if elements:
             found.append((name, elements))
     return found
 
 
-def _kept(addresses: Dict[bytes, int], width: int, choice: Choice, by_peer: bool) -> Collection[bytes]:
-    """Those that are of this family and chosen; or their far ends."""
-    size, exclude = 2 * width + 1, choice.exclude
+def _chosen(addresses: Dict[bytes, int], size: int, choice: Choice, by_peer: bool) -> List[bytes]:
+    """Those of this size that are chosen; or their far ends."""
     if by_peer:
         return [far for each, flags in addresses.items() if len(each) == size
                 for far in [from_far_end(each, flags)] if far and counts(choice, far, flags)]
-    if choice.special:
-        return [each for each, flags in addresses.items() if len(each) == size and counts(choice, each, flags)]
-    if len(addresses) > FEW and _all_kept(addresses, width, exclude):
-        return addresses
-    return [each for each, flags in addresses.items() if len(each) == size and not kinds(each[:width], flags) & exclude]
+    return [each for each, flags in addresses.items() if len(each) == size and counts(choice, each, flags)]
 
 
 def _all_kept(addresses: Dict[bytes, int], width: int, exclude: int) -> bool:

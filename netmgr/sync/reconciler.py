@@ -67,8 +67,6 @@ class Reconciler:
         suspects: Set[SetName] = set()
         self.model.now = now
         for _round in range(3 * len(self.model.sets) + 3):
-            if self.complete and self.model.calm:
-                break
             due = self.model.to_survey(now) if self.model.overview.look or self.model.overview.pauses else ()
             if due:
                 self.survey.look(due, True, now, enough)
@@ -83,7 +81,9 @@ class Reconciler:
             if self.dry_run:
                 done.extend(self._tell(changes))
                 break
-            done.extend(self._commit(changes, now, suspects, enough))
+            done += self._commit(changes, now, suspects, enough)
+            if self.model.calm:
+                break
         return done
 
     def _commit(self, changes: List[Change], now: float, suspects: Set[SetName], enough: Callable[[], bool]) -> List[Change]:

@@ -15,6 +15,7 @@ together; a range that someone has split since it was read loses its first start
 """
 
 from functools import cache
+from operator import itemgetter
 from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
 
 from netmgr._nftcodec import ffi, lib
@@ -76,6 +77,7 @@ _GENERATION = attribute(NFNL_BATCH_GENID, bytes(4))[:4]
 _BEGIN = HEADER.pack(HEADER.size + 12, NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, 0, 0)[:8]
 _END = HEADER.pack(HEADER.size + 4, NFNL_MSG_BATCH_END, NLM_F_REQUEST | NLM_F_ACK, 0, 0)[:8]
 _AFTER_BEGIN, _AFTER_END = bytes(4) + _NFGENMSG + _GENERATION, bytes(4) + _NFGENMSG
+_data = itemgetter(Part._fields.index("data"))
 BOUNDS = 2 * HEADER.size + 16       # bytes that both take
 
 
@@ -213,7 +215,7 @@ def _filled_up(elements: Sequence[bytes], shortest: int) -> Sequence[bytes]:
 def transaction(seq: int, parts: Sequence[Part], following: int, generation: int = 0) -> bytes:
     """One batch of these parts; `following` is the sequence number of its END; a generation of 0 is any."""
     begin = _BEGIN, seq.to_bytes(4, BYTEORDER), _AFTER_BEGIN, generation.to_bytes(4, "big")
-    return b"".join((*begin, *[part.data for part in parts], _END, following.to_bytes(4, BYTEORDER), _AFTER_END))
+    return b"".join((*begin, *map(_data, parts), _END, following.to_bytes(4, BYTEORDER), _AFTER_END))
 
 
 def split(parts: Sequence[Part], limit: int) -> Iterator[Sequence[Part]]:
