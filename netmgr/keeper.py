@@ -26,6 +26,7 @@ from typing import (
 
 from netmgr.config.schema import Config
 from netmgr.io.clock import utc
+from netmgr.io.culprit import identify
 from netmgr.io.include_files import IncludeFiles
 from netmgr.io.loop import Deadline, Loop
 from netmgr.io.systemd import Manager
@@ -39,7 +40,7 @@ from netmgr.sync.repairs import Repairs
 from netmgr.values.counters import Counters
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import ContainerSeen, Event, HostGone, HostSeen, LinkSeen, NextHops
-from netmgr.values.happenings import Culprit, Happening
+from netmgr.values.happenings import Happening
 from netmgr.values.sets import Change, SetName
 from netmgr.values.snapshots import Snapshot
 from netmgr.values.text import Log, reason
@@ -99,7 +100,7 @@ class Keeper:
         self._make(config, directory)
         self.reporter = Reporter(log)
         self._begun = self.reporter.why = "start"
-        self.repairs = Repairs(self._reconciler(), loop.now, _utc_seconds, log, self.reporter.tell, _identify)
+        self.repairs = Repairs(self._reconciler(), loop.now, _utc_seconds, log, self.reporter.tell, identify)
 
     # -- what the sources tell
 
@@ -383,12 +384,6 @@ def _holdings(model: Model, config: Config) -> "Optional[Holdings]":
         return None
     from netmgr.model.holdings import Holdings
     return Holdings(model.policy, config.fleet.publish)
-
-
-def _identify(pid: int, process: str) -> Culprit:
-    """Loaded when there is the first one to identify."""
-    from netmgr.io.culprit import identify
-    return identify(pid, process)
 
 
 def _utc_seconds() -> str:

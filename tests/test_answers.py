@@ -45,7 +45,8 @@ def test_what_is_written_is_read() -> None:
     status = read(STATUS)
     assert json.loads(status_json(status)) == STATUS
     assert (status.state, status.sets[1].error, [*status.interfaces[0].addresses][1].counts) == ("degraded", "it is a map", False)
-    assert status.sources["nftables"].facts["last_repair"] == LastRepair(4610, "nft", "2026-01-31T12:03:11Z", ("inet filter wan_ips",))
+    assert status.sources["nftables"].facts["last_repair"] == LastRepair(
+        4610, "nft", None, "fw.service", "2026-01-31T12:03:11Z", ("inet filter wan_ips",))
 
 
 @pytest.mark.parametrize("path", list(places(STATUS)), ids=str)

@@ -35,7 +35,8 @@ STATUS: Dict[str, Any] = {
     "sets": [SET, {**SET, "name": "lan_ips", "type": None, "zone": "lan", "state": "error", "error": "it is a map"}],
     "sources": {"netlink": {"state": "ok", "overruns": 0, "resyncs": 1},
                 "nftables": {"state": "ok", "repairs": 3, "last_repair": {
-                    "pid": 4610, "process": "nft", "time": "2026-01-31T12:03:11Z", "sets": ["inet filter wan_ips"]}},
+                    "pid": 4610, "process": "nft", "command": None, "unit": "fw.service", "time": "2026-01-31T12:03:11Z",
+                    "sets": ["inet filter wan_ips"]}},
                 "docker": {"state": "error", "error": "no permission"}},
     "dry_run": False,
     "since": "2026-11-27T20:00:00.000000Z",
@@ -72,7 +73,7 @@ inet filter lan_ips  -          lan   addresses  error   1         0
 SOURCE    STATE  DETAILS
 netlink   ok     overruns 0, resyncs 1
 nftables  ok     repairs 3, last repair 2026-01-31T12:03:11Z after nft (pid
-                 4610) changed inet filter wan_ips
+                 4610, fw.service) changed inet filter wan_ips
 docker    error  no permission
 """
 

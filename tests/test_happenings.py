@@ -276,9 +276,15 @@ def test_words_that_are_about_something_else_are_no_source_s_state() -> None:
     assert told.lines == [("info", "netlink: ok"), ("warning", "netlink: deaf")]
 
 
+REPAIRED = Happening("repaired", "2026-11-27T20:31:05.123456Z", sets=("inet filter wan_ips", "inet filter wan_nets"),
+                     cause="nft (pid 4610, nftables.service)",
+                     culprit=Culprit(4610, "nft", "nft -f /etc/nftables.conf", "nftables.service"))
+
+
 def test_fields_for_the_journal_and_names() -> None:
-    repaired = Happening("repaired", sets=("inet filter wan_ips", "inet filter wan_nets"), cause="nft (pid 4610, nftables.service)",
-                         culprit=Culprit(4610, "nft", "nft -f /etc/nftables.conf", "nftables.service"))
+    repaired = REPAIRED
+    fields = dict(journal_fields(repaired))
+    assert (fields["NETMGR_CULPRIT_UNIT"], fields["NETMGR_CULPRIT_COMMAND"]) == ("nftables.service", "nft -f /etc/nftables.conf")
     assert dict(journal_fields(Happening("link-up", interface="eth0"))) == {"NETMGR_KIND": "link-up", "NETMGR_INTERFACE": "eth0"}
     assert [value for name, value in journal_fields(repaired) if name == "NETMGR_SET"] == ["inet filter wan_ips", "inet filter wan_nets"]
     assert str(repaired.culprit) == "nft (pid 4610, nftables.service)"

@@ -1,13 +1,14 @@
 """When sets are looked at, what counts as a repair, and how a fight goes; on a clock of the test's own."""
 
 import errno
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 import pytest
 
 from netmgr.show.happenings import line_of
 from netmgr.sync.repairs import SLICE, Repairs
 from netmgr.values.events import RulesetChanged
+from netmgr.values.happenings import Culprit
 from netmgr.values.sets import NFT_SET_TIMEOUT, Change
 from tests.workbench import WAN, Bench, key, named, seen
 
@@ -74,7 +75,7 @@ def test_a_repair_is_counted_and_put_down_to_who_made_it_necessary() -> None:
     assert watch.bench.ours("wan_ips") == "192.0.2.1"
     repair = watch.repairs.last_repair
     assert watch.repairs.made == 1 and repair is not None
-    assert (*repair.by, repair.time, repair.sets) == (NFT, "2026-01-31T12:03:11Z", (named("wan_ips"),))
+    assert (*repair.by, repair.time, repair.sets) == (Culprit(4610, "nft"), "2026-01-31T12:03:11Z", (named("wan_ips"),))
     assert watch.warnings() == ["repaired 1 element in inet filter wan_ips (nft (pid 4610))"]
 
 
@@ -102,6 +103,29 @@ def test_whoever_committed_something_since_the_last_look_may_have_done_it() -> N
         assert watch.settle(*by)
         assert watch.warnings()[-1] == "repaired 1 element in inet filter wan_ips (%s)" % who
         watch.now += 100.0
+
+
+def test_who_it_was_is_read_after_the_repair_and_when_nobody_waits_for_it() -> None:
+    watch = Watch()
+    read: List[Tuple[int, bool]] = []
+
+    def identify(suspect: RulesetChanged) -> Culprit:
+        read.append((suspect.pid, watch.bench.ours("wan_ips") == "192.0.2.1"))
+        return Culprit(suspect.pid, suspect.process, "nft -f x", "fw.service")
+    watch.repairs = Repairs(watch.bench.reconciler, watch.clock, lambda: "2026-01-31T12:03:11Z", lambda *line: watch.bench.log.append(line),
+                            lambda happening, level: watch.bench.log.append((level, line_of(happening))), identify)
+    watch.bench.model.overview.take_news()
+    assert watch.settle() == [] and read == [], "nobody need be known who has done no harm"
+    watch.damage()
+    assert watch.settle() and read == [(4610, True)]
+    assert watch.warnings()[-1].endswith("(nft (pid 4610, fw.service))")
+    watch.now, watch.cost = watch.now + 1.0, SLICE / 10
+    watch.settle()
+    watch.damage()
+    assert watch.settle(NFT._replace(pid=9)) == [] and read[-1] == (9, False), "the look is not due yet"
+    watch.now = watch.repairs.deadline() or 0.0
+    assert watch.repairs.settle()
+    assert "(nft (pid 9, fw.service))" in watch.warnings()[-1]
 
 
 def test_suspects_are_remembered_until_a_thorough_look() -> None:

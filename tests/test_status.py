@@ -13,7 +13,7 @@ from netmgr.show.status import Manner, SourcesStatus, SourceStatus, everything, 
 from netmgr.show.tables import sets_text, status_text
 from netmgr.sync.repairs import Repair
 from netmgr.values.addresses import IFA_F_DEPRECATED, IFA_F_PERMANENT, IFA_F_SECONDARY, IFA_F_TENTATIVE
-from netmgr.values.events import RulesetChanged
+from netmgr.values.happenings import Culprit
 from netmgr.values.sets import IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL
 from tests.workbench import WAN_AND_LAN, Bench, container, gone, named, seen
 
@@ -91,16 +91,16 @@ def test_why_containers_do_not_count() -> None:
 
 
 def test_the_last_repair() -> None:
-    nft = RulesetChanged(7, 4610, 4610, "nft")
+    nft = Culprit(4610, "nft", "nft flush set inet filter wan_ips", "fw.service")
     repair = Repair((nft,), "2026-01-31T12:03:11Z", (named("wan_ips"),))
 
     def last(repair: Repair) -> Any:
         return status(Bench(), QUIET._replace(repairs=1, last_repair=repair))["sources"]["nftables"]["last_repair"]
 
-    assert last(repair) == {"pid": 4610, "process": "nft", "time": "2026-01-31T12:03:11Z", "sets": ["inet filter wan_ips"]}
+    assert last(repair) == {**nft._asdict(), "time": "2026-01-31T12:03:11Z", "sets": ["inet filter wan_ips"]}
     for by in ((None,), (), (nft, None), (nft, nft._replace(pid=4611))):
         unknown = last(repair._replace(by=by))
-        assert (unknown["pid"], unknown["process"]) == (None, None)
+        assert {unknown[field] for field in nft._fields} == {None}
 
 
 def expectations(bench: Bench) -> Dict[str, List[str]]:

@@ -93,6 +93,24 @@ def test_what_is_seen_to_have_changed_is_mended_before_all_is_read() -> None:
     assert len(house.kernel.reads) >= reads + 19, "one may have been exchanged for another"
 
 
+def test_who_came_after_a_look_that_found_nothing_is_it_alone() -> None:
+    house = House(pieces=40)
+    house.turn()
+    house.run()
+    docker = NFT._replace(pid=9, process="docker")
+    reads = len(house.kernel.reads)
+    house.repairs.changed([NFT])
+    house.turn()
+    while house.repairs.busy:
+        house.turn()
+    house.kernel.sets[named("z19_ips")].elements.clear()
+    house.repairs.changed([docker])
+    while house.repairs.made == 0:
+        house.turn()
+    assert len(house.kernel.reads) < reads + 19, "not everything has been read meanwhile"
+    assert [line for level, line in house.bench.log if level == "warning"] == ["repaired 1 element in inet filter z19_ips (docker (pid 9))"]
+
+
 def test_the_share_of_a_processor_holds_while_others_commit_all_the_time() -> None:
     house = House(pieces=20)
     house.turn()

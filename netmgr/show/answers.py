@@ -153,6 +153,8 @@ class LastRepair(NamedTuple):
 
     pid: Optional[int] = None
     process: Optional[str] = None
+    command: Optional[str] = None
+    unit: Optional[str] = None
     time: str = UNKNOWN
     sets: Tuple[str, ...] = ()
 

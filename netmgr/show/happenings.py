@@ -111,6 +111,10 @@ def journal_fields(happening: Happening) -> Iterator[Tuple[str, str]]:
                         ("SOURCE", happening.source)):
         if value:
             yield "NETMGR_" + name, value
+    if happening.culprit is not None:
+        for name, value in (("COMMAND", happening.culprit.command), ("UNIT", happening.culprit.unit)):
+            if value:
+                yield "NETMGR_CULPRIT_" + name, value
 
 
 def log_pieces(happenings: Iterable[Optional[Happening]]) -> Iterator[str]:

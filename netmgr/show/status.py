@@ -262,8 +262,9 @@ def _element_text(form: Form, element: bytes) -> str:
 def _sources(told: SourcesStatus) -> Dict[str, Source]:
     repair = told.last_repair
     by = repair.by[0] if repair is not None and len(repair.by) == 1 else None
-    pid, process = (by.pid, by.process) if by else (None, None)
-    last = None if repair is None else LastRepair(pid, process, repair.time, tuple(map(str, repair.sets)))
+    last = None if repair is None else LastRepair(time=repair.time, sets=tuple(map(str, repair.sets)))
+    if last is not None and by is not None:
+        last = last._replace(**by._asdict())
     rows: Dict[str, Source] = {}
     for name, state, error, facts, since in told.sources:
         repairs: Dict[str, Fact] = {"repairs": told.repairs, "last_repair": last} if name == "nftables" else {}

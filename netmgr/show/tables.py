@@ -26,9 +26,10 @@ from netmgr.show.answers import (
 )
 from netmgr.show.columns import ANY, Row, Steps, fitted
 from netmgr.show.rows import lines, steps_of, together
+from netmgr.values.happenings import Culprit
 from netmgr.values.text import broken, moment, number, printable
 
-SHOWN_DETAILS = 2
+SHOWN_DETAILS, COMMAND_SHOWN = 2, 100
 WIDTH = 80
 
 
@@ -138,8 +139,9 @@ def _source_rows(sources: Mapping[str, Source]) -> Iterator[Row]:
 def source_detail(key: str, value: Fact) -> str:
     """One of the facts of a source."""
     if isinstance(value, LastRepair):
-        who = "an unknown process" if value.pid is None else "%s (pid %s)" % (value.process or UNKNOWN, value.pid)
-        return "last repair %s after %s changed %s" % (value.time, who, "; ".join(value.sets))
+        who = "an unknown process" if value.pid is None else str(Culprit(value.pid, value.process or UNKNOWN, value.command, value.unit))
+        command = "" if value.command is None else " (%s)" % printable(value.command[:COMMAND_SHOWN])
+        return "last repair %s after %s changed %s%s" % (value.time, who, "; ".join(value.sets), command)
     if not isinstance(value, (str, int, float, type(None))):
         return "%s %s" % (key, "; ".join(map(_zone_detail, value)))
     if key == "since" and isinstance(value, str):

@@ -6,7 +6,7 @@ waited longest, as fast as their cost allows; so is a set of which a reading cou
 While something wanted is there only as a foreign element that will expire, which makes no event, such sets are read every second.
 
 Putting back what was ours and had been taken away, or removing what came into an exclusive set or under netmgr's comment, is a repair,
-and is put down to the process that the kernel named, or to each of those that it named since all sets were last read.
+and is put down to the process that the kernel named, or to each of those that may have done it (see suspects.py).
 """
 
 import math
@@ -15,8 +15,9 @@ from typing import Callable, Dict, FrozenSet, Iterable, List, NamedTuple, Option
 from netmgr.sync.accounts import Accounts, names_of
 from netmgr.sync.damper import Damper
 from netmgr.sync.reconciler import Reconciler
+from netmgr.sync.suspects import OTHER, Culprits, Identify, Suspects, named, unread
 from netmgr.values.events import Suspect
-from netmgr.values.happenings import NAMED_AT_MOST, Culprit, Happening
+from netmgr.values.happenings import NAMED_AT_MOST, Happening
 from netmgr.values.pace import Pace
 from netmgr.values.sets import Change, ChangeElements, Form, SetName
 from netmgr.values.text import Log
@@ -26,7 +27,7 @@ FLEETING_REST = 1.0
 QUICK_REST, THOROUGH_REST, REST_LONGEST = 10, 20, 10.0
 SLICE = 0.004           # seconds of looking in one turn of the loop
 FIRST_SLICE = 0.02      # the same before all has been looked at once, when that is what everybody waits for
-SUSPECTS_AT_MOST = 3
+EXPIRED = "another program: an element has expired"
 OURSELVES = "netmgr"    # the name of every process of netmgr
 
 Tell = Callable[[Happening, str], None]         # and the level of its line in the log
@@ -35,7 +36,7 @@ Tell = Callable[[Happening, str], None]         # and the level of its line in t
 class Repair(NamedTuple):
     """Foreign damage that was mended: who may have done it, when (UTC, ISO 8601), to which sets."""
 
-    by: Tuple[Suspect, ...]
+    by: Culprits
     time: str
     sets: Tuple[SetName, ...]
 
@@ -44,7 +45,7 @@ class Repairs:
     """Decides, looks, reconciles, counts.  `clock` is monotonic seconds, `utc` the time of day for people."""
 
     def __init__(self, reconciler: Reconciler, clock: Callable[[], float], utc: Callable[[], str], log: Log, tell: Tell,
-                 identify: Callable[[int, str], Culprit] = Culprit) -> None:
+                 identify: Identify = unread) -> None:
         self.reconciler = reconciler
         self.mended: FrozenSet[SetName] = frozenset()
         self.quiet = False                      # during a fight what is done as usual is no news
@@ -53,8 +54,8 @@ class Repairs:
         self.last_repair: Optional[Repair] = None
         self._clock = clock
         self._utc = utc
-        self._log, self._tell_happening, self._identify = log, tell, identify
-        self._suspects: List[Suspect] = []
+        self._log, self._tell_happening = log, tell
+        self._suspects = Suspects(identify)
         self._suspicious = False
         self._passing: List[SetName] = []               # what the quick look that is under way has not come to yet
         self._passed = 0.0                              # the time that it took so far
@@ -64,6 +65,7 @@ class Repairs:
         self._look_at: Optional[float] = None
         self._quick, self._thorough, self._damper = _rested()
         self._repaired: Dict[SetName, List[ChangeElements]] = {}        # since the last look began
+        self._read_closely = False      # to find some of that a set had to be read that had the right number of elements
         self._accounts = Accounts()
         self._rivalled = False
 
@@ -86,11 +88,7 @@ class Repairs:
     def changed(self, by: Iterable[Suspect]) -> None:
         """Others committed something; None is one of whom it is not known who."""
         self._suspicious = True
-        for suspect in by:
-            found = suspect if len(self._suspects) < SUSPECTS_AT_MOST else None
-            if named(found) not in map(named, self._suspects):
-                self._suspects.append(found)
-        self._suspects.sort(key=lambda suspect: suspect is None)
+        self._suspects.add(by)
         self._look_at = self._next_look()
 
     def doubt(self) -> None:
@@ -110,18 +108,19 @@ class Repairs:
         """Look if a look is due, then reconcile.  Returns what was committed."""
         now, drift = self._clock(), self._auditing and not self._suspects
         self.mended, self.blamed = frozenset(), None
-        if self._look_at is not None and self._look_at <= now:
-            self.blamed = " or ".join(map(named, self._suspects)) or ("audit" if self._auditing else EXPIRED)
+        looks = self._look_at is not None and self._look_at <= now
         self._until = now + (SLICE if self.reconciler.complete else FIRST_SLICE) if in_slices else math.inf
         self.quiet = now < self._damper.calm_at
-        if self._look_at is None or self._look_at > now:
-            changes = self.reconciler.reconcile(now, self._enough)
-        else:
-            changes = self._look(now)
+        changes = self._look(now) if looks else self.reconciler.reconcile(now, self._enough)
+        self._meet()
+        if looks:
+            self.blamed = named(self._suspects.culprits(True)) if self._suspects else "audit" if self._auditing else EXPIRED
         if self.reconciler.model.repaired or self._repaired:
             self._account(changes, drift)
         if self._accounts.due is not None and self._accounts.due <= now:
             self._sum_up(now)
+        if looks and not self._passing and not self._unfinished():
+            self._suspects.look_ends()
         self._look_at = self._next_look()
         if not self._unread and not self._suspicious and (self._suspects or self._urgent or self._auditing):
             self._suspects.clear()
@@ -147,6 +146,11 @@ class Repairs:
             return max(min(quick, self._thorough.ready_at) if self._unread else quick, self._damper.ready_at)
         return self._looked_at + FLEETING_REST if self.reconciler.model.overview.fleeting else None
 
+    def _unfinished(self) -> bool:
+        """Whether something is still to be mended of which it is known already."""
+        overview = self.reconciler.model.overview
+        return bool(overview.look or overview.compare or overview.waiting)
+
     def _enough(self) -> bool:
         return self._clock() >= self._until
 
@@ -157,6 +161,7 @@ class Repairs:
         model, may, going_on = self.reconciler.model, self._damper.ready_at <= now, self._passing or self._unread
         if self._suspicious and not self._passing and may and self._quick.ready_at <= now:
             self._suspicious, self._passing, self._passed = False, sorted(model.sets), 0.0
+            self._suspects.look_begins()
             self._read(self._passing)
         elif not self._unread:
             self._read(sorted(model.overview.fleeting))
@@ -164,10 +169,19 @@ class Repairs:
         if self._passing:
             self._look_quickly(now)
             begin = self._looked_at
-        changes += self.reconciler.reconcile(now, self._enough)
+        changes += self._mend(now)
         if self._unread and not self._passing and may and self._thorough.ready_at <= self._clock() < self._until:
+            found = len(model.repaired)
             self._read_some(begin)
-            changes += self.reconciler.reconcile(self._clock(), self._enough)
+            changes += self._mend(self._clock())
+            self._read_closely = self._read_closely or len(model.repaired) > found
+        return changes
+
+    def _mend(self, now: float) -> List[Change]:
+        """What has just been seen; and now that it is mended there is time to read whose doing it was."""
+        changes = self.reconciler.reconcile(now, self._enough)
+        if self.reconciler.model.repaired:
+            self._suspects.meet()
         return changes
 
     def _look_quickly(self, now: float) -> None:
@@ -205,6 +219,11 @@ class Repairs:
             self._log("warning", line)
         self._rivalled = self._rivalled and self.rival is not None
 
+    def _meet(self) -> None:
+        """Repairs have been sent, so that there is time for it; where nothing was to be done, nobody need be known."""
+        if self.reconciler.model.repaired or self.reconciler.model.overview.news or self._suspicious or self._unread:
+            self._suspects.meet()
+
     def _account(self, changes: List[Change], drift: bool) -> None:
         """A look of several slices is one repair; with nobody to suspect, what an audit finds is a drift."""
         self.mended = frozenset(self.reconciler.model.take_repaired())
@@ -213,6 +232,7 @@ class Repairs:
                 self._repaired.setdefault(change.set, []).append(change)
         if not self._passing:
             mended, self._repaired = self._repaired, {}
+            culprits, self._read_closely = self._suspects.culprits(not self._read_closely), False
             happening = _happening([change for some in mended.values() for change in some])
             count, counters = happening.added_count + happening.removed_count, self.reconciler.counters
             if drift:
@@ -220,41 +240,24 @@ class Repairs:
                 self._tell_happening(happening._replace(cause="audit: a drift"), "warning")
             else:
                 counters.repaired += count
-                self._tell(happening, tuple(sorted(mended)))
+                self._tell(happening, tuple(sorted(mended)), culprits)
 
-    def _tell(self, happening: Happening, names: Tuple[SetName, ...]) -> None:
-        now = self._clock()
+    def _tell(self, happening: Happening, names: Tuple[SetName, ...], by: Culprits) -> None:
+        now, who = self._clock(), named(by)
         self.made += 1
-        self.last_repair = Repair(tuple(self._suspects), self._utc(), names)
+        self.last_repair = Repair(by, self._utc(), names)
         before = self._damper.fighting(now)
         self._damper.repaired(now)
-        culprit = self._culprit()
-        who = str(culprit) if culprit is not None else " or ".join(map(named, self._suspects)) or named(None)
-        programs = " or ".join(sorted({OTHER if suspect is None else suspect.process for suspect in self._suspects}))
+        programs = " or ".join(sorted({OTHER if each is None else each.process for each in by}))
         alone = self._accounts.repaired(programs, who, names, now)
         slowed = self._damper.fighting(now) and not before
         level = "warning" if alone and not slowed else "debug"
-        self._tell_happening(happening._replace(cause=who, culprit=culprit), level)
+        self._tell_happening(happening._replace(cause=who, culprit=by[0] if len(by) == 1 else None), level)
         if slowed:
             self._log("warning", "%s and netmgr keep undoing each other's work in %s: repairs are slowed down" % (who, names_of(names)))
         if programs == OURSELVES and not alone and not self._rivalled:
             self._rivalled = True
             self._log("error", "%s: two configurations fill the same sets (%s)" % (self.rival, who))
-
-
-    def _culprit(self) -> Optional[Culprit]:
-        """Who did it, when it can only be one.  What there is to read of him is read when the repair is made."""
-        suspect = self._suspects[0] if len(self._suspects) == 1 else None
-        return None if suspect is None else self._identify(suspect.pid, suspect.process)
-
-
-OTHER = "another program"
-EXPIRED = "another program: an element has expired"
-
-
-def named(suspect: Suspect) -> str:
-    """How the log calls who committed something."""
-    return OTHER if suspect is None else "%s (pid %d)" % (suspect.process, suspect.pid)
 
 
 def _happening(changes: Sequence[ChangeElements]) -> Happening:
