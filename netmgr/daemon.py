@@ -64,7 +64,7 @@ class Daemon:
         self._sources.swap(self._first)
         self._keeper.listen(self._sources.waiting())
         self._loop.before_sleep.append(self._keeper.settle)
-        self._loop.before_sleep.append(self._sources.look)
+        self._keeper.afterwards = self._sources.look
 
     def stop(self) -> None:
         """The clean end: nothing is told any more, sets are as `on_stop` says, and only then nobody can ask any more."""

@@ -79,13 +79,14 @@ class Waiting(NamedTuple):
 class Keeper:
     """Owns the inventory, and what follows from it under one configuration: the model, the repairs, the include files.
 
-    `ready` is called once, when the sets are right for the first time.
+    `ready` is called once, when the sets are right for the first time; `afterwards` whenever all that follows the sets is done.
     """
 
     def __init__(self, loop: Loop, kernel: Kernel, manager: Manager, config: Config, directory: Optional[IncludeFiles],
                  ready: Callable[[], None], log: Log, dry_run: bool) -> None:
         self._loop, self._kernel, self._manager, self.dry_run, self._log = loop, kernel, manager, dry_run, log
         self._ready: Optional[Callable[[], None]] = ready
+        self.afterwards: Callable[[], None] = _nothing
         self._sources: Sequence[Waiting] = ()
         self._following: List[Changed] = []
         self._share: Optional[Callable[[str, Tuple[bytes, ...]], None]] = None
@@ -164,7 +165,7 @@ class Keeper:
             self._withdraw_leftovers(self._leftovers)
         changes = self.repairs.settle()
         if changes and not self.dry_run:
-            self.counters.committed_after(self._loop.now() - self._loop.woken)
+            self.counters.committed(changes, self._loop.now() - self._loop.woken)
         self.reporter.settled(self.model, () if self.dry_run else changes, self.repairs.mended, self.repairs.quiet,
                               self.repairs.blamed or (self._begun if held else None))
         if (self.model.overview.news or self.reporter.why is not None) and self.repairs.reconciler.complete:
@@ -365,6 +366,7 @@ class Keeper:
         leftovers = None if self._leftovers is None or self.model.hold else self._loop.now()
         times = self.repairs.deadline(), self._files.deadline(self.model), self._manager.deadline(), leftovers
         self._wake_at(min([each for each in times if each is not None], default=None))
+        self.afterwards()
 
     def _wake_at(self, when: Optional[float]) -> None:
         if self._wake is not None:
@@ -384,6 +386,10 @@ def _holdings(model: Model, config: Config) -> "Optional[Holdings]":
         return None
     from netmgr.model.holdings import Holdings
     return Holdings(model.policy, config.fleet.publish)
+
+
+def _nothing() -> None:
+    """Nobody waits."""
 
 
 def _utc_seconds() -> str:

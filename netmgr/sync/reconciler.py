@@ -23,7 +23,7 @@ from netmgr.values.counters import OVERTAKEN as LATE
 from netmgr.values.counters import REFUSED, UNKNOWN, Counters
 from netmgr.values.errors import ProtocolError
 from netmgr.values.outcomes import OVERTAKEN, Fault, Outcome
-from netmgr.values.sets import Change, ChangeElements, CreateTable, SetName
+from netmgr.values.sets import Change, CreateTable, SetName
 from netmgr.values.text import Log, reason
 from netmgr.wire import nft_text
 
@@ -92,7 +92,7 @@ class Reconciler:
         if outcome.committed:
             self.survey.committed(changes)
             self.model.committed(changes)
-            self._count(changes)
+            self.counters.transactions[DONE] += 1
             return changes
         self.counters.transactions[LATE if outcome.overtaken else REFUSED if outcome.known else UNKNOWN] += 1
         if outcome.overtaken:
@@ -137,13 +137,6 @@ class Reconciler:
         for line in nft_text.text(changes):
             self._log("info", "would send: " + line)
         return changes
-
-    def _count(self, changes: Sequence[Change]) -> None:
-        self.counters.transactions[DONE] += 1
-        for change in changes:
-            if isinstance(change, ChangeElements):
-                self.counters.added += len(change.add)
-                self.counters.removed += len(change.delete)
 
 
 UNEXPLAINED = Fault(None, 0, "the kernel refused without a reason", "", None, False)

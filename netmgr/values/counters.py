@@ -1,7 +1,9 @@
 """What is counted where it happens, for `metrics`: plain numbers, which cost nothing to keep."""
 
 from bisect import bisect_left
-from typing import Dict, List
+from typing import Dict, List, Sequence
+
+from netmgr.values.sets import Change, ChangeElements
 
 COMMIT_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)      # seconds
 
@@ -30,7 +32,11 @@ class Counters:
         self.commits: List[int] = [0] * (len(COMMIT_BOUNDS) + 1)       # by the first bound that is not smaller; the last has none
         self.commit_seconds = 0.0
 
-    def committed_after(self, seconds: float) -> None:
+    def committed(self, changes: Sequence[Change], seconds: float) -> None:
         """A wake-up had this result after so long."""
+        for change in changes:
+            if isinstance(change, ChangeElements):
+                self.added += len(change.add)
+                self.removed += len(change.delete)
         self.commits[bisect_left(COMMIT_BOUNDS, seconds)] += 1
         self.commit_seconds += seconds
