@@ -121,8 +121,7 @@ class Repairs:
             self._sum_up(now)
         if looks and not self._passing and not self._unfinished():
             self._suspects.look_ends()
-        fleeting = self.reconciler.model.overview.fleeting
-        self._look_at = self._next_look() if self._suspicious or self._passing or self._unread or fleeting else None
+        self._look_at = self._next_look()
         if not self._unread and not self._suspicious and (self._suspects or self._urgent or self._auditing):
             self._suspects.clear()
             self._urgent = self._auditing = False
