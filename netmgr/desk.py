@@ -1,7 +1,7 @@
 """What the control socket asks for, answered from the daemon's parts."""
 
 import os
-from typing import Callable, Iterator, Optional, Sequence, Union
+from typing import Callable, Iterator, List, Optional, Sequence, Union
 
 from netmgr import __version__
 from netmgr.config.schema import Config
@@ -53,6 +53,10 @@ class Desk:
         """What feeds what, made as it is read."""
         from netmgr.show.graph import graph
         return graph(self._keeper.model)
+
+    def called(self, names: Sequence[str]) -> List[str]:
+        """The names, and those of the interfaces that have one of them as an alternative name."""
+        return [*names, *self._keeper.called(names)]
 
     def log(self, number: int, names: Sequence[str]) -> Iterator[Optional[Happening]]:
         """The last so many happenings that concern these names; None while they are looked for."""

@@ -145,6 +145,11 @@ class Keeper:
         """Other hosts of the fleet that come and go."""
         self._changed(self._inventory.apply_hosts(events))
 
+    def called(self, names: Sequence[str]) -> List[str]:
+        """The names of the interfaces that have one of these as an alternative name."""
+        links = map(self._inventory.interface, self._inventory.links) if names else ()
+        return [each.name for each in links if not set(names).isdisjoint(each.altnames)]
+
     def known_hosts(self) -> List[Tuple[str, str]]:
         """(zone, host) of all that count."""
         return list(self._inventory.hosts)

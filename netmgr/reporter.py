@@ -94,7 +94,8 @@ class Reporter:
             self._news.append(News(beside=happening))
 
     def states(self, model: Model, names: Iterable[SetName], cause: Optional[str], now: float) -> None:
-        """These sets are in another state: what was not told already is."""
+        """These sets are in another state: what was not told already is.  Without a cause it is that of what changed just now."""
+        causes = _causes(model, self._chapters[-1].news) if cause is None and self._chapters else None
         if len(self._ailments) > len(model.sets):
             self._ailments = {name: self._ailments[name] for name in map(str, model.sets) if name in self._ailments}
         for each in sorted(names):
@@ -108,7 +109,8 @@ class Reporter:
                 continue
             kind = "set-synced" if not what else "set-error" if state == ERROR else "set-missing"
             after = self._ailments[name] = _following(before, what, now)
-            self.tell(Happening(kind, cause=cause, set=name, zone=_zones(managed), error=managed.error),
+            why = causes.of_nothing_else(each) if causes is not None else cause
+            self.tell(Happening(kind, cause=why, set=name, zone=_zones(managed), error=managed.error),
                       None if after.worth_a_line else "debug")
 
     def source(self, name: str, before: Optional[str], after: str, error: Optional[str], words: Optional[Words] = None) -> bool:
@@ -141,11 +143,11 @@ class Reporter:
 
     def _tell(self, chapter: _Chapter) -> None:
         time, model = utc(chapter.time), chapter.model
-        news = [each if isinstance(each, News) else News(each) for each in chapter.news]
+        news = _as_news(chapter.news)
         for happening in of_things(news):
             if happening.kind:
                 self._chronicle.tell(happening._replace(time=time))
-        causes = Causes(news, lambda thing: (name for name, _elements in model.policy.claims(thing)))
+        causes = _causes(model, news)
         for change in chapter.changes:
             if isinstance(change, ChangeElements) and change.set not in chapter.mended:
                 happening = _of_set(model, change, chapter.why or causes.of(change.set) or chapter.otherwise or AGAIN)
@@ -153,6 +155,14 @@ class Reporter:
 
 
 WELL = _Ailment("", 0.0)
+
+
+def _causes(model: Model, news: Sequence[Union[News, Sequence[ThingChange]]]) -> Causes:
+    return Causes(_as_news(news), lambda thing: (name for name, _elements in model.policy.claims(thing)))
+
+
+def _as_news(news: Sequence[Union[News, Sequence[ThingChange]]]) -> List[News]:
+    return [each if isinstance(each, News) else News(each) for each in news]
 
 
 def _following(before: _Ailment, what: str, now: float) -> _Ailment:

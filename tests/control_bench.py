@@ -33,7 +33,7 @@ class Bench:
         self.reload_answer = "OK: nothing had to change"
         self.pending: Optional[List[Say]] = None
         told = Told()
-        self.listeners, self.log, self.follow = told.listeners, told.log, told.follow
+        self.listeners, self.called, self.log, self.follow = told.listeners, told.called, told.log, told.follow
         self.loop = Loop()
         self.clients: List[socket.socket] = []
         log: Log = lambda *line: self.logged.append(line)       # noqa: E731

@@ -106,7 +106,7 @@ class Recorder:
     def __init__(self) -> None:
         self.done: List[str] = []
         told = Told([Happening("started", "2026-11-27T20:31:05.123456Z", error=str(number)) for number in range(60)])
-        self.listeners, self.log, self.follow = told.listeners, told.log, told.follow
+        self.listeners, self.called, self.log, self.follow = told.listeners, told.called, told.log, told.follow
 
     def status(self) -> Status:
         return read_status(json.dumps(STATUS))
@@ -187,8 +187,9 @@ def test_sets_for_people() -> None:
 
 
 def test_a_status_with_nothing_in_it() -> None:
-    bare = {**STATUS, "interfaces": [], "containers": [], "sets": [], "sources": {}, "problems": []}
-    assert status_text(bare) == STATUS_TEXT.splitlines(keepends=True)[0]
+    bare = {**STATUS, "state": "ready", "interfaces": [], "containers": [], "sets": [], "sources": {}, "problems": []}
+    assert status_text(bare) == STATUS_TEXT.splitlines(keepends=True)[0].replace("degraded", "ready")
+    assert "what is wrong is not about these names" in status_text({**bare, "state": "degraded"})
     repair = {"pid": None, "process": None, "time": "t", "sets": ["a b c"]}
     bare["sources"] = {"nftables": {"state": "ok", "repairs": 1, "last_repair": repair}}
     assert "last repair t after an unknown process changed a b c\n" in status_text(bare)

@@ -219,6 +219,30 @@ def test_every_kind_is_the_same_in_all_clothes(happening: Happening, level: str,
     assert all(concerns(kept, [value]) for value in fields.values())
 
 
+def test_names_that_are_no_fields() -> None:
+    """An interface by the name that it had, addresses as they come in whatever."""
+    renamed = Happening("link-renamed", cause="ppp0: renamed to wan0", interface="wan0")
+    assert concerns(renamed, ["ppp0"]) and concerns(renamed, ["wan0"]) and not concerns(renamed, ["renamed to wan0"])
+    added = Happening("address-added", cause="eth0: address added", interface="eth0", address="192.0.2.1/24")
+    changed = Happening("elements-changed", set="inet filter wan_ips", removed=("192.0.2.1",), added=("192.0.2.2",))
+    assert [concerns(each, ["192.0.2.1"]) for each in (renamed, added, changed)] == [False, True, True]
+
+
+def test_what_came_just_now_is_the_cause_of_what_a_set_is() -> None:
+    """Only of a set that it concerns."""
+    bench, reporter = Bench(WAN_AND_LAN), Reporter(lambda _level, _line: None)
+    bench.make("wan_ips", size=1)
+    bench.make("lan_ips", "inet_service")
+    for text in ("192.0.2.1/24", "192.0.2.2/24"):
+        changes = bench.inventory.apply(seen(text))
+        bench.model.apply(changes)
+        reporter.things(changes)
+        reporter.settled(bench.model, bench.reconciler.reconcile(0.0), (), False)
+        reporter.states(bench.model, bench.model.overview.take_news(), None, 0.0)
+    causes = {each.set: each.cause for each in reporter.chronicle.last(99) if each.kind == "set-error"}
+    assert causes == {"inet filter wan_ips": "eth0: address added", "inet filter lan_ips": None}
+
+
 class Ill:
     """A set that goes through states, at times, and what is told of it."""
 

@@ -36,6 +36,9 @@ class Service(Protocol):
     def graph(self) -> Iterator[Union[GraphNode, GraphEdge]]:
         """What feeds what: all nodes, then all edges."""
 
+    def called(self, names: Sequence[str]) -> List[str]:
+        """The names, and where one is an interface's alternative name, that by which it is called here."""
+
     def log(self, number: int, names: Sequence[str]) -> Iterator[Optional[Happening]]:
         """The last so many happenings that concern these names; None while they are looked for."""
 
@@ -86,7 +89,7 @@ def _split(argument: str) -> Tuple[bool, List[str]]:
 def _status(service: Service, argument: str, reply: Reply) -> None:
     from netmgr.show import answers_json, selection, tables
     wants_json, names = _split(argument)
-    status = selection.cut(service.status(), names)
+    status = selection.cut(service.status(), service.called(names))
     reply(answers_json.status_pieces(status) if wants_json else tables.status_pieces(status))
 
 
@@ -121,7 +124,7 @@ def _log(service: Service, argument: str, reply: Reply) -> None:
     from netmgr.show import answers_json, happenings, rows
     wants_json, names = _split(argument)
     number = int(names.pop(0)) if names and names[0].isascii() and names[0].isdigit() and len(names[0]) < 10 else happenings.SHOWN
-    told = service.log(number, names)
+    told = service.log(number, service.called(names))
     if wants_json:
         reply(rows.pieces((None if each is None else answers_json.line_of(happenings.object_of(each)) for each in told), rows.LINES))
     else:
@@ -130,7 +133,8 @@ def _log(service: Service, argument: str, reply: Reply) -> None:
 
 def _watch(service: Service, argument: str, reply: Reply) -> None:
     from netmgr.show import answers_json, happenings
-    wants_json, names = _split(argument)
+    wants_json, given = _split(argument)
+    names = service.called(given)
 
     def follow(tell: Callable[[str], None]) -> Callable[[], None]:
         def told(happening: Happening) -> None:

@@ -73,6 +73,8 @@ def concerns(happening: Happening, names: Sequence[str]) -> bool:
         return True
     about = {happening.interface, happening.container, happening.source, happening.address, happening.set, *happening.sets}
     about |= {each.rsplit(" ", 1)[-1] for each in (happening.set, *happening.sets) if each}
+    if happening.kind == "link-renamed":
+        about.add((happening.cause or "").partition(": ")[0])       # the name that it had
     about |= {*(happening.zone or "").split(","), (happening.address or "").partition("/")[0], *happening.added, *happening.removed}
     return not about.isdisjoint(names)
 

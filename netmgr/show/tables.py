@@ -30,6 +30,7 @@ from netmgr.values.happenings import Culprit
 from netmgr.values.text import broken, moment, number, printable
 
 SHOWN_DETAILS, COMMAND_SHOWN = 2, 100
+OTHERS = "what is wrong is not about these names: `netmgr status --problems` says what it is"
 WIDTH = 80
 
 
@@ -57,6 +58,8 @@ def _first_lines(status: Status, width: int) -> Iterator[str]:
     how = status.state + ", a dry run" if status.dry_run else status.state
     head = (status.version, how, _duration(status.uptime_seconds), UNKNOWN if status.pid is None else status.pid, status.config)
     yield from broken(printable("netmgr %s: %s, up %s, pid %s, %s" % head), width)
+    if status.state == "degraded" and not status.problems:
+        yield from ("    " + line for line in broken(OTHERS, width - 4))
     alike: Dict[Problem, List[str]] = {}
     for problem in status.problems:
         alike.setdefault(problem._replace(about="", since=problem.since and moment(problem.since)), []).append(problem.about)

@@ -70,15 +70,25 @@ class Causes:
 
     def of(self, name: SetName) -> Optional[str]:
         """What concerned the set, or all that happened where that cannot be told."""
-        if len(self._news) > 1 and sum(len(each.changes) for each in self._news) <= SIFTED_AT_MOST:
-            if self._names is None:
-                self._names = [frozenset(name for _gained, thing in each.changes for name in self._concerns(thing)) for each in self._news]
-            concerned = [each for each, names in zip(self._news, self._names) if each.because is not None or name in names]
+        if len(self._news) > 1 and self._may_be_sifted():
+            concerned = self._about(name)
             if concerned and len(concerned) < len(self._news):
                 return _joined(concerned)
         if self._all is None:
             self._all = _joined(self._news)
         return self._all
+
+    def of_nothing_else(self, name: SetName) -> Optional[str]:
+        """What concerned the set, if anything that can be told did."""
+        return _joined(self._about(name)) if self._may_be_sifted() else None
+
+    def _may_be_sifted(self) -> bool:
+        return sum(len(each.changes) for each in self._news) <= SIFTED_AT_MOST
+
+    def _about(self, name: SetName) -> List[News]:
+        if self._names is None:
+            self._names = [frozenset(name for _gained, thing in each.changes for name in self._concerns(thing)) for each in self._news]
+        return [each for each, names in zip(self._news, self._names) if each.because is not None or name in names]
 
 
 def _joined(news: Sequence[News]) -> Optional[str]:

@@ -271,6 +271,19 @@ def test_who_did_it_is_told_with_his_command_line(lab: Lab) -> None:
     flusher.communicate(b"\n")
 
 
+def test_an_interface_by_its_other_names(lab: Lab) -> None:
+    netmgr = running(lab)
+    lab.run("ip link property add dev eth0 altname uplink")
+    lab.run("ip addr add 192.0.2.1/24 dev eth0")
+    netmgr.holds("wan_ips", "192.0.2.1")
+    assert [row["name"] for row in json.loads(netmgr.ask("status json uplink"))["interfaces"]] == ["eth0"]
+    assert logged(netmgr, "uplink")[-1]["address"] == "192.0.2.1/24"
+    for command in ("ip link set eth0 down", "ip link set eth0 name wan0", "ip link set wan0 up"):
+        lab.run(command)
+    netmgr.holds("wan_ips")
+    assert [each["interface"] for each in logged(netmgr, "eth0") if each["kind"] == "link-renamed"] == ["wan0"]
+
+
 def test_states_of_sets_reloads_and_resyncs_are_happenings(lab: Lab) -> None:
     netmgr = running(lab)
 
