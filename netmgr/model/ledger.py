@@ -15,7 +15,10 @@ _NOTHING: Dict[bytes, int] = {}
 
 
 class Ledger:
-    """Counts of claims, by set and element.  `touched` has what take_touched() will give."""
+    """Counts of claims, by set and element.
+
+    `touched`: the elements that came to be wanted or unwanted since somebody last put an empty one in its place, by set.
+    """
 
     def __init__(self) -> None:
         self._counts: Dict[SetName, Dict[bytes, int]] = {}
@@ -65,11 +68,6 @@ class Ledger:
     def counts(self, name: SetName) -> Dict[bytes, int]:
         """Element -> number of claims; not to be changed."""
         return self._counts.get(name, _NOTHING)
-
-    def take_touched(self) -> Dict[SetName, Set[bytes]]:
-        """The elements that came to be wanted or unwanted since the last call, by set."""
-        touched, self.touched = self.touched, {}
-        return touched
 
     def _own(self, name: SetName) -> Dict[bytes, int]:
         self._lent.discard(name)

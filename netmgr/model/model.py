@@ -204,7 +204,7 @@ class Model:
         self.now = now
         if self.overview.pauses:
             self._end_pauses()
-        touched = self.ledger.take_touched()
+        touched, self.ledger.touched = self.ledger.touched, {}
         changes: List[Change] = []
         for name in sorted(self.overview.compare.keys() | touched) if self.overview.compare or len(touched) > 1 else touched:
             changes += self._changes(self.sets[name], touched.get(name, _NOTHING))

@@ -106,15 +106,16 @@ class Repairs:
 
     def settle(self, in_slices: bool = True) -> List[Change]:
         """Look if a look is due, then reconcile.  Returns what was committed."""
-        now, drift = self._clock(), self._auditing and not self._suspects
+        now, drift = self._clock(), self._auditing and not self._suspects.stages
         self.mended, self.blamed = frozenset(), None
         looks = self._look_at is not None and self._look_at <= now
         self._until = now + (SLICE if self.reconciler.complete else FIRST_SLICE) if in_slices else math.inf
         self.quiet = now < self._damper.calm_at
         changes = self._look(now) if looks else self.reconciler.reconcile(now, self._enough)
-        self._meet()
+        if self._suspects.stages:
+            self._meet()
         if looks:
-            self.blamed = named(self._suspects.culprits(True)) if self._suspects else "audit" if self._auditing else EXPIRED
+            self.blamed = named(self._suspects.culprits(True)) if self._suspects.stages else "audit" if self._auditing else EXPIRED
         if self.reconciler.model.repaired or self._repaired:
             self._account(changes, drift)
         if self._accounts.due is not None and self._accounts.due <= now:
@@ -122,7 +123,7 @@ class Repairs:
         if looks and not self._passing and not self._unfinished():
             self._suspects.look_ends()
         self._look_at = self._next_look()
-        if not self._unread and not self._suspicious and (self._suspects or self._urgent or self._auditing):
+        if not self._unread and not self._suspicious and (self._suspects.stages or self._urgent or self._auditing):
             self._suspects.clear()
             self._urgent = self._auditing = False
         return changes

@@ -26,45 +26,42 @@ def unread(suspect: RulesetChanged) -> Culprit:
 
 
 class Suspects:
-    """Each with how far the looks have come since he committed something; many are nobody in particular."""
+    """`stages`: each with how far the looks have come since he committed something; many are nobody in particular."""
 
     def __init__(self, identify: Identify) -> None:
         self._identify = identify
-        self._stages: Dict[Suspect, int] = {}
+        self.stages: Dict[Suspect, int] = {}
         self._known: Dict[RulesetChanged, Culprit] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._stages)
 
     def add(self, by: Iterable[Suspect]) -> None:
         """These committed something."""
         for each in by:
             suspect = None if each is None else each._replace(generation=0)
-            self._stages[suspect if suspect in self._stages or len(self._stages) < SUSPECTS_AT_MOST else None] = NEW
+            self.stages[suspect if suspect in self.stages or len(self.stages) < SUSPECTS_AT_MOST else None] = NEW
 
     def look_begins(self) -> None:
         """A quick one."""
-        self._stages = {each: min(stage, LOOKED_AT) for each, stage in self._stages.items()}
+        self.stages = {each: min(stage, LOOKED_AT) for each, stage in self.stages.items()}
 
     def look_ends(self) -> None:
         """It has come to all sets, and what it found is mended."""
-        self._stages = {each: stage if stage == NEW else PASSED for each, stage in self._stages.items()}
+        self.stages = {each: stage if stage == NEW else PASSED for each, stage in self.stages.items()}
 
     def clear(self) -> None:
         """All sets have been read."""
-        self._stages.clear()
+        self.stages.clear()
         self._known.clear()
 
     def meet(self) -> None:
         """Read who they are, as far as that is not known and can still be read."""
-        for each in self._stages:
+        for each in self.stages:
             if each is not None and each not in self._known:
                 self._known[each] = self._identify(each)
 
     def culprits(self, seen_quickly: bool) -> Culprits:
         """Who may have done what a quick look has seen, or only reading everything; in the order in which they came."""
-        late = [each for each, stage in self._stages.items() if stage > PASSED] if seen_quickly else []
-        some = late or [*self._stages]
+        late = [each for each, stage in self.stages.items() if stage > PASSED] if seen_quickly else []
+        some = late or [*self.stages]
         found = dict.fromkeys(self._known.get(each) or unread(each) for each in some if each is not None)
         return (*found, None) if None in some else (*found,)
 

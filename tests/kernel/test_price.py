@@ -12,7 +12,7 @@ from tests.kernel.lab import Lab
 from tests.kernel.running import RULESET, Netmgr
 from tests.waiting import eventually
 
-BEFORE, AFTER = 45, 18      # calls until the kernel has the transaction, and from there until netmgr sleeps
+BEFORE, AFTER = 44, 18      # calls until the kernel has the transaction, and from there until netmgr sleeps
 
 
 def test_one_address_takes_few_calls(lab: Lab) -> None:
