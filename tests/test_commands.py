@@ -264,7 +264,7 @@ def test_the_log_by_number_and_name() -> None:
 def test_what_is_known_of_nothing() -> None:
     assert answer("explain eth7", Recorder(), False) == "nothing is known of eth7\n"
     assert json.loads(answer("explain inet filter x json", Recorder(), False)) == {
-        "schema": 1, "thing": "inet filter x", "kind": None, "feeds": [], "kept_out": []}
+        "schema": 1, "thing": "inet filter x", "kind": None, "feeds": [], "kept_out": [], "repairs": []}
 
 
 def test_the_graph_in_each_notation() -> None:

@@ -6,6 +6,7 @@ from typing import Dict, Iterator, List, Tuple
 
 import pytest
 
+from netmgr.show.answers import RepairRow
 from netmgr.show.answers_json import explanation_pieces as json_pieces
 from netmgr.show.answers_json import line
 from netmgr.show.explain import explain
@@ -13,7 +14,7 @@ from netmgr.show.explain_text import explanation_pieces, explanation_text
 from netmgr.values import addresses
 from netmgr.values.addresses import IFA_F_DADFAILED, IFA_F_PERMANENT, IFA_F_TENTATIVE, local, network, prefixlen
 from netmgr.values.events import LinkSeen, Port
-from netmgr.values.happenings import Happening
+from netmgr.values.happenings import Culprit, Happening
 from netmgr.values.notation import element_text, key_of
 from netmgr.values.sets import ETHER_ADDR, IFACE_INDEX, IPV6_ADDR, NFT_SET_INTERVAL, WIDTHS, Form, padded
 from tests.test_model_random import HAPPENINGS, Life
@@ -108,6 +109,23 @@ def test_containers_with_and_without_leave() -> None:
     assert (kind, feeds) == ("container", [("docker_ips", "172.18.0.2", "netmgr")]) and (None, "no_leave") in out
     assert told(bench, "8dfa8dfa8dfa")[0] == "container"
     assert (None, "no_address") in told(bench, "name-9e")[2]
+
+
+def test_who_it_was_that_a_set_was_last_repaired_after() -> None:
+    bench = wan_bench()
+    bench.happen(seen("192.0.2.1/24"), seen("192.0.2.2/24"))
+    bench.settle()
+    nft = Culprit(4610, "nft", "nft -f /etc/nftables.conf", "fw.service")
+    last = Happening("repaired", "2026-11-27T20:31:05.123456Z", sets=("inet filter wan_ips",), added=("192.0.2.1",), cause=str(nft),
+                     culprit=nft)
+    happenings = (last._replace(cause="before"), last, last._replace(cause="elsewhere", sets=("inet filter lan_ips",)),
+                  last._replace(kind="elements-changed", sets=(), set="inet filter wan_ips"))
+    for thing in ("192.0.2.1", "eth0", "wan_ips", "wan"):
+        found = explain(bench.model, thing, happenings)
+        assert [*found.repairs] == [RepairRow("inet filter wan_ips", last.time, str(nft), nft.command, nft.unit)]
+        assert explanation_text(found).splitlines()[-1] == (
+            "  inet filter wan_ips was last repaired 2026-11-27 20:31:05 UTC (nft (pid 4610, fw.service)): nft -f /etc/nftables.conf")
+    assert [*explain(bench.model, "192.0.2.2", happenings).repairs] == []
 
 
 def test_nothing_is_known() -> None:

@@ -114,6 +114,16 @@ class KeptOutRow(NamedTuple):
     address: Optional[str] = None
 
 
+class RepairRow(NamedTuple):
+    """When a set was last put right after others had changed it, and who they were."""
+
+    set: str = UNKNOWN
+    time: str = UNKNOWN
+    cause: str = UNKNOWN
+    command: Optional[str] = None
+    unit: Optional[str] = None
+
+
 class Explanation(NamedTuple):
     """What a thing feeds, or what feeds it, and what keeps it out; without a kind nothing is known of it."""
 
@@ -122,6 +132,7 @@ class Explanation(NamedTuple):
     kind: Optional[str] = None
     feeds: Collection[FeedRow] = ()
     kept_out: Collection[KeptOutRow] = ()
+    repairs: Collection[RepairRow] = ()
 
 
 class GraphNode(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Callable, Dict, Generator, Iterable, Iterator, List, Mapping,
 from netmgr.model.managed_set import ManagedSet
 from netmgr.model.model import Model
 from netmgr.model.zones import NO_INTERFACE
-from netmgr.show.answers import Explanation, FeedRow, KeptOutRow
+from netmgr.show.answers import Explanation, FeedRow, KeptOutRow, RepairRow
 from netmgr.show.holders import Span, covering
 from netmgr.show.moment import FEW, Claimant, Moment, SetView
 from netmgr.show.moment import Steps as Claimants
@@ -21,7 +21,7 @@ from netmgr.show.status import shown
 from netmgr.values import addresses
 from netmgr.values.addresses import network
 from netmgr.values.choice import network_of
-from netmgr.values.happenings import Happening
+from netmgr.values.happenings import Culprit, Happening
 from netmgr.values.holds import HARDWARE_ADDRESSES
 from netmgr.values.notation import key_of
 from netmgr.values.sets import AND, ETHER_ADDR, IFNAME, INET_PROTO, INET_SERVICE, IPV4_ADDR, IPV6_ADDR, WIDTHS, SetName
@@ -60,7 +60,8 @@ def explain(model: Model, words: str, happenings: Sequence[Happening]) -> Explan
         return Explanation(thing=words)
     moment = Moment(model, question.sets, question.address)
     return Explanation(1, words, question.kind, made(partial(_rows, moment, question, happenings, FeedRow)),
-                       made(partial(_rows, moment, question, happenings, KeptOutRow)))
+                       made(partial(_rows, moment, question, happenings, KeptOutRow)),
+                       made(partial(_repairs, words, question, [*map(str, question.sets)], happenings)))
 
 
 # -- finding
@@ -201,6 +202,19 @@ def _of_set(view: SetView, is_asked: bool) -> Iterator[KeptOutRow]:
             yield KeptOutRow(str(view.name), zone, None, "set_missing", SENTENCES["set_missing"])
     elif error is not None:
         yield KeptOutRow(str(view.name), zone, None, "set_full" if error == view.wrong.full else "set_error", error)
+
+
+def _repairs(words: str, question: Question, sets: Iterable[str], happenings: Sequence[Happening]) -> Iterator[Optional[RepairRow]]:
+    """The last repair of each set; where it is about elements, the last that brought or took one of the same name."""
+    rest = set(sets)
+    for each in reversed(happenings):
+        if each.kind == "repaired" and (not question.wanted or words in each.added or words in each.removed):
+            culprit = each.culprit or Culprit(0, "")
+            for name in each.sets:
+                if name in rest:
+                    rest.remove(name)
+                    yield RepairRow(name, each.time, each.cause or "", culprit.command, culprit.unit)
+            yield None
 
 
 def _since(happenings: Sequence[Happening]) -> Generator[None, None, Since]:

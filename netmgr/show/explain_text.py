@@ -2,10 +2,11 @@
 
 from typing import Dict, Iterator, List, Optional, Tuple
 
-from netmgr.show.answers import Explanation, FeedRow, KeptOutRow
+from netmgr.show.answers import Explanation, FeedRow, KeptOutRow, RepairRow
 from netmgr.show.rows import LINES, lines, steps_of
 from netmgr.values.text import moment, printable
 
+COMMAND_SHOWN = 100
 NAMED_AT_MOST = 20      # things that one reason keeps out
 KINDS = {"hardware_address": "MAC address"}
 NOTHING = {
@@ -63,6 +64,7 @@ def _lines(told: Explanation) -> Iterator[Optional[str]]:
         if out is not None:
             groups.setdefault((_place(out), out.text, out.reason), _Things(out.source is None)).add(_thing(out))
     yield from ("  " + _kept_out(*about, things) for about, things in groups.items())
+    yield from (None if row is None else "  " + _repaired(row) for row in steps_of(told.repairs))
     if last is None and not groups:
         yield "  " + NOTHING.get(told.kind, "it has nothing to do with any set")
 
@@ -86,6 +88,12 @@ def _kept_out(place: str, text: str, reason: str, things: _Things) -> str:
     if things.of_set:
         return "%s: %s (%s)%s" % (place, text, reason, ", which keeps out " + named if named else "")
     return "not in %s: %s (%s): %s" % (place, text, reason, named)
+
+
+def _repaired(row: RepairRow) -> str:
+    """Who it was, by which command."""
+    command = ": " + printable(row.command[:COMMAND_SHOWN]) if row.command else ""
+    return "%s was last repaired %s (%s)%s" % (row.set, moment(row.time), printable(row.cause), command)
 
 
 def _thing(row: KeptOutRow) -> str:

@@ -73,6 +73,10 @@ class Host:
         answer: Dict[str, Any] = json.loads(self.machine.attempt("netmgr status --json")[1])
         return answer
 
+    def happenings(self, kind: str) -> List[Dict[str, Any]]:
+        """Those of this kind among the last ones, oldest first."""
+        return [told for told in map(json.loads, self.run("netmgr log json 1000").splitlines()) if told["kind"] == kind]
+
     def show(self, name: str, unit: str = "netmgr.service") -> str:
         """A property of the unit."""
         return self.run(["systemctl", "show", "--property", name, "--value", unit])

@@ -4,6 +4,8 @@ import json
 import re
 from typing import List, Tuple
 
+import pytest
+
 from tests.documents import blocks
 from tests.system.host import CONFIG, CONFIG_FILE, RULESET, Host
 from tests.waiting import eventually
@@ -234,6 +236,38 @@ def test_the_firewall_restarts_beside_it(host: Host) -> None:
     repair = host.status()["sources"]["nftables"]["last_repair"]
     assert repair["process"] == "nft" and repair["sets"] == ["inet filter wan_ips"]
     assert host.state() == "active" and host.restarts() == 0
+
+
+UNDO = "nft flush set inet filter wan_ips"
+STAYS = "{ echo flush set inet filter wan_ips; sleep 2; } | nft -i"
+
+
+@pytest.mark.parametrize(("unit", "start", "command", "tries"), [
+    ("undo", "/usr/sbin/" + UNDO, "/usr/sbin/" + UNDO, 50),
+    ("undo-by-shell", "/bin/sh -c '%s; true'" % UNDO, UNDO, 50),
+    ("undo-and-stay", "/bin/sh -c '%s'" % STAYS, "nft -i", 1),
+])
+def test_who_undoes_it_is_named_by_his_unit(host: Host, unit: str, start: str, command: str, tries: int) -> None:
+    """A process that is gone within a millisecond cannot always be read; what is named is never wrong, and who stays is known."""
+    host.machine.write("/run/systemd/system/%s.service" % unit, "[Service]\nType=oneshot\nExecStart=%s\n" % start)
+    host.run("systemctl daemon-reload")
+    named = None
+    for made in range(tries):
+        host.run("systemctl start " + unit)
+        eventually(lambda made=made: host.status()["sources"]["nftables"]["repairs"] == made + 1, 20)  # type: ignore[misc]
+        named = host.happenings("repaired")[-1]["culprit"]
+        assert named["process"] == "nft" and named["unit"] in (None, unit + ".service") and named["command"] in (None, command)
+        if None not in named.values():
+            break
+    assert named is not None and None not in named.values()
+    who = "nft (pid %d, %s.service)" % (named["pid"], unit)
+    assert host.happenings("repaired")[-1]["cause"] == who and who in host.run("netmgr log 1 wan_ips")
+    last = host.status()["sources"]["nftables"]["last_repair"]
+    assert {name: last[name] for name in named} == named
+    assert command in host.run("netmgr status | tr -s '\\n ' ' '")
+    assert "inet filter wan_ips was last repaired" in host.run("netmgr explain wan_ips") and who in host.run("netmgr explain 192.0.2.1")
+    found = "journalctl --sync; journalctl --unit netmgr.service --output json NETMGR_KIND=repaired NETMGR_CULPRIT_UNIT=%s.service" % unit
+    assert who in json.loads(host.run(found).splitlines()[-1])["MESSAGE"]
 
 
 def test_the_commands_that_the_pages_show(host: Host) -> None:
