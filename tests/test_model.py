@@ -5,12 +5,24 @@ from typing import Any, Dict, List, Tuple
 
 import pytest
 
-from netmgr.model.model import PATIENCE, Model
+from netmgr.model.inventory import Inventory
+from netmgr.model.model import PATIENCE, Findings, Model
 from netmgr.model.others import AWAITED
 from netmgr.sync.reconciler import Reconciler
 from netmgr.values.addresses import parse
 from netmgr.values.events import AddressSeen, LinkGone, LinkSeen
-from netmgr.values.sets import IFNAME, IPV4_ADDR, IPV6_ADDR, NFT_SET_INTERVAL, NFT_SET_MAP, NFT_SET_TIMEOUT, CreateSet, CreateTable, Form
+from netmgr.values.sets import (
+    IFNAME,
+    IPV4_ADDR,
+    IPV6_ADDR,
+    NFT_SET_INTERVAL,
+    NFT_SET_MAP,
+    NFT_SET_TIMEOUT,
+    CreateSet,
+    CreateTable,
+    Form,
+    SetName,
+)
 from tests.workbench import ANY_LABEL, WAN, WAN_AND_LAN, Bench, by_set, configuration, container, gone, key, keys, named, seen
 
 CREATE = WAN + "nftables: {create: true}\n"
@@ -747,3 +759,17 @@ def test_what_nft_has_dropped_right_below_netmgrs_comes_back_and_what_was_delete
 def test_a_range_of_anothers_in_a_set_that_was_made_anew_is_anothers() -> None:
     bench = merging("", "192.0.2.10-192.0.2.11", anew=True)
     assert (bench.ours("wan_ips"), bench.foreign("wan_ips")) == ("", "192.0.2.10/31")
+
+
+def test_of_a_set_that_is_missing_the_file_is_looked_at_once() -> None:
+    looked_at: List[SetName] = []
+
+    def recall(name: SetName) -> None:
+        looked_at.append(name)
+    model = Model(configuration(WAN), Inventory(), recall)
+    nothing: Findings = dict.fromkeys(model.sets, (None, None))
+    model.observe(nothing, 0.0)
+    assert sorted(looked_at) == sorted(model.sets)
+    model.doubt(model.sets)
+    model.observe(nothing, 1.0)
+    assert sorted(looked_at) == sorted(model.sets) and not model.to_survey(1.0)

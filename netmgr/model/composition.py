@@ -107,7 +107,8 @@ class Composition:
 
     def update(self, touched: AbstractSet[bytes], claimed: AbstractSet[bytes]) -> Difference:
         """Which elements go and which come when these claims have begun or ended."""
-        found = Difference(set(), set(), set())
+        gone: Set[bytes] = set()
+        come: Set[bytes] = set()
         groups = {claim: self._group(claim) for claim in touched}
         for claim, group in groups.items():
             if claim in claimed:
@@ -117,9 +118,9 @@ class Composition:
         for group in sorted(set(groups.values())):
             before = self._elements.get(group, set())
             after = self._renew(group)
-            found.delete.update(before - after)
-            found.add.update(after - before)
-        return found
+            gone.update(before - after)
+            come.update(after - before)
+        return Difference(gone, set(), come)
 
     def is_free(self, element: bytes) -> bool:
         """Whether nothing is claimed in the group of an element."""

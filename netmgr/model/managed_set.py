@@ -372,7 +372,7 @@ class ManagedSet:
         if self.spared and (form.composed or not form.interval):
             found.delete.update(self._spare_less(claimed, form))
             found.delete.difference_update(self.spared)
-            found.add.difference_update(held.ours)
+            found = found._replace(add=found.add - held.ours)
         delete = sorted(found.delete | found.renew if found.renew else found.delete)
         add = sorted(found.renew) + sorted(found.add) if found.renew else sorted(found.add)
         restore = sorted(others.displaced) if others.displaced else ()

@@ -105,8 +105,10 @@ class Model:
         """Take in what the kernel's sets are and hold; (None, None) says that there is no such set."""
         self.now = self.now if now is None else now
         self.unsurveyed.difference_update(findings)
+        new = [name for name in findings if not self.sets[name].seen.looked]
+        news = {name: found for name, found in findings.items() if found[0] is not None or not self._is_known_to_be_missing(name)}
         changed = set()
-        for name, (info, reading) in findings.items():
+        for name, (info, reading) in news.items():
             managed = self.sets[name]
             form = managed.seen.form
             awaited = info is None and self._is_awaited(managed)
@@ -119,7 +121,14 @@ class Model:
         if changed:
             self._rebind(changed)
         for name in findings:
-            self._reflect(self.sets[name])
+            if name in news:
+                self._reflect(self.sets[name])
+            else:
+                self._note(self.sets[name])
+        for name in new:
+            managed = self.sets[name]
+            if managed.seen.info is None and not managed.others.seen and self._recall(name) is not None:
+                self.unwritten.add(name)        # a file that is there says nothing any more
         self._forget_retired()
 
     def inherit(self, other: "Model") -> None:
@@ -372,17 +381,21 @@ class Model:
             managed.set_aside(fault.reason, self.now)
 
     def _reflect(self, managed: ManagedSet) -> None:
-        claimed, first = self.ledger.wanted(managed.name), not managed.others.seen
+        claimed = self.ledger.wanted(managed.name)
         if managed.reflect(claimed, self.now, lambda: self._recall(managed.name) or frozenset()):
             self.unwritten.add(managed.name)
             self.urgent.add(managed.name)
-        elif first and managed.seen.info is None and self._recall(managed.name) is not None:
-            self.unwritten.add(managed.name)        # a file that is there says nothing any more
         if self.hold and self._is_held(managed):
             managed.spare(claimed)
         if managed.seen.info is None and managed.pause.until > self.now:
             self.unsurveyed.add(managed.name)
         self._note(managed)
+
+    def _is_known_to_be_missing(self, name: SetName) -> bool:
+        """Whether nothing at all follows when it is not there, as mostly most sets of a zone are not."""
+        managed = self.sets[name]
+        missing = managed.seen.info is None and managed.seen.looked and managed.pause.until <= self.now
+        return missing and not self.hold and self._created_form(managed) is None
 
     def _is_awaited(self, managed: ManagedSet) -> bool:
         """Whether somebody else may be about to make a set that is missing since just now, perhaps in another form.
