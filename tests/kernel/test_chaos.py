@@ -9,6 +9,7 @@ import random
 import signal
 import sys
 import time
+from ipaddress import ip_network
 from typing import Dict, Set
 
 from tests.kernel.lab import Lab
@@ -101,14 +102,14 @@ def composed(lab: Lab) -> Dict[str, Set[str]]:
 
 
 def right(lab: Lab) -> Dict[str, Set[str]]:
-    """What they should: marks by the first rule, and each interface with each of its own."""
+    """What they should: marks by the first rule, and each interface with each of its networks."""
     found: Dict[str, Set[str]] = {"marks": set(), "pairs": set()}
     for link in lab.addresses():
         zone = next((zone for pattern, zone in RULES if fnmatch.fnmatchcase(link["ifname"], pattern)), None)
         if zone is not None:
-            addresses = [address for address, _length in usable(link) if "." in address]
+            networks = [ip_network("%s/%d" % each, strict=False) for each in usable(link) if "." in each[0]]
             found["marks"].add('"%s" : 0x%08x' % (link["ifname"], MARKS[zone]))
-            found["pairs"].update('"%s" . %s' % (link["ifname"], address) for address in addresses)
+            found["pairs"].update('"%s" . %s' % (link["ifname"], str(each).replace("/32", "")) for each in networks)
     return found
 
 
