@@ -179,6 +179,30 @@ def test_a_set_that_is_not_there_keeps_out_only_what_it_would_hold() -> None:
     assert told(bench, "2001:db8::1")[2] == [("server", "set_missing"), ("public", "set_missing")]
 
 
+def test_what_stays_out_of_a_set_of_far_ends_is_the_far_end() -> None:
+    bench = Bench("interfaces: [{name: eth0, nftables_zone: wan}]\ndocker: {enabled: false}\n"
+                  "zones: {wan: {sets: {far: {holds: peers, exclude: [private]}}}}\n")
+    bench.make("far")
+    bench.happen(seen("192.0.2.1/32")._replace(peer=addresses.parse("10.66.0.2")[0]))
+    bench.settle()
+    reason = "not in inet filter far: it is private, which the zone or the set leaves out (private): 10.66.0.2 [eth0]"
+    assert explained(bench, "10.66.0.2") == [reason] and reason in explained(bench, "192.0.2.1")
+
+
+def test_since_when_is_not_said_where_later_more_came_and_went_than_is_named() -> None:
+    bench = wan_bench()
+    bench.happen(seen("192.0.2.1/24"))
+    bench.settle()
+    came = Happening("elements-changed", "t1", set="inet filter wan_ips", added=("192.0.2.1",), added_count=1)
+    all_came = Happening("repaired", "t2", sets=("inet filter wan_ips",), added=("10.0.0.1",), added_count=30)
+    elsewhere = all_came._replace(sets=("inet filter lan_ips",))
+
+    def since(*happenings: Happening) -> List[object]:
+        return [row.since for row in explain(bench.model, "192.0.2.1", happenings).feeds]
+    assert [since(came), since(came, elsewhere), since(came, all_came), since(all_came, came._replace(time="t3"))] == [
+        ["t1"], ["t1"], [None], ["t3"]]
+
+
 def test_what_is_not_there_says_so() -> None:
     bench = Bench("interfaces: [{name: ppp0, nftables_zone: wan}, {name: eth1}]\ndocker: {enabled: false}\n")
     assert explained(bench, "ppp0") == ["not in any set: there is no such interface now (no_address): [ppp0]"]
@@ -295,6 +319,7 @@ def test_a_published_port(kind: str, words: Tuple[str, ...]) -> None:
     shown = ("tcp . 8080" if "proto" in kind else "8080") + " : 172.18.0.2 . 80"
     for each in words:
         assert told(bench, each) == ("key", [("ports", shown, "netmgr")], [("ports", "conflict")])
+        assert "not in inet filter ports: the key has another value: %s (conflict): [name-b2]" % shown in explained(bench, each)
     assert told(bench, "81")[:2] == ("key", [])
 
 

@@ -218,16 +218,20 @@ def _repairs(words: str, question: Question, sets: Iterable[str], happenings: Se
 
 
 def _since(happenings: Sequence[Happening]) -> Generator[None, None, Since]:
-    """When an element came into a set, if that is still known."""
+    """When an element came into a set, if that is still known: not where more came or went later than could be named."""
     named: Dict[str, List[Happening]] = {}
+    vague: Dict[str, str] = {}
     for place, each in enumerate(reversed(happenings)):
         for element in {*each.added, *each.removed}:
             named.setdefault(element, []).append(each)
+        if each.added_count + each.removed_count > len(each.added) + len(each.removed):
+            for name in (each.set, *each.sets):
+                vague.setdefault(name or "", each.time)
         if place % FEW == FEW - 1:
             yield None
 
     def since(name: SetName, element: str) -> Optional[str]:
         last = next((each for each in named.get(element, ()) if each.set == str(name) or str(name) in each.sets), None)
-        return None if last is None or element in last.removed else last.time
+        return None if last is None or element in last.removed or last.time < vague.get(str(name), "") else last.time
     return since
 

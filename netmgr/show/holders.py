@@ -44,6 +44,14 @@ class Holders:
         place = bisect_right(ordered, first + b"\xff" * self.form.width) - 1
         return place >= 0 and last <= ordered[place][self.form.width:]
 
+    def other(self, first: bytes) -> Optional[str]:
+        """The element of a map without ranges that has this key, when it has been looked for."""
+        for ordered in self._sorted or () if not self.form.interval else ():
+            place = bisect_left(ordered, first)
+            if place < len(ordered) and ordered[place].startswith(first):
+                return element_text(self.form, ordered[place])
+        return None
+
     def _among_all(self, first: bytes, last: bytes, value: Optional[bytes]) -> Generator[None, None, Optional[str]]:
         for owner, elements in zip(OWNERS, (self.view.ours, self.view.foreign)):
             for place, each in enumerate(elements):

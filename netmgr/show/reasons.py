@@ -172,7 +172,8 @@ class Reasons:
             return
         owner = yield from holders.of(first, last, value)
         if owner is None and value and (yield from holders.of(first, last, None)) is not None:
-            yield _out(claimant, feed, "conflict")
+            other = holders.other(first)
+            yield _out(claimant, feed, "conflict", None if other is None else "the key has another value: %s" % other)
         elif owner is None and view.wrong.full is not None:
             yield _out(claimant, feed, "set_full", view.wrong.full)
         elif owner is None and view.wrong.fault is not None:
@@ -218,7 +219,7 @@ def _objections_to(feed: Feed, key: bytes, flags: int) -> Sequence[str]:
 
 def _out(claimant: Claimant, feed: Feed, reason: str, why: Optional[str] = None) -> KeptOutRow:
     text = why or SENTENCES.get(reason) or "it is %s, which the zone or the set leaves out" % reason
-    return KeptOutRow(str(feed.set), feed.zone, claimant.source, reason, text, _address_of(claimant))
+    return KeptOutRow(str(feed.set), feed.zone, claimant.source, reason, text, _address_of(claimant, by_far_end(feed.holds, feed.value)))
 
 
 def _flags(claimant: Claimant) -> Dict[bytes, int]:
@@ -228,9 +229,13 @@ def _flags(claimant: Claimant) -> Dict[bytes, int]:
     return claimant.thing.flags if isinstance(claimant.thing, Addresses) else {}
 
 
-def _address_of(claimant: Claimant) -> Optional[str]:
-    """The address that it is about, with its prefix length where that says anything; None where it is about several or none."""
-    found = list(_flags(claimant))
+def _address_of(claimant: Claimant, far: bool = False) -> Optional[str]:
+    """The address that it is about, with its prefix length where that says anything; None where it is about several or none.
+
+    `far`: it is about that of the far end.
+    """
+    flags = _flags(claimant)
+    found = [from_far_end(key, flags[key]) or key for key in flags] if far else list(flags)
     if len(found) != 1:
         return None
     address, length = local(found[0]), prefixlen(found[0])
