@@ -101,7 +101,7 @@ class FleetMember:
             self._tell()
 
     def _tell(self) -> None:
-        self._keeper.hosts(self._following.changes())
+        self._keeper.hosts(self._following.changes(), "fleet: no answer of etcd" if self._source.given_up else None)
         self._rest = self._loop.call_later(0, self._tell) if self._following.untold else None
 
 

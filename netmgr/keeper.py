@@ -141,9 +141,9 @@ class Keeper:
         """What is known of an engine's containers."""
         return self._inventory.containers_of(engine)
 
-    def hosts(self, events: Iterable[Union[HostSeen, HostGone]]) -> None:
-        """Other hosts of the fleet that come and go."""
-        self._changed(self._inventory.apply_hosts(events))
+    def hosts(self, events: Iterable[Union[HostSeen, HostGone]], why: Optional[str] = None) -> None:
+        """Other hosts of the fleet that come and go, or why they are not seen."""
+        self._changed(self._inventory.apply_hosts(events), why)
 
     def called(self, names: Sequence[str]) -> List[str]:
         """The names of the interfaces that have one of these as an alternative name."""

@@ -96,7 +96,8 @@ class Sources:
         self.running: Dict[str, Running] = {}
         self._tell, self._log = tell, log
         self._states: Dict[str, str] = {}       # as they were when last looked at
-        self.since: Dict[str, str] = {}         # when they came into that state (UTC)
+        self._ill: Dict[str, bool] = {}         # whether they had an error then
+        self.since: Dict[str, str] = {}         # when they came into that state, or what is wrong began (UTC)
 
     def prepare(self, recipes: Sequence[Recipe]) -> Dict[str, Running]:
         """What is to run by these recipes, for swap(); nothing has changed yet, and nothing has when this fails (OSError)."""
@@ -164,9 +165,11 @@ class Sources:
         """Whether its state is another, and these words are told with that."""
         each = self.running.get(name)
         before, after = self._states.get(name), None if each is None else each.source.state
-        if each is None or after is None or after == before:
+        if each is None or after is None or (after, each.source.error is not None) == (before, self._ill.get(name)):
             return False
-        self._states[name], self.since[name] = after, utc()
+        self._states[name], self._ill[name], self.since[name] = after, each.source.error is not None, utc()
+        if after == before:
+            return False
         return self._tell(name, before, after, each.source.error, words)
 
     @staticmethod

@@ -10,6 +10,7 @@ import pytest
 
 from netmgr.config.schema import Config
 from netmgr.daemon import Daemon
+from netmgr.io.clock import utc
 from netmgr.io.configuration import load
 from netmgr.io.include_files import IncludeFiles
 from netmgr.io.log import Log
@@ -337,6 +338,17 @@ def test_what_a_source_says_when_its_state_has_changed_is_the_line_of_that_happe
     assert [line[9:] for line in scene.told()[len(before):].splitlines()] == [
         "info    boxes: by the way", "warning boxes: all are gone", "warning boxes: and more",
         "info    boxes: found again", "info    boxes: and more"]
+
+
+def test_an_error_of_a_source_that_is_well_began_when_it_was_told(scene: Scene) -> None:
+    """etcd refuses, for one, and what it said before still counts."""
+    scene.start()
+    boxes, noon = scene.sources["boxes"], utc()
+    assert "since" not in scene.daemon.desk.status().sources["boxes"].facts
+    boxes.error = "Connection refused"
+    boxes.say("warning", "boxes: Connection refused")
+    (problem,) = [each for each in scene.daemon.desk.status().problems if each.about == "boxes"]
+    assert problem.since is not None and problem.since >= noon and scene.told().endswith("boxes: Connection refused\n")
 
 
 def test_the_status_shows_the_sources_as_they_are(scene: Scene) -> None:

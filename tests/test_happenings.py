@@ -223,6 +223,8 @@ def test_names_that_are_no_fields() -> None:
     """An interface by the name that it had, addresses as they come in whatever."""
     renamed = Happening("link-renamed", cause="ppp0: renamed to wan0", interface="wan0")
     assert concerns(renamed, ["ppp0"]) and concerns(renamed, ["wan0"]) and not concerns(renamed, ["renamed to wan0"])
+    host = Happening("elements-changed", cause="fleet: h1 published; fleet: h2 is gone", set="inet filter peer_ips")
+    assert concerns(host, ["h1"]) and concerns(host, ["h2"]) and not concerns(host, ["h3"])
     added = Happening("address-added", cause="eth0: address added", interface="eth0", address="192.0.2.1/24")
     changed = Happening("elements-changed", set="inet filter wan_ips", removed=("192.0.2.1",), added=("192.0.2.2",))
     assert [concerns(each, ["192.0.2.1"]) for each in (renamed, added, changed)] == [False, True, True]

@@ -255,11 +255,12 @@ def test_with_stale_others_addresses_go_after_that_time(tmp_path: Path) -> None:
     world.start()
     world.etcd.close()
     world.wait(590)
-    assert world.held == {"a": ("203.0.113.1",)}
+    assert world.held == {"a": ("203.0.113.1",)} and not world.source.given_up
     world.wait(20)
-    assert world.held == {} and world.source.state == "stale"
+    assert world.held == {} and world.source.state == "stale" and world.source.given_up, "which nobody calls gone"
     world.etcd.open()
     world.until(world.well)
+    assert not world.source.given_up
     world.close()
 
 

@@ -39,6 +39,7 @@ class FleetSource:
         self._deadlines = Deadlines(loop)
         self._began = self._heard = 0.0
         self._said = ""
+        self.given_up = False       # nothing was heard for so long that others no longer count: they may well be there
 
     def start(self) -> None:
         """Begin."""
@@ -127,7 +128,7 @@ class FleetSource:
         now, before = self._loop.now(), self._heard or self._began
         if now - before >= self._ttl / 2:
             self._consuming.hold(now)
-        self._heard = now
+        self._heard, self.given_up = now, False
         self._stale_later(now)
         self._session.well()
         if body and not self._follower.saw(etcd.page(body)):
@@ -148,6 +149,7 @@ class FleetSource:
             self._deadlines.later("stale", max(0.0, since + self._settings.stale - self._loop.now()), self._give_up)
 
     def _give_up(self) -> None:
+        self.given_up = True
         self._say("warning", "nothing was heard of etcd for %g s; other hosts' addresses no longer count" % (self._settings.stale or 0))
         self._consuming.forget()
 

@@ -75,6 +75,7 @@ def concerns(happening: Happening, names: Sequence[str]) -> bool:
     about |= {each.rsplit(" ", 1)[-1] for each in (happening.set, *happening.sets) if each}
     if happening.kind == "link-renamed":
         about.add((happening.cause or "").partition(": ")[0])       # the name that it had
+    about |= {each.split()[1] for each in (happening.cause or "").split("; ") if each.startswith("fleet: ")}    # another host
     about |= {*(happening.zone or "").split(","), (happening.address or "").partition("/")[0], *happening.added, *happening.removed}
     return not about.isdisjoint(names)
 
