@@ -91,7 +91,8 @@ class Keeper:
         self._following: List[Changed] = []
         self._share: Optional[Callable[[str, Tuple[bytes, ...]], None]] = None
         self._refusals = Refusals()
-        self.counters = Counters()
+        self._counters = Counters()
+        self._uncounted: List[Tuple[Sequence[Change], float]] = []       # what was committed, and how long after the loop woke up
         self._counted: Optional[AddressCounts] = None
         self._inventory = Inventory()
         self._wake: Optional[Deadline] = None
@@ -170,7 +171,7 @@ class Keeper:
             self._withdraw_leftovers(self._leftovers)
         changes = self.repairs.settle()
         if changes and not self.dry_run:
-            self.counters.committed(changes, self._loop.now() - self._loop.woken)
+            self._uncounted.append((changes, self._loop.now() - self._loop.woken))
         self.reporter.settled(self.model, () if self.dry_run else changes, self.repairs.mended, self.repairs.quiet,
                               self.repairs.blamed or (self._begun if held else None))
         if (self.model.overview.news or self.reporter.why is not None) and self.repairs.reconciler.complete:
@@ -185,6 +186,12 @@ class Keeper:
         if self._following:
             for each in list(self._following):
                 each(changes)
+
+    @property
+    def counters(self) -> Counters:
+        """What has become of the sets so far."""
+        self._count()
+        return self._counters
 
     @property
     def is_ready(self) -> bool:
@@ -334,7 +341,7 @@ class Keeper:
         self._leftovers = None
 
     def _reconciler(self) -> Reconciler:
-        return Reconciler(self._kernel, self.model, self._log, self.dry_run, self.counters)
+        return Reconciler(self._kernel, self.model, self._log, self.dry_run, self._counters)
 
     def _plan_audit(self) -> None:
         if self._audit_due is not None:
@@ -365,6 +372,7 @@ class Keeper:
             self._rest.cancel()
             self._rest = None
         self.reporter.catch_up()
+        self._count()
         self._files.write(self.model)
         if self._ready is None:
             self._manager.look()
@@ -372,6 +380,11 @@ class Keeper:
         times = self.repairs.deadline(), self._files.deadline(self.model), self._manager.deadline(), leftovers
         self._wake_at(min([each for each in times if each is not None], default=None))
         self.afterwards()
+
+    def _count(self) -> None:
+        for each in self._uncounted:
+            self._counters.committed(*each)
+        self._uncounted.clear()
 
     def _wake_at(self, when: Optional[float]) -> None:
         if self._wake is not None:

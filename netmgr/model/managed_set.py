@@ -298,8 +298,9 @@ class ManagedSet:
 
     def apply(self, change: ChangeElements) -> bool:
         """The change took effect.  Whether it mended what somebody else had damaged."""
-        taken, intruders = self.damage
-        repaired = bool(change.restore) or not (taken.isdisjoint(change.add) and intruders.isdisjoint(change.delete))
+        repaired = bool(change.restore)
+        if self.damage is not UNHARMED:
+            repaired |= not (self.damage.taken.isdisjoint(change.add) and self.damage.intruders.isdisjoint(change.delete))
         if self._lent:
             self.held, self._lent = Held(*map(set, self.held)), False
         if change.delete:
