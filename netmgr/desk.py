@@ -125,4 +125,4 @@ class Desk:
         told = [SourceStatus(name, each.source.state, each.source.error, each.source.facts, self._sources.since.get(name))
                 for name, each in self._sources.running.items()]
         repairs = self._keeper.repairs
-        return SourcesStatus(told, repairs.made, repairs.last_repair, repairs.rival)
+        return SourcesStatus(told, repairs.made, repairs.last_repair, repairs.rival, repairs.rival_since)

@@ -18,7 +18,7 @@ from tests.chronicle import Told
 
 SET = {"family": "inet", "table": "filter", "name": "wan_ips", "type": "ipv4_addr", "zone": "wan", "holds": "addresses",
        "state": "synced", "elements": 1, "foreign": 0, "error": None, "warning": None,
-       "since": "2026-11-27T20:00:00.000000Z"}
+       "since": "2026-11-27T20:00:00.000000Z", "warning_since": None}
 
 STATUS: Dict[str, Any] = {
     "schema": 1, "version": "0.1.0", "state": "degraded", "pid": 812, "uptime_seconds": 3912.3, "config": "/etc/netmgr/config.yaml",

@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, Iterator, List, Sequence, Tuple
 import pytest
 
 from netmgr.config.schema import Docker
+from netmgr.io.clock import utc
 from netmgr.io.docker_source import DockerSource, Timing
 from netmgr.io.loop import Loop
 from netmgr.values import addresses
@@ -584,9 +585,11 @@ def test_a_container_that_makes_no_sense(world: World) -> None:
     assert world.running() == ["c2"]
     assert world.source.warning == "c1 is left out, it makes no sense: not an address of 4 bytes: 'invalid IP'"
     assert world.log[1:] == [("warning", "docker: " + world.source.warning)]
+    since = world.source.facts["warning_since"]
+    assert since is not None and since <= utc()
     world.engine.emit(event(2, "start"))
     world.until(lambda: world.engine.count("some") and world.idle())
-    assert len(world.log) == 2
+    assert len(world.log) == 2 and world.source.facts["warning_since"] == since
     world.engine.containers = [container(1), container(2)]
     world.engine.emit(event(1, "restart"))
     world.settle("c1", "c2")

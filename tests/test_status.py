@@ -67,7 +67,8 @@ def test_the_whole_of_it() -> None:
         "engine": None, "health": None, "reasons": [], "details": []}]
     assert value["sets"][0] == {
         "family": "inet", "table": "filter", "name": "wan_ips", "type": "ipv4_addr", "zone": "wan", "holds": "addresses",
-        "state": "synced", "elements": 1, "foreign": 0, "error": None, "warning": None, "since": "at 0"}
+        "state": "synced", "elements": 1, "foreign": 0, "error": None, "warning": None, "since": "at 0",
+        "warning_since": None}
     assert [(row["name"], row["state"]) for row in value["sets"][1:]] == [("web_ips", "missing"), ("docker_ips", "missing")]
     assert value["sources"] == {
         "netlink": {"state": "ok", "overruns": 0, "resyncs": 1},

@@ -23,6 +23,7 @@ import os
 from typing import Callable, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence
 
 from netmgr.config.schema import Docker
+from netmgr.io.clock import utc
 from netmgr.io.docker_events import EventStream, Hopes, named
 from netmgr.io.http_exchange import Exchange, Failure
 from netmgr.io.loop import Deadline, Loop
@@ -75,6 +76,7 @@ class DockerSource:
         self.state = "disabled"
         self.error: Optional[str] = None
         self.warning: Optional[str] = None
+        self._warned_since: Optional[str] = None
         self.pending = self.behind = False
         self.told = Told()
         self._loop, self._settings, self._audit_interval, self._timing = loop, settings, audit_interval, timing
@@ -98,6 +100,8 @@ class DockerSource:
     def facts(self) -> Dict[str, Optional[str]]:
         """What is to be told beside the state."""
         facts = {"error": self.error, "warning": self.warning}
+        if self.warning is not None:
+            facts["warning_since"] = self._warned_since
         return {**facts, "reason": self._said} if self.state == "disabled" and self.error is None and self._said else facts
 
     @property
@@ -275,6 +279,7 @@ class DockerSource:
         for line in found:
             if line not in self._warned:
                 self._log("warning", "%s: %s" % (self._name, line))
+        self._warned_since = self._warned_since if self._warned else utc()
         self._warned = frozenset(found)
         self.warning = "; ".join(found[:SHOWN] + ["and so on"] * (len(found) > SHOWN)) or None
 

@@ -138,6 +138,8 @@ class Model:
             self.sets[name].inherit(other.sets[name])
             if name in other.overview.since:
                 self.overview.since[name] = other.overview.since[name]
+            if name in other.overview.warned:
+                self.overview.warned[name] = other.overview.warned[name]
         self._rebind(names)
 
     def hold_only(self, zones: FrozenSet[str]) -> None:
@@ -240,6 +242,7 @@ class Model:
     def note_file(self, managed: ManagedSet, trouble: Optional[str]) -> None:
         """Why the include file of the set is not as it should be; None when it is."""
         managed.note_file(trouble)
+        self.overview.note_warning(managed.name, managed.warning is not None, self.now)
         self._note(managed)
 
     def take_unwritten(self, only_urgent: bool) -> List[ManagedSet]:

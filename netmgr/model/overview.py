@@ -64,7 +64,8 @@ def marks_of(managed: ManagedSet, unread: bool, promised: bool, claimed: Abstrac
 class Overview:
     """The marks of all sets.  `own` is how many elements netmgr has in them; `news` are sets whose state has changed.
 
-    `since`: how each set is, in a word, and since when.  `pauses` has the ends of all pauses, also of those that have been cut short.
+    `since`: how each set is, in a word, and since when; `warned`: since when a set is one to be warned of.
+    `pauses` has the ends of all pauses, also of those that have been cut short.
     """
 
     def __init__(self) -> None:
@@ -74,6 +75,7 @@ class Overview:
         self.own = 0
         self.news: Set[SetName] = set()
         self.since: Dict[SetName, Tuple[str, float]] = {}
+        self.warned: Dict[SetName, float] = {}
         self._marks: Dict[SetName, Marks] = {}
         self._own: Dict[SetName, int] = {}
         self.pauses: List[Tuple[float, SetName]] = []
@@ -121,12 +123,20 @@ class Overview:
         if self.since.get(name, ("", now))[0] != word:
             self.since[name] = word, now
 
+    def note_warning(self, name: SetName, is_so: bool, now: float) -> None:
+        """Whether it is one to be warned of."""
+        if is_so:
+            self.warned.setdefault(name, now)
+        else:
+            self.warned.pop(name, None)
+
     def forget(self, name: SetName) -> None:
         """There is no such set any more."""
         self.note(name, UNMARKED)
         self.count(name, 0)
         del self._own[name]
         self.since.pop(name, None)
+        self.warned.pop(name, None)
         self._marks.pop(name, None)
         self.news.discard(name)
 

@@ -55,7 +55,7 @@ class Container(NamedTuple):
 class SetStatus(NamedTuple):
     """A set; `elements` counts netmgr's own, `foreign` the others.  `warning`: it is right, and yet something should be done.
 
-    `since` (UTC) it is in this state; None while nobody has looked.
+    `since` (UTC) it is in this state; None while nobody has looked.  `warning_since`: the same of the warning.
     """
 
     family: str = UNKNOWN
@@ -70,6 +70,7 @@ class SetStatus(NamedTuple):
     error: Optional[str] = None
     warning: Optional[str] = None
     since: Optional[str] = None
+    warning_since: Optional[str] = None
 
 
 class Elements(NamedTuple):

@@ -59,7 +59,8 @@ def _of_source(name: str, source: Source) -> Iterator[Problem]:
     elif error:
         yield Problem(name, str(error), since if isinstance(since, str) else None, None)
     if warning:
-        yield Problem(name, str(warning), None, None)
+        begun = source.facts.get("warning_since")
+        yield Problem(name, str(warning), begun if isinstance(begun, str) else None, None)
 
 
 def _of_set(row: SetStatus) -> Iterator[Problem]:
@@ -70,7 +71,7 @@ def _of_set(row: SetStatus) -> Iterator[Problem]:
         error = row.error or row.state
         yield Problem(name, error, row.since, _hint_of_set(error))
     if row.warning:
-        yield Problem(name, row.warning, None, _hint_of_set(row.warning))
+        yield Problem(name, row.warning, row.warning_since, _hint_of_set(row.warning))
 
 
 def _hint_of_set(what: str) -> Optional[str]:

@@ -67,6 +67,7 @@ class SourcesStatus(NamedTuple):
     repairs: int
     last_repair: Optional[Repair]
     rival: Optional[str] = None
+    rival_since: Optional[float] = None
 
 
 class Manner(NamedTuple):
@@ -91,7 +92,7 @@ def everything(model: Model, sources: SourcesStatus, manner: Manner) -> Status:
         interfaces=tuple(_interfaces(model, known, held)),
         containers=tuple(_containers(model)),
         sets=rows,
-        sources=_sources(sources),
+        sources=_sources(sources, manner.utc),
         dry_run=manner.dry_run,
         since=manner.utc(manner.begun))
     may_be = model.inventory.flagged & addresses.IFA_F_DADFAILED
@@ -228,6 +229,9 @@ def _row(model: Model, managed: ManagedSet, manner: Manner) -> SetStatus:
     row, since = set_status(managed), model.overview.since.get(managed.name)
     if since is not None:
         row = row._replace(since=manner.utc(since[1]))
+    warned = model.overview.warned.get(managed.name)
+    if row.warning is not None and warned is not None:
+        row = row._replace(warning_since=manner.utc(warned))
     undone = _left_undone(model, managed) if manner.dry_run and row.error is None else None
     return row if undone is None else row._replace(state=ERROR, error=undone)
 
@@ -259,7 +263,7 @@ def _element_text(form: Form, element: bytes) -> str:
     return nft_text.element_text(form, element)[marks:-marks or None]
 
 
-def _sources(told: SourcesStatus) -> Dict[str, Source]:
+def _sources(told: SourcesStatus, utc: Callable[[float], str]) -> Dict[str, Source]:
     repair = told.last_repair
     by = repair.by[0] if repair is not None and len(repair.by) == 1 else None
     last = None if repair is None else LastRepair(time=repair.time, sets=tuple(map(str, repair.sets)))
@@ -269,7 +273,7 @@ def _sources(told: SourcesStatus) -> Dict[str, Source]:
     for name, state, error, facts, since in told.sources:
         repairs: Dict[str, Fact] = {"repairs": told.repairs, "last_repair": last} if name == "nftables" else {}
         if repairs and told.rival is not None:
-            repairs["warning"] = told.rival
+            repairs.update(warning=told.rival, warning_since=None if told.rival_since is None else utc(told.rival_since))
         trouble = {"error": error} if error is not None or not (facts or repairs) else {}
         dated = {} if since is None or (state in ("ok", "disabled") and error is None) else {"since": since}
         rows[name] = Source(state, {**facts, **repairs, **trouble, **dated})

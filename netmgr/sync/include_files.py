@@ -56,7 +56,10 @@ def _is_ours(files: Optional[Files], name: SetName) -> bool:
 
 
 class IncludeWriter:
-    """Keeps the files current with a model; what cannot be written is told once, and tried again after a pause that grows."""
+    """Keeps the files current with a model; what cannot be written is told once, and tried again after a pause that grows.
+
+    Without a directory for files it only looks at the sets.
+    """
 
     def __init__(self, files: Optional[Files], clock: Callable[[], float], log: Log) -> None:
         self._files = files
@@ -70,17 +73,15 @@ class IncludeWriter:
     def write(self, model: Model, at_once: bool = False) -> None:
         """Write what has changed, unless it is too early after the last time."""
         begin = self._clock()
-        if self._files is None:
-            return
         if self._troubles and (self._retry_at <= begin or at_once):
             self._try_again(model, begin)
         urgent = model.take_unwritten(only_urgent=True)
         others = model.take_unwritten(only_urgent=False) if begin >= self._pace.ready_at or at_once else []
         for managed in urgent:
-            self._write(self._files, model, managed)
+            self._write(model, managed)
         for managed in others:
             if at_once or self._clock() - begin < SLICE:
-                self._write(self._files, model, managed)
+                self._write(model, managed)
             else:
                 model.unwritten.add(managed.name)
         if urgent or others:
@@ -88,9 +89,12 @@ class IncludeWriter:
         if model.departed:
             self.remove(model.take_departed())
 
-    def _write(self, files: Files, model: Model, managed: ManagedSet) -> None:
+    def _write(self, model: Model, managed: ManagedSet) -> None:
         """A set that was never seen, or that netmgr cannot fill, has nothing to say, and no file for it."""
-        known = managed.seen.form is not None and managed.others.seen
+        files, known = self._files, managed.seen.form is not None and managed.others.seen
+        if files is None:
+            model.note_file(managed, None)
+            return
         action = partial(files.write, managed.name, content(model, managed)) if known else partial(files.empty, managed.name)
         model.note_file(managed, self._attempt(managed.name, action))
 
@@ -125,8 +129,6 @@ class IncludeWriter:
 
     def deadline(self, model: Model) -> Optional[float]:
         """When write() has something to do that had to wait."""
-        if self._files is None:
-            return None
         times = ([self._pace.ready_at] if model.unwritten else []) + ([self._retry_at] if self._troubles else [])
         return min(times, default=None)
 

@@ -27,7 +27,7 @@ FLEETING_REST = 1.0
 QUICK_REST, THOROUGH_REST, REST_LONGEST = 10, 20, 10.0
 SLICE = 0.004           # seconds of looking in one turn of the loop
 FIRST_SLICE = 0.02      # the same before all has been looked at once, when that is what everybody waits for
-EXPIRED = "another program: an element has expired"
+GONE = "another program: an element is gone"
 OURSELVES = "netmgr"    # the name of every process of netmgr
 
 Tell = Callable[[Happening, str], None]         # and the level of its line in the log
@@ -67,7 +67,7 @@ class Repairs:
         self._repaired: Dict[SetName, List[ChangeElements]] = {}        # since the last look began
         self._read_closely = False      # to find some of that a set had to be read that had the right number of elements
         self._accounts = Accounts()
-        self._rivalled = False
+        self.rival_since: Optional[float] = None        # of its clock
 
     def switch(self, reconciler: Reconciler) -> None:
         """Go on with another model; the accounts stay."""
@@ -115,7 +115,7 @@ class Repairs:
         if self._suspects.stages:
             self._meet()
         if looks:
-            self.blamed = named(self._suspects.culprits(True)) if self._suspects.stages else "audit" if self._auditing else EXPIRED
+            self.blamed = named(self._suspects.culprits(True)) if self._suspects.stages else "audit" if self._auditing else GONE
         if self.reconciler.model.repaired or self._repaired:
             self._account(changes, drift)
         if self._accounts.due is not None and self._accounts.due <= now:
@@ -218,7 +218,7 @@ class Repairs:
     def _sum_up(self, now: float) -> None:
         for line in self._accounts.sums(now):
             self._log("warning", line)
-        self._rivalled = self._rivalled and self.rival is not None
+        self.rival_since = None if self.rival is None else self.rival_since
 
     def _meet(self) -> None:
         """Repairs have been sent, so that there is time for it; where nothing was to be done, nobody need be known."""
@@ -256,8 +256,8 @@ class Repairs:
         self._tell_happening(happening._replace(cause=who, culprit=by[0] if len(by) == 1 else None), level)
         if slowed:
             self._log("warning", "%s and netmgr keep undoing each other's work in %s: repairs are slowed down" % (who, names_of(names)))
-        if programs == OURSELVES and not alone and not self._rivalled:
-            self._rivalled = True
+        if programs == OURSELVES and not alone and self.rival_since is None:
+            self.rival_since = now
             self._log("error", "%s: two configurations fill the same sets (%s)" % (self.rival, who))
 
 

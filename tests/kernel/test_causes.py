@@ -145,7 +145,7 @@ def test_what_a_program_has_done_to_the_ruleset(lab: Lab) -> None:
     (cause,) = because(netmgr, "wan_nets", lambda: lab.nft("add set inet filter wan_nets { type ipv4_addr; flags interval; }"))
     assert cause is not None and cause.startswith("nft (pid ")
     lab.nft("add element inet filter timed { 192.0.2.2 timeout 1s }")
-    assert because(netmgr, "timed", lambda: lab.run("ip addr add 192.0.2.2/24 dev eth0")) == ["another program: an element has expired"]
+    assert because(netmgr, "timed", lambda: lab.run("ip addr add 192.0.2.2/24 dev eth0")) == ["another program: an element is gone"]
 
 
 def test_what_an_engine_has_told(lab: Lab) -> None:

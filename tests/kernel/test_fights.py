@@ -74,6 +74,8 @@ def test_two_instances_that_disagree_are_damped_say_so_once_and_converge_when_on
         status = each.status()
         assert status["state"] == "degraded"
         assert status["sources"]["nftables"]["warning"] == "another netmgr and this one undo each other's work in inet filter wan_ips"
+        (problem,) = [row for row in status["problems"] if "undo each other" in row["what"]]
+        assert status["since"] < problem["since"] == status["sources"]["nftables"]["warning_since"]
         assert each.log().count("two configurations") == 1
     assert one.log().count("\n") < 150
     assert two.stop() == 0

@@ -35,6 +35,8 @@ def test_a_full_disk_is_told_with_the_path_and_the_file_is_written_when_there_is
     netmgr.start(wrapper=["unshare", "-m", "sh", "-c", mounting, str(netmgr.includes)])
     eventually(lambda: well(netmgr)[0] == "degraded")
     assert well(netmgr)[1] == "its include file cannot be written: No space left on device"
+    (told,) = [each for each in netmgr.status()["problems"] if each["about"] == "inet filter wan_ips"]
+    assert netmgr.status()["since"] <= told["since"] == netmgr.state("wan_ips")["warning_since"]
     assert re.search("include files: %s/inet.filter.[wl]an_ips.nft: No space left on device" % netmgr.includes, netmgr.log())
     assert netmgr.process is not None
     inside = Path("/proc/%d/root%s" % (netmgr.process.pid, netmgr.includes))

@@ -181,6 +181,7 @@ def test_an_element_of_the_users_that_netmgr_has_seen_never_becomes_netmgrs(host
         host.becomes("lan_ips", {"192.0.2.1": None, "192.0.2.2": OURS})
         host.says("lan_ips", 'elements = { 192.0.2.2 comment "netmgr" }\n')
         host.restart()
+    eventually(lambda: host.netmgr.state("lan_ips")["foreign"] == 1, 30, "netmgr has seen it")
     host.nft("delete element inet filter lan_ips { 192.0.2.1 }")
     host.becomes("lan_ips", {"192.0.2.1": OURS, "192.0.2.2": OURS})
     host.restart()
@@ -268,6 +269,15 @@ def test_own_neighbours_are_one_range_in_an_auto_merge_set(host: Host) -> None:
     host.nft("add element inet filter lan_nets { 10.9.0.0/16 }")
 
 
+def warned_since(host: Host) -> str:
+    """When the warning of lan_ips began, as its problem says."""
+    def found() -> Optional[str]:
+        (problem,) = [each for each in host.netmgr.status()["problems"] if "auto-merge" in each["what"]]
+        since: Optional[str] = problem["since"]
+        return since
+    return eventually(found, 30, "it is dated") or ""
+
+
 @pytest.mark.parametrize(("own", "user"), [("203.0.113.10", "203.0.113.11"), ("203.0.113.11", "203.0.113.10")])
 def test_of_two_neighbours_none_is_lost_and_there_is_a_warning(host: Host, own: str, user: str) -> None:
     host.rules("add element inet filter lan_ips { %s }" % user, lan_ips=MERGE)
@@ -278,8 +288,11 @@ def test_of_two_neighbours_none_is_lost_and_there_is_a_warning(host: Host, own: 
     host.says("lan_ips", "")
     assert "another's in an auto-merge set" in host.netmgr.state("lan_ips")["warning"]
     assert "a set of their own" in host.netmgr.status()["sets"][0]["warning"]
+    since = warned_since(host)
+    assert since >= host.netmgr.status()["since"]
     host.nft("add element inet filter lan_ips { 10.9.0.0/16 }")
     host.becomes("lan_ips", {own: OURS, user: None, "10.9.0.0/16": None})
+    assert host.netmgr.ask("reload").startswith("OK") and warned_since(host) == since
     host.restart()
     host.becomes("lan_ips", {own: OURS, user: None})
     host.nft("delete element inet filter lan_ips { %s }" % user)

@@ -67,6 +67,8 @@ def test_maps_follow_the_containers(lab: Lab, engine: Engine) -> None:
     state = netmgr.state("ports4")
     assert state["state"] == "synced" and state["warning"] == (
         "tcp . 8080 has the value 172.18.0.2 . 80, and 172.18.0.3 . 1 is claimed for it, too")
+    eventually(lambda: netmgr.state("ports4")["warning_since"], 30, "it is known since when")
+    assert netmgr.status()["since"] <= netmgr.state("ports4")["warning_since"]
     for thing in ("web", "172.18.0.2"):
         told = json.loads(netmgr.ask("explain %s json" % thing))
         feeds = {(row["set"].split()[2], row["element"], row["in_kernel"]) for row in told["feeds"]}
