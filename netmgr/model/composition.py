@@ -1,18 +1,19 @@
 """What a map, or a set with ranges of concatenations, should hold for what is claimed in it: see keys.py for how that looks.
 
-Claims are worked out in groups that have nothing to do with each other, and a claim that begins or ends makes only its own group due.
+Claims are worked out in groups that have nothing to do with each other, and a claim that begins or ends concerns only its own group.
 In a map without ranges a group is a key: the claim of the smallest rank has it, the others are conflicts.  With ranges it is all that is
 equal in every part but one, the last that is an address: an interface, say, and the networks of it.  In that part the ranges are disjoint
-and minimal, as in ranges.py; where values differ, what comes first in the configuration has its whole range and the others the rest.
+and as few as can be; where values differ, what comes first in the configuration has its whole range and the others the rest.
 
 What another has put there stays, and what it covers is left out; with another value that is a conflict, too.  Elements that name a chain
 that is missing are left out.
 """
 
-from typing import AbstractSet, Dict, Iterable, Iterator, List, Set, Tuple
+from bisect import bisect_left
+from typing import AbstractSet, Dict, Iterable, List, Optional, Sequence, Set, Tuple, Type, Union
 
-from netmgr.model import ranges
 from netmgr.model.keys import RANK
+from netmgr.model.range_shares import Claim, Range, RangeShares
 from netmgr.values.sets import IPV4_ADDR, IPV6_ADDR, VERDICT, WIDTHS, Difference, Form, padded
 from netmgr.values.verdicts import chain_of
 
@@ -84,47 +85,151 @@ class Shape:
         return first[:begin] + span[:size] + first[end:] + last[:begin] + span[size:] + last[end:] + value
 
 
+class KeyGroup:
+    """What is claimed for one key, in a map without ranges."""
+
+    __slots__ = ("_shape", "_theirs", "_claims")
+
+    def __init__(self, shape: Shape, _like: bytes, claims: Iterable[bytes], foreign: Sequence[bytes]) -> None:
+        self._shape, self._claims = shape, sorted(claims)
+        self._theirs = foreign[0] if foreign else None
+
+    def __len__(self) -> int:
+        return len(self._claims)
+
+    def elements(self) -> Set[bytes]:
+        """The one element, unless another has the key."""
+        return set() if self._theirs is not None or not self._claims else {self._claims[0][self._shape.rank:]}
+
+    def conflict(self) -> Optional[Conflict]:
+        """Another's value, or another that is claimed."""
+        claims, shape = self._claims, self._shape
+        if not claims:
+            return None
+        element, own = claims[0][shape.rank:], shape.value(claims[0])
+        if self._theirs is not None and self._theirs != element:
+            return element[:shape.width], self._theirs[shape.width:], own
+        other = next((shape.value(each) for each in claims if shape.value(each) != own), None)
+        return None if other is None else (element[:shape.width], own, other)
+
+    def change(self, touched: Iterable[bytes], claimed: AbstractSet[bytes]) -> Tuple[Set[bytes], Set[bytes]]:
+        """Which elements go and which come."""
+        before = self.elements()
+        for claim in touched:
+            place = bisect_left(self._claims, claim)
+            known = self._claims[place:place + 1] == [claim]
+            self._claims[place:place + known] = [claim] if claim in claimed else []
+        after = self.elements()
+        return before - after, after - before
+
+
+class RangeGroup:
+    """What is claimed of all that is equal in every part but the pivot: see range_shares.py."""
+
+    __slots__ = ("_shape", "_first", "_last", "_shares")
+
+    def __init__(self, shape: Shape, like: bytes, claims: Iterable[bytes], foreign: Sequence[bytes]) -> None:
+        self._shape = shape
+        self._first, self._last = first, last = shape.span(like)
+        taken = {shape.of_pivot(*shape.ends(each)): each[shape.form.keys:] for each in foreign if shape.covers(each, first, last)}
+        self._shares = RangeShares(map(self._claim, claims), taken, shape.pivot[1] - shape.pivot[0])
+
+    def __len__(self) -> int:
+        return len(self._shares)
+
+    def elements(self) -> Set[bytes]:
+        """All of them."""
+        return set(map(self._element, self._shares))
+
+    def conflict(self) -> Optional[Conflict]:
+        """Of the lowest key that has one."""
+        found, (begin, end) = self._shares.conflict(), self._shape.pivot
+        return found and (self._first[:begin] + found[0].to_bytes(end - begin, "big") + self._first[end:], found[1], found[2])
+
+    def change(self, touched: Iterable[bytes], claimed: AbstractSet[bytes]) -> Tuple[Set[bytes], Set[bytes]]:
+        """Which elements go and which come."""
+        gone: Set[Range] = set()
+        come: Set[Range] = set()
+        for claim in touched:
+            there, here = self._shares.change(self._claim(claim), claim in claimed)
+            for each in there:
+                (come.remove if each in come else gone.add)(each)
+            for each in here:
+                (gone.remove if each in gone else come.add)(each)
+        return set(map(self._element, gone)), set(map(self._element, come))
+
+    def _claim(self, claim: bytes) -> Claim:
+        shape = self._shape
+        begin, end = shape.pivot
+        at = shape.rank + shape.width + shape.chosen
+        return Claim(claim[shape.rank + begin:shape.rank + end] + claim[at:at + 1], claim[:shape.rank], shape.value(claim))
+
+    def _element(self, found: Range) -> bytes:
+        begin, end = self._shape.pivot
+        return self._shape.element(self._first, self._last, found[0].to_bytes((end - begin) * 2, "big"), found[1])
+
+
+Group = Union[KeyGroup, RangeGroup]
+
+
 class Composition:
     """The elements for these claims beside these of another's; `lacking` are chains that there are not."""
 
     def __init__(self, claimed: AbstractSet[bytes], foreign: Iterable[bytes], form: Form, lacking: Tuple[str, ...] = ()) -> None:
-        self._shape, self._lacking = Shape(form), lacking
-        self._claims: Dict[bytes, Set[bytes]] = {}
+        self._shape, self._lacking = Shape(form), lacking if form.value == VERDICT else ()
+        self._kind: Union[Type[KeyGroup], Type[RangeGroup]] = RangeGroup if form.interval else KeyGroup
         self._foreign: Dict[bytes, List[bytes]] = {}
-        self._elements: Dict[bytes, Set[bytes]] = {}
+        self._groups: Dict[bytes, Group] = {}
         self.conflicts: Dict[bytes, Conflict] = {}
         for each in foreign:
             self._foreign.setdefault(self._shape.group(*self._shape.ends(each)), []).append(each)
-        self._wide = [each for some in self._foreign.values() for each in some if self._is_wide(each)]
+        self._wide = [each for some in self._foreign.values() for each in some if form.interval and self._is_wide(each)]
+        groups: Dict[bytes, List[bytes]] = {}
         for claim in claimed:
-            self._claims.setdefault(self._group(claim), set()).add(claim)
-        for group in self._claims:
-            self._renew(group)
+            groups.setdefault(self._group(claim), []).append(claim)
+        for group, claims in groups.items():
+            self._note(group, self._kind(self._shape, claims[0], claims, self._beside(group)))
 
     def wanted(self) -> Set[bytes]:
         """All of them."""
-        return set().union(*self._elements.values())
+        return {each for group in self._groups.values() for each in group.elements() if not self._is_lacking(each)}
 
     def update(self, touched: AbstractSet[bytes], claimed: AbstractSet[bytes]) -> Difference:
         """Which elements go and which come when these claims have begun or ended."""
         gone: Set[bytes] = set()
         come: Set[bytes] = set()
-        groups = {claim: self._group(claim) for claim in touched}
-        for claim, group in groups.items():
-            if claim in claimed:
-                self._claims.setdefault(group, set()).add(claim)
-            elif group in self._claims:
-                self._claims[group].discard(claim)
-        for group in sorted(set(groups.values())):
-            before = self._elements.get(group, set())
-            after = self._renew(group)
-            gone.update(before - after)
-            come.update(after - before)
+        groups: Dict[bytes, List[bytes]] = {}
+        for claim in touched:
+            groups.setdefault(self._group(claim), []).append(claim)
+        for name, claims in groups.items():
+            group = self._groups.get(name) or self._kind(self._shape, claims[0], (), self._beside(name))
+            there, here = group.change(claims, claimed)
+            self._note(name, group)
+            gone.update(there)
+            come.update(here)
+        if self._lacking:
+            gone, come = ({each for each in some if not self._is_lacking(each)} for some in (gone, come))
         return Difference(gone, set(), come)
 
     def is_free(self, element: bytes) -> bool:
         """Whether nothing is claimed in the group of an element."""
-        return self._shape.group(*self._shape.ends(element)) not in self._claims
+        return self._shape.group(*self._shape.ends(element)) not in self._groups
+
+    def _beside(self, name: bytes) -> List[bytes]:
+        """What another has in a group."""
+        return [*self._foreign.get(name, ()), *self._wide]
+
+    def _note(self, name: bytes, group: Group) -> None:
+        """Keep a group in which something is claimed, and what is wrong in it."""
+        conflict = group.conflict()
+        if conflict is not None:
+            self.conflicts[name] = conflict
+        else:
+            self.conflicts.pop(name, None)
+        if group:
+            self._groups[name] = group
+        else:
+            self._groups.pop(name, None)
 
     def _group(self, claim: bytes) -> bytes:
         return self._shape.group(*self._shape.span(claim))
@@ -134,71 +239,8 @@ class Composition:
         first, last = shape.ends(element)
         return any(first[begin:end] != last[begin:end] for index, (begin, end) in enumerate(shape.fields) if index != shape.chosen)
 
-    def _renew(self, group: bytes) -> Set[bytes]:
-        claims = self._claims.get(group)
-        self.conflicts.pop(group, None)
-        if not claims:
-            self._claims.pop(group, None)
-            self._elements.pop(group, None)
-            return set()
-        work = self._in_ranges if self._shape.form.interval else self._of_key
-        found = self._elements[group] = {each for each in work(group, sorted(claims)) if not self._is_lacking(each)}
-        return found
-
     def _is_lacking(self, element: bytes) -> bool:
-        form = self._shape.form
-        return form.value == VERDICT and bool(self._lacking) and chain_of(element[form.keys:]) in self._lacking
-
-    def _of_key(self, group: bytes, claims: List[bytes]) -> Iterator[bytes]:
-        value = self._shape.value
-        own = value(claims[0])
-        for other in claims[1:]:
-            if value(other) != own:
-                self.conflicts.setdefault(group, (group, own, value(other)))
-        theirs = self._foreign.get(group)
-        if theirs is None:
-            yield group + own
-        elif theirs[0] != group + own:
-            self.conflicts[group] = group, theirs[0][len(group):], own
-
-    def _in_ranges(self, group: bytes, claims: List[bytes]) -> Iterator[bytes]:
-        shape, size = self._shape, self._shape.pivot[1] - self._shape.pivot[0]
-        first, last = shape.span(claims[0])
-        others = [each for each in (*self._foreign.get(group, ()), *self._wide) if shape.covers(each, first, last)]
-        taken = {shape.of_pivot(*shape.ends(each)): each[shape.form.keys:] for each in others}
-        for value, run in _runs(claims, shape):
-            prefixes = [self._prefix(claim) for claim in run]
-            for span in ranges.minimal(prefixes, ranges.merged(taken, size), size):
-                yield shape.element(first, last, span, value)
-                taken[span] = value
-            self._note(group, first, prefixes, value, {span: other for span, other in taken.items() if other != value}, size)
-
-    def _prefix(self, claim: bytes) -> bytes:
-        shape = self._shape
-        begin, end = shape.pivot
-        at = shape.rank + shape.width + shape.chosen
-        return claim[shape.rank + begin:shape.rank + end] + claim[at:at + 1]
-
-    def _note(self, group: bytes, first: bytes, prefixes: List[bytes], value: bytes, others: Dict[bytes, bytes], size: int) -> None:
-        """That another value has something of what is claimed."""
-        if not others or not value:
-            return
-        whole = ranges.minimal(prefixes, (), size)
-        for span, other in sorted(others.items()):
-            if ranges.less(whole, [span], size) != whole:
-                begin, end = self._shape.pivot
-                self.conflicts.setdefault(group, (first[:begin] + span[:size] + first[end:], other, value))
-                return
-
-
-def _runs(claims: List[bytes], shape: Shape) -> Iterator[Tuple[bytes, List[bytes]]]:
-    """Claims of one value and one rank after the other; all of one value where there is no other."""
-    found: Dict[Tuple[bytes, bytes], List[bytes]] = {}
-    alone = len({shape.value(claim) for claim in claims}) == 1
-    for claim in claims:
-        found.setdefault((b"" if alone else claim[:shape.rank], shape.value(claim)), []).append(claim)
-    for (_rank, value), run in found.items():
-        yield value, run
+        return bool(self._lacking) and chain_of(element[self._shape.form.keys:]) in self._lacking
 
 
 def beside(own: AbstractSet[bytes], others: AbstractSet[bytes], form: Form) -> Set[bytes]:

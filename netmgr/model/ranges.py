@@ -115,10 +115,13 @@ def whole(prefixes: Iterable[bytes], width: int) -> Networks:
         by_length.setdefault(prefix[width], []).append(prefix)
     by_length.pop(bits, None)
     found = {length: {int.from_bytes(each, "big") >> 8 + bits - length for each in some} for length, some in by_length.items()}
-    for length in range(bits - 1, 0, -1):
-        level = found.get(length, ())
+    lengths = sorted(found)
+    while lengths:
+        length = lengths.pop()
+        level = found[length]
         larger = {number >> 1 for number in level if not number & 1 and number + 1 in level}
         if larger:
+            lengths += () if length - 1 in found else (length - 1,)
             found.setdefault(length - 1, set()).update(larger)
     return dict(sorted(found.items()))
 

@@ -14,6 +14,8 @@ Place = Tuple[int, int, bool]       # first and last key of a network, and wheth
 class WholeNetworks:
     """Those of these claimed prefixes, which have keys of `width` bytes.  The number of a network is its first bits."""
 
+    __slots__ = ("_width", "_bits", "levels")
+
     def __init__(self, claimed: Collection[bytes], width: int) -> None:
         self._width, self._bits = width, width * 8
         self.levels = ranges.whole(claimed, width)      # the shortest prefixes first
