@@ -89,14 +89,14 @@ def _take_name() -> None:
 def open_missing_descriptors() -> None:
     """The log goes to descriptor 2: a daemon that was started without one must not find one of its own sockets there.
 
-    Python has no sys.stderr then, and print() would take sys.stdout instead.
+    Python has no sys.stdout or sys.stderr then, and print() would take the one instead of the other.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)      # becomes this one, for it is the lowest that is free
-    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+    sys.stdout, sys.stderr = sys.stdout or os.fdopen(1, "w", closefd=False), sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def _check_config(request: Request) -> int:

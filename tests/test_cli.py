@@ -363,6 +363,21 @@ def test_an_argument_is_no_second_command(bench: Bench, arguments: Sequence[str]
     assert (code, out) == (2, "") and err.startswith("netmgr: an argument has a line break: 'a\\")
 
 
+@pytest.mark.parametrize("command", ["explain", "status"])
+@pytest.mark.parametrize("locale", ["C.UTF-8", "C"])
+def test_words_that_are_no_text(bench: Bench, command: str, locale: str) -> None:
+    """As a shell passes on what somebody's keyboard or some other program made."""
+    words = [*NETMGR, command, os.fsdecode(b"caf\xe9\xff"), "--socket", bench.path]
+    code, _out, err = result(bench.run(words, LC_ALL=locale, PYTHONCOERCECLOCALE="0", PYTHONUTF8="0"))
+    assert code == 1 and "Traceback" not in err
+
+
+@pytest.mark.parametrize("command", ["status", "log"])
+def test_nobody_to_print_for(bench: Bench, command: str) -> None:
+    """As with `>&-`: only the exit status is wanted."""
+    assert result(bench.run(["sh", "-c", '"$@" >&-', "-", *NETMGR, command, "--socket", bench.path])) == (0, "", "")
+
+
 def test_the_status_of_what_is_not_known(bench: Bench) -> None:
     code, out, err = result(ask(bench, "status", "nosuch"))
     assert (code, err) == (1, NOTHING) and out.startswith("netmgr ")

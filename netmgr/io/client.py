@@ -50,7 +50,7 @@ class Follower:
         self._lines = Lines(LINE_LIMIT)
         try:
             _connect(self._connection, path, time.monotonic() + timeout)
-            self._connection.sendall(line.encode() + b"\n")
+            self._connection.sendall(_bytes(line))
         except OSError:
             self.close()
             raise
@@ -75,6 +75,11 @@ class Follower:
             raise ConnectionError("the daemon has gone")
         self._lines.feed(data)
         return [line.decode("utf-8", "backslashreplace") for line in iter(self._lines.line, None)]
+
+
+def _bytes(line: str) -> bytes:
+    """What was typed, whether that was text or not."""
+    return line.encode("utf-8", "surrogateescape") + b"\n"
 
 
 def has_reader(output: Optional[int]) -> bool:
@@ -105,7 +110,7 @@ def _connect(connection: socket.socket, path: str, end: float) -> None:
 def _send_line(connection: socket.socket, line: str) -> None:
     """A daemon that is full says so and closes, maybe before it was asked: what it said counts."""
     try:
-        connection.sendall(line.encode() + b"\n")
+        connection.sendall(_bytes(line))
         connection.shutdown(socket.SHUT_WR)
     except (BrokenPipeError, ConnectionResetError):
         pass
