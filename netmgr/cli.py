@@ -135,9 +135,14 @@ def _init(request: Request) -> int:
 def _demo(request: Request) -> int:
     from netmgr import demo
     pace = request.options.get("--pace")
-    if pace is not None and not (pace.isdigit() and len(pace) < 5):
+    if pace is not None and not _is_number(pace):
         raise UsageError("--pace needs a whole number of seconds")
     return demo.main("--step" in request.options, None if pace is None else int(pace))
+
+
+def _is_number(text: str) -> bool:
+    """Of seconds, no more than one may wait for."""
+    return text.isascii() and text.isdigit() and len(text) < 7
 
 
 def _status(request: Request) -> int:
@@ -228,7 +233,7 @@ def _watch(request: Request) -> int:
     from netmgr import watching
     from netmgr.io.client import Follower
     command, settle = request.options.get("--exec"), request.options.get("--settle", "0")
-    if not settle.replace(".", "", 1).isdigit() or (command is None and "--settle" in request.options):
+    if not _is_number(settle.replace(".", "", 1)) or (command is None and "--settle" in request.options):
         raise UsageError("--settle needs seconds, and --exec beside it")
     wants_json = "--json" in request.options or command is not None
     line = " ".join(["watch", *(["json"] if wants_json else []), *request.words])

@@ -16,7 +16,7 @@ from netmgr import __version__, cli, paths
 from netmgr.io import client
 from netmgr.paths import Place, place, socket_path
 from netmgr.show.answers_json import read_status
-from netmgr.show.command_line import parse, usage
+from netmgr.show.command_line import UsageError, parse, usage
 from netmgr.values.text import printable
 from tests.control_bench import Bench
 from tests.test_commands import STATUS, STATUS_TEXT
@@ -376,6 +376,13 @@ def test_words_that_are_no_text(bench: Bench, command: str, locale: str) -> None
 def test_nobody_to_print_for(bench: Bench, command: str) -> None:
     """As with `>&-`: only the exit status is wanted."""
     assert result(bench.run(["sh", "-c", '"$@" >&-', "-", *NETMGR, command, "--socket", bench.path])) == (0, "", "")
+
+
+@pytest.mark.parametrize("seconds", ["", ".", "x", "-1", "1e3", "9999999", "\u00b2", "1.2.3", "nan"])
+def test_seconds_that_nobody_can_wait(bench: Bench, seconds: str) -> None:
+    for arguments in (("watch", "--exec", "true", "--settle", seconds), ("demo", "--pace", seconds)):
+        with pytest.raises(UsageError):
+            run(*arguments)
 
 
 def test_the_status_of_what_is_not_known(bench: Bench) -> None:

@@ -131,6 +131,7 @@ def test_an_error_within_a_stream_ends_it() -> None:
 
 
 @pytest.mark.parametrize(("version", "is_unsafe"), [
+    ("3.5.\u00b2", False), ("3.\u0665.1", False),
     ("3.4.23", True), ("3.4.42", False), ("3.5.1", True), ("3.5.28", False), ("3.6.8", True), ("3.6.9", False), ("3.7.0", False),
     ("3.3.27", True), ("3.6.0-rc.1", True), ("3.x", False)])
 def test_versions_that_let_clients_get_around_their_rights(version: str, is_unsafe: bool) -> None:

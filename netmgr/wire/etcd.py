@@ -117,7 +117,7 @@ def version(body: bytes) -> str:
 def unsafe(server: str) -> Optional[str]:
     """What is wrong with a server of this version, for people; None when nothing is known."""
     parts = server.split("-")[0].split(".")
-    if not all(part.isdigit() for part in parts) or len(parts) < 3:
+    if not all(part.isascii() and part.isdigit() for part in parts) or len(parts) < 3:
         return None
     numbers = tuple(map(int, parts[:3]))
     fixed = next((each for each in SAFE_SINCE if each[:2] == numbers[:2]), SAFE_SINCE[0])
