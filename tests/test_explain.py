@@ -47,7 +47,10 @@ def test_an_address_that_is_there() -> None:
     (gone, _other) = explain(bench.model, "192.0.2.1", [came, came._replace(added=(), removed=came.added), came._replace(set="x")]).feeds
     assert gone.since is None
     assert (row.zone, row.source, row.entry, row.in_kernel, row.since) == ("wan", "eth0", "test.yaml:1", True, "t7")
-    assert told(bench, "192.0.2.0/24")[:2] == ("network", [("wan_ips", "192.0.2.1", "netmgr"), ("wan_nets", "192.0.2.0/24", "netmgr")])
+    for words in ("192.0.2.0/24", "192.0.0.0/16", "192.0.2.0/25", "0.0.0.0/0"):
+        assert told(bench, words)[:2] == ("network", [("wan_ips", "192.0.2.1", "netmgr"), ("wan_nets", "192.0.2.0/24", "netmgr")]), words
+    assert told(bench, "192.0.2.128/25")[:2] == ("network", [("wan_nets", "192.0.2.0/24", "netmgr")]), "which has no address of it"
+    assert told(bench, "::/0")[:2] == told(bench, "10.0.0.0/8")[:2] == ("network", [])
     assert told(bench, "eth0")[0] == "interface" and told(bench, "wan")[0] == "zone"
     assert told(bench, "wan_ips")[:2] == told(bench, "inet filter wan_ips")[:2] == ("set", [("wan_ips", "192.0.2.1", "netmgr")])
 

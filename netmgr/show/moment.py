@@ -166,9 +166,9 @@ class Moment:
                 yield from _chosen(each, each.thing, lambda key: len(key) >> 1 == len(packed) and key.startswith(packed), RUN)
 
     def in_network(self, packed: bytes, length: int) -> Steps:
-        """Whatever has addresses in just this network."""
+        """Whatever has addresses in this network, of whatever length they are."""
         def is_in(key: bytes) -> bool:
-            return len(key) >> 1 == len(packed) and key[-1] == length and network(local(key), length) == packed
+            return len(key) >> 1 == len(packed) and network(local(key), length) == packed
 
         for each in self.claimants():
             if each is None:
