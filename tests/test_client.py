@@ -107,6 +107,13 @@ def test_a_late_answer_is_announced_once(tmp_path: Path, monkeypatch: pytest.Mon
         os.close(descriptor)
 
 
+def test_an_answer_that_ends_in_the_middle(tmp_path: Path) -> None:
+    """For one that is stopped while it answers; nobody should take that for all."""
+    for path in served(tmp_path, lambda connection: connection.sendall(b'{"schema": 1, "sets": [')):
+        with pytest.raises(ConnectionError, match="in the middle of the answer"):
+            ask(path, "sets json", 20)
+
+
 @pytest.mark.parametrize("reset", [False, True])
 def test_a_daemon_that_dies_while_asked(tmp_path: Path, reset: bool) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:

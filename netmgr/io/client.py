@@ -38,6 +38,8 @@ def ask(path: str, line: str, timeout: float, slow: Callable[[], None] = lambda:
             raise TimeoutError("no answer within %g seconds" % timeout) from None
     if not answer and not may_be_empty:
         raise ConnectionError("the connection ended without an answer")
+    if answer and not answer.endswith(b"\n"):
+        raise ConnectionError("the connection ended in the middle of the answer")
     return answer.decode("utf-8", "backslashreplace")
 
 
