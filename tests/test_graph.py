@@ -1,7 +1,6 @@
 """What feeds what, as rows and in three notations.  Graphviz itself says what it reads, where it is installed."""
 
 import json
-import random
 import shutil
 import subprocess
 from typing import Dict, List, Tuple
@@ -12,6 +11,8 @@ import pytest
 from netmgr.show.answers import GraphEdge, GraphNode
 from netmgr.show.graph import ROWS_AT_ONCE, Row, dot_pieces, graph, json_pieces, mermaid_pieces
 from netmgr.values.events import HostSeen
+from netmgr.values.text import printable
+from tests.names import HOSTILE, random_names
 from tests.workbench import Bench, container, seen
 
 CONFIG = """
@@ -111,15 +112,21 @@ def test_graphviz_draws_every_node_and_edge() -> None:
 
 
 @pytest.mark.skipif(shutil.which("dot") is None, reason="there is no dot, which is in the package graphviz")
-def test_graphviz_reads_every_name() -> None:
-    generator = random.Random(17)
-    letters = [chr(code) for code in range(0x21, 0x7F)] + ["\\", '"', "ä", "漢", "\x1b", "\u202e", "&", "<", ">", "\\N"]
-    nodes: List[Row] = [GraphNode("container:%d" % each, "container", "".join(generator.choices(letters, k=12)))
-                        for each in range(200)]
-    assert len(_drawn(nodes)["node"]) == 200
-    for text in ("".join(pieces(iter(nodes))) for pieces in (dot_pieces, mermaid_pieces)):
-        assert all(line.isprintable() for line in text.splitlines())
-    for line in "".join(mermaid_pieces(iter(nodes))).splitlines()[1:201]:
+def test_graphviz_draws_every_name_as_it_is() -> None:
+    names = [*HOSTILE, *random_names(200)]
+    nodes: List[Row] = [GraphNode("container:%d %s" % (each, name), "container", name) for each, name in enumerate(names)]
+    edges: List[Row] = [GraphEdge("container:%d %s" % (each, name), "container:0 plain", name) for each, name in enumerate(HOSTILE) if each]
+    drawn = _drawn([*nodes, *edges])
+    assert drawn["node"] == sorted("container:%d %s" % (each, printable(name).replace("\\", "\\\\")) for each, name in enumerate(names))
+    assert len(drawn["edge"]) == len(HOSTILE) - 1
+    assert drawn["text"] == sorted(map(printable, [*names, *HOSTILE[1:]]))
+
+
+def test_no_name_breaks_a_line_or_a_quotation() -> None:
+    nodes: List[Row] = [GraphNode("container:%d" % each, "container", name) for each, name in enumerate([*HOSTILE, *random_names(200)])]
+    for pieces in (dot_pieces, mermaid_pieces):
+        assert all(line.isprintable() for line in "".join(pieces(iter(nodes))).splitlines())
+    for line in "".join(mermaid_pieces(iter(nodes))).splitlines()[1:len(nodes) + 1]:
         assert line.count('"') == 2
 
 
@@ -127,5 +134,7 @@ def _drawn(rows: List[Row]) -> Dict[str, List[str]]:
     done = subprocess.run(["dot", "-Tsvg"], input="".join(dot_pieces(iter(rows))), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     svg = "{http://www.w3.org/2000/svg}"
-    groups = [(each.get("class"), each.findtext(svg + "title") or "") for each in ElementTree.fromstring(done.stdout).iter(svg + "g")]
-    return {kind: sorted(title for name, title in groups if name == kind) for kind in ("node", "edge")}
+    root = ElementTree.fromstring(done.stdout.replace("&#160;", " "))       # the second of two blanks
+    groups = [(each.get("class"), each.findtext(svg + "title") or "") for each in root.iter(svg + "g")]
+    found = {kind: sorted(title for name, title in groups if name == kind) for kind in ("node", "edge")}
+    return {**found, "text": sorted(each.text or "" for each in root.iter(svg + "text"))}

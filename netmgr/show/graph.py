@@ -4,6 +4,7 @@ With many containers that is long, so the rows are made while they are sent, of 
 """
 
 import json
+import re
 from itertools import chain, islice
 from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, TypeVar, Union
 
@@ -19,6 +20,7 @@ from netmgr.values.events import ContainerSeen, HostSeen
 from netmgr.values.text import number, printable
 
 ADDRESSES_NAMED = 20
+MARKUP_ANYWAY = re.compile(r"(?<=\$)(?=\$)|(?<=\\)(?=n)|(?<=:)(?=fa-)")      # in Mermaid: a formula, a new line, an icon
 ROWS_AT_ONCE = 20
 
 Row = Union[GraphNode, GraphEdge]
@@ -123,7 +125,9 @@ def _dot(row: Row) -> str:
 
 
 def _dot_quoted(lines: Sequence[str]) -> str:
-    return '"%s"' % "\\n".join(printable(line).replace("\\", "\\\\").replace('"', '\\"') for line in lines)
+    """Backslashes, quotation marks and entities mean something even within quotes."""
+    texts = (printable(line).replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;") for line in lines)
+    return '"%s"' % "\\n".join(texts)
 
 
 def mermaid_pieces(rows: Iterator[Row]) -> Iterator[str]:
@@ -146,8 +150,9 @@ def _mermaid(row: Row, numbers: Dict[str, int]) -> str:
 
 
 def _mermaid_quoted(lines: Sequence[str]) -> str:
-    """Within quotes all that could be markup is written by its number."""
-    texts = ("".join(each if each.isalnum() or each in " _.,:/-" else "#%d;" % ord(each) for each in printable(line)) for line in lines)
+    """Within quotes all that could be markup is written by its number; what is markup even then has something invisible in it."""
+    apart = (MARKUP_ANYWAY.sub("\u2060", printable(line)) for line in lines)
+    texts = ("".join(each if each.isalnum() or each in " _.,:/-" else "#%d;" % ord(each) for each in line) for line in apart)
     return '"%s"' % "<br>".join(texts)
 
 
