@@ -127,3 +127,30 @@ def test_as_json() -> None:
         "schema": 1, "valid": False, "errors": [{"file": "c.yaml", "line": None, "key": "", "message": "cannot be read"}],
         "warnings": [{"file": "c.yaml", "line": 3, "key": "zones.x", "message": "odd"}]}
     assert json.loads(advice.json_text([], [])) == {"schema": 1, "valid": True, "errors": [], "warnings": []}
+
+
+@pytest.mark.parametrize(("zones", "said"), [
+    ("{wan: {sets: {x: interfaces}}, lan: {sets: {x: interfaces}}}", None),
+    ("{wan: {sets: {x: addresses}}, lan: {sets: {x: networks}}}", None),
+    ("{wan: {sets: {x: indexes}}, lan: {sets: {y: networks}}}", None),
+    ("{wan: {sets: {x: {holds: interfaces, mark: 1}}}, lan: {sets: {x: {holds: interfaces, mark: 2}}}}", None),
+    ("{wan: {sets: {x: {holds: interfaces, mark: 1}}}, lan: {sets: {x: interfaces}}}",
+     "zones.lan.sets.x: zone wan takes it for a map of ifname : mark, this zone for a set of ifname"),
+    ("{wan: {sets: {x: interfaces}}, lan: {sets: {x: {holds: interfaces, verdict: accept}}}}",
+     "zones.lan.sets.x: zone wan takes it for a set of ifname, this zone for a map of ifname : verdict"),
+    ("{wan: {sets: {x: {holds: interfaces, mark: 1}}}, lan: {sets: {x: {holds: interfaces, verdict: drop}}}}",
+     "zones.lan.sets.x: zone wan takes it for a map of ifname : mark, this zone for a map of ifname : verdict"),
+    ("{wan: {}, lan: {sets: {wan_ips: interfaces}}}",
+     "zones.lan.sets.wan_ips: zone wan takes it for a set of ipv4_addr or ipv6_addr, this zone for a set of ifname"),
+    ("{wan: {sets: {x: [interfaces, addresses]}}, lan: {sets: {x: interfaces}}}",
+     "zones.lan.sets.x: zone wan takes it for a set of ifname . ipv4_addr or ipv6_addr, this zone for a set of ifname"),
+])
+def test_zones_that_no_set_can_serve(zones: str, said: Optional[str]) -> None:
+    text = "interfaces: [{name: eth0, nftables_zone: [wan, lan]}]\nzones: %s" % zones
+    assert warned(text) == ([] if said is None else ["c.yaml:2: warning: " + said])
+
+
+def test_where_the_set_is_there_it_says_who_is_wrong() -> None:
+    text = "interfaces: [{name: eth0, nftables_zone: [wan, lan]}]\nzones: {wan: {sets: {x: interfaces}}, lan: {sets: {x: addresses}}}"
+    (line,) = (each for each in warned(text, there=ruleset("x ifname", "wan_ips", "lan_ips")) if ".x: " in each)
+    assert "inet filter x cannot be filled" in line

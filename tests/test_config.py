@@ -376,6 +376,18 @@ def test_rejected(text: str, error: str) -> None:
     assert errors_of(text) == ["c.yaml:" + error]
 
 
+@pytest.mark.parametrize(("text", "error"), [
+    ("zones:\n  w:\n    sets:\n      inet filter x: networks\n      inet  filter x: addresses",
+     "5: zones.w.sets.inet  filter x: expected a set once in a zone, got it again (line 4 names it, too)"),
+    ("zones:\n  w:\n    sets:\n      x: networks\n      inet filter x: addresses",
+     "5: zones.w.sets.inet filter x: expected a set once in a zone, got it again (line 4 names it, too)"),
+    ("zones:\n  w:\n    table: [ip a, ip b]\n    sets:\n      ip a x: networks\n      ip b x: networks\n      x: addresses",
+     "7: zones.w.sets.x: expected a set once in a zone, got it again (line 5 names it, too)"),
+])
+def test_a_set_stands_once_in_a_zone(text: str, error: str) -> None:
+    assert errors_of(text) == ["c.yaml:" + error]
+
+
 NO_YAML: List[Tuple[str, str]] = [
     ("interfaces:\n\t- name: a", "c.yaml:2: not YAML: a tab stands here; YAML indents with spaces"),
     ("interfaces:\n- name: a\n\tdhcp: true", "c.yaml:3: not YAML: a tab stands here; YAML indents with spaces"),

@@ -344,3 +344,13 @@ def test_counting_link_by_link_is_counting_one_by_one(exclude: str, notations: T
     counted = tally(there.things(), made)
     assert counted == tally(singly, made)
     assert set_name("wan_ifs") in counted
+
+
+@pytest.mark.parametrize("names", [("x", "ip b x"), ("ip b x", "x")])
+def test_a_set_that_is_named_with_its_table_counts_more(names: Tuple[str, str]) -> None:
+    """In whatever order they stand."""
+    sets = {"x": "x: addresses", "ip b x": "ip b x: networks"}
+    listed = ", ".join(sets[name] for name in names)
+    config = configuration("zones: {w: {table: [ip a, ip b], convention: false, sets: {%s}}}" % listed, "c.yaml")
+    assert {feed.set: feed.holds for feed in feeds_of_zone(config.zones["w"])} == {
+        SetName("ip", "a", "x"): "addresses", SetName("ip", "b", "x"): "networks"}

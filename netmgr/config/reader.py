@@ -113,6 +113,8 @@ def _zones(files: List[_File], nftables: Nftables) -> Dict[str, Zone]:
                 file.problems.add(zone.entry,
                                   "expected the zone in one file, got it again (it is in %s, too)" % str(zones[zone.name].entry))
     _refuse_sets_in_two_files(files, zones.values())
+    for zone in zones.values():
+        _refuse_sets_that_stand_twice(files, zone)
     return zones
 
 
@@ -125,6 +127,18 @@ def _refuse_sets_in_two_files(files: List[_File], zones: Iterable[Zone]) -> None
                 first = seen.setdefault(SetName(family, table, rule.name), rule.entry)
                 if first.file != rule.entry.file:
                     problems[rule.entry.file].add(rule.entry, "expected the set in one file, got it again (it is in %s, too)" % str(first))
+
+
+def _refuse_sets_that_stand_twice(files: List[_File], zone: Zone) -> None:
+    """A name without a table is for those tables of the zone that are not named with it."""
+    named: Dict[SetName, Entry] = {}
+    for rule in sorted(zone.sets, key=lambda rule: rule.table is None):
+        names = [SetName(*table, rule.name) for table in ([rule.table] if rule.table else zone.tables)]
+        first, last = sorted((named.get(names[0], rule.entry), rule.entry), key=lambda entry: entry.line)
+        if rule.name and all(name in named for name in names):
+            problems = next(file.problems for file in files if file.problems.filename == rule.entry.file)
+            problems.add(last, "expected a set once in a zone, got it again (line %d names it, too)" % first.line)
+        named.update((name, named.get(name, rule.entry)) for name in names)
 
 
 def _true(text: str) -> bool:

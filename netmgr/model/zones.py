@@ -87,14 +87,17 @@ class Bound(NamedTuple):
 
 
 def feeds_of_zone(zone: Zone) -> Tuple[Feed, ...]:
-    """The sets that a zone fills: those listed, and those of the naming convention that are not."""
+    """The sets that a zone fills: those listed, and those of the naming convention that are not.
+
+    What is listed with a table counts more than a name alone, which is looked up in each table.
+    """
     feeds: Dict[SetName, Feed] = {}
     if zone.convention:
         rows = {SetName(*table, zone.name + row.suffix): row for table in zone.tables for row in CONVENTION}
         expected = () if zone.sets else tuple(rows)
         for name, row in rows.items():
             feeds[name] = Feed(zone.name, name, row.holds, zone.choice, expected, Form(row.created) if row.created else None)
-    for rule in zone.sets:
+    for rule in sorted(zone.sets, key=lambda rule: rule.table is not None):
         names = tuple(SetName(*table, rule.name) for table in ((rule.table,) if rule.table else zone.tables))
         for name in names:
             as_usual = feeds[name].created if name in feeds and (feeds[name].holds, None) == (rule.holds, rule.value) else None

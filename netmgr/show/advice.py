@@ -11,7 +11,7 @@ from netmgr.model.inventory import Interface
 from netmgr.model.selection import is_one_name, matches
 from netmgr.model.zones import Feed, feeds_of_zone
 from netmgr.values.errors import Entry, Remark
-from netmgr.values.holds import misfit
+from netmgr.values.holds import agree, misfit, right_types
 from netmgr.values.sets import SetInfo, SetName
 from netmgr.values.text import number
 
@@ -44,7 +44,8 @@ class Seen(NamedTuple):
 
 def warnings(config: Config, seen: Seen) -> List[Remark]:
     """Every warning, in the order of the files."""
-    found = [*_about_interfaces(config, seen), *_about_zones(config, seen), *_about_groups(config, seen)]
+    sets: Mapping[SetName, SetInfo] = {} if seen.ruleset is None else seen.ruleset.sets
+    found = [*_about_interfaces(config, seen), *_about_zones(config, seen), *_about_groups(config, seen), *_about_quarrels(config, sets)]
     if seen.ruleset is not None:
         found += _about_tables(config, seen.ruleset)
         found += _about_sets(config, seen.ruleset)
@@ -116,6 +117,21 @@ def _about_tables(config: Config, ruleset: Ruleset) -> Iterator[Remark]:
             if table not in ruleset.tables and table not in told and not config.nftables.create:
                 told[table] = None
                 yield Remark(_place(config, zone), "there is no table %s %s" % table)
+
+
+def _about_quarrels(config: Config, sets: Mapping[SetName, SetInfo]) -> Iterator[Remark]:
+    """Two zones that no set can serve; where the set is there, one of them is told that it cannot be filled."""
+    first: Dict[SetName, Feed] = {}
+    for zone in config.zones.values():
+        for feed in feeds_of_zone(zone):
+            other = first.setdefault(feed.set, feed)
+            if feed.set not in sets and not agree(feed.holds, feed.value, other.holds, other.value):
+                yield Remark(_place(config, zone, feed), "zone %s takes it for %s, this zone for %s" % (
+                    other.zone, _what_it_is(other), _what_it_is(feed)))
+
+
+def _what_it_is(feed: Feed) -> str:
+    return "a %s of %s" % ("set" if feed.value is None else "map", right_types(feed.holds, feed.value))
 
 
 def _about_sets(config: Config, ruleset: Ruleset) -> Iterator[Remark]:

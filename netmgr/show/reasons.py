@@ -89,9 +89,11 @@ class Reasons:
             (isinstance(claimant.thing, Addresses) and not claimant.word)
             or (isinstance(claimant.thing, Interface) and claimant.word == HARDWARE_ADDRESSES))
         flags = claimant.thing.flags if isinstance(claimant.thing, Addresses) else {}
-        for place, key in enumerate(in_order(flags, short_first=True) if flags else [b""]):
-            if key is None or place % LINES == LINES - 1:
+        done = 0
+        for key in in_order(flags, short_first=True) if flags else [b""]:
+            if key is None or done >= LINES:
                 yield None
+                done = 0
             if key is None:
                 continue
             single = claimant._replace(thing=Addresses(Interface(claimant.source), {key: flags[key]})) if flags else claimant
@@ -101,6 +103,7 @@ class Reasons:
                 plans[len(key)] = [self._plan(single, zone) for zone in claimant.zones]
             for plan in plans[len(key)]:
                 yield from self._in_zone(plan, single, key)
+                done += 1 + len(plan.parts)
 
     def _plan(self, claimant: Claimant, zone: str) -> Plan:
         """When no set of the zone takes addresses of the family, that is said once; when only some sets matter, for none."""

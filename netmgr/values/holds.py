@@ -110,6 +110,17 @@ def fits(form: Form, holds: str, value: Optional[Value] = None) -> bool:
             and (not form.value if value is None else form.value in value.types))
 
 
+def agree(holds: str, value: Optional[Value], other: str, of_other: Optional[Value]) -> bool:
+    """Whether there can be a set that holds both."""
+    one, another = words_in(holds), words_in(other)
+    keys = len(one) == len(another) and all(
+        not set(word.types).isdisjoint(beside.types) and (word.ranges is None or beside.ranges in (None, word.ranges))
+        for word, beside in zip(one, another))
+    if value is None or of_other is None:
+        return keys and value is of_other
+    return keys and not set(value.types).isdisjoint(of_other.types)
+
+
 def right_types(holds: str, value: Optional[Value] = None) -> str:
     """The types of set that can hold it, in words."""
     keys = AND.join(" or ".join(word.types) for word in words_in(holds))
