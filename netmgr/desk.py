@@ -1,7 +1,8 @@
 """What the control socket asks for, answered from the daemon's parts."""
 
 import os
-from typing import Callable, Iterator, List, Optional, Sequence, Union
+from functools import partial
+from typing import Callable, Collection, Iterator, List, Optional, Sequence, Union
 
 from netmgr import __version__
 from netmgr.config.schema import Config
@@ -36,11 +37,10 @@ class Desk:
     def status(self) -> Status:
         """The state of everything."""
         manner, happenings = self._manner(), self._keeper.reporter.chronicle.last()
-        told = everything(self._keeper.model, self._sources_status(), manner)
         begun = manner.utc(self._begun) if len(happenings) < KEPT else None
-        return told._replace(problems=dated(told, happenings, begun))
+        return everything(self._keeper.model, self._sources_status(), manner, partial(dated, happenings=happenings, begun=begun))
 
-    def sets(self) -> Sequence[SetContents]:
+    def sets(self) -> Collection[SetContents]:
         """Every set with its elements."""
         return set_contents(self._keeper.model, self._manner())
 

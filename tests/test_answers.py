@@ -44,7 +44,8 @@ def remove(container: Any, key: Any) -> None:
 def test_what_is_written_is_read() -> None:
     status = read(STATUS)
     assert json.loads(status_json(status)) == STATUS
-    assert (status.state, status.sets[1].error, [*status.interfaces[0].addresses][1].counts) == ("degraded", "it is a map", False)
+    assert (status.state, [*status.sets][1].error, [*next(iter(status.interfaces)).addresses][1].counts) == (
+        "degraded", "it is a map", False)
     assert status.sources["nftables"].facts["last_repair"] == LastRepair(
         4610, "nft", None, "fw.service", "2026-01-31T12:03:11Z", ("inet filter wan_ips",))
 

@@ -13,9 +13,11 @@ from netmgr.show.answers_json import read_status, status_json
 from netmgr.show.columns import MEASURED, fitted
 from netmgr.show.explain import explain
 from netmgr.show.rows import PIECE, Rows, in_order, pieces, together
+from netmgr.show.selection import cut, cut_sets
 from netmgr.show.status import everything, set_contents
+from netmgr.values.events import LinkGone, LinkSeen
 from tests.test_status import MANNER, QUIET
-from tests.workbench import Bench, gone, seen
+from tests.workbench import Bench, container, gone, seen
 
 CALLS = 3000        # of functions, for one piece
 KEYS = [b"%07d" % number for number in range(3000)]
@@ -96,7 +98,11 @@ def test_pieces_have_a_size_and_lose_nothing() -> None:
 Asking = Callable[[Bench], Iterator[str]]
 ASKED: Dict[str, Asking] = {
     "status": lambda bench: tables.status_pieces(everything(bench.model, QUIET, MANNER)),
+    "status json": lambda bench: answers_json.status_pieces(everything(bench.model, QUIET, MANNER)),
+    "status of some": lambda bench: tables.status_pieces(cut(everything(bench.model, QUIET, MANNER), ["docker", "eth0", "nothing"])),
     "sets": lambda bench: tables.sets_pieces(set_contents(bench.model, MANNER)),
+    "sets json": lambda bench: answers_json.sets_pieces(set_contents(bench.model, MANNER)),
+    "sets of some": lambda bench: tables.sets_pieces(cut_sets(set_contents(bench.model, MANNER), ["wan_ips", "z7"])),
     "graph": lambda bench: graph.dot_pieces(graph.graph(bench.model)),
     **{"explain " + thing: partial(lambda thing, bench: explain_text.explanation_pieces(explain(bench.model, thing, ())), thing)
        for thing in ("wan_ips", "wan_nets", "wan", "eth0", "10.0.0.77", "10.0.0.0/24")},
@@ -149,6 +155,10 @@ def test_no_piece_takes_long_however_much_there_is(name: str) -> None:
     bench.make("wan_nets", foreign="10.0.1.0/25")
     bench.happen(*(seen("10.0.%d.%d/24" % (number >> 8, number & 255)) for number in range(2000)))
     bench.settle()
+    hold_to_calls(name, bench)
+
+
+def hold_to_calls(name: str, bench: Bench) -> None:
     pieces: List[Iterator[str]] = []
     most = [calls(lambda: pieces.append(ASKED[name](bench)))]
     left = True
@@ -158,3 +168,49 @@ def test_no_piece_takes_long_however_much_there_is(name: str) -> None:
             left = next(pieces[0], None) is not None
         most.append(calls(step))
     assert max(most) < CALLS, "the whole: %d" % sum(most)
+
+
+MANY = """
+interfaces: [{name: "eth*", nftables_zone: [%s]}, {name: "veth1*"}]
+docker: {nftables_zone: docker}
+"""
+
+
+@pytest.fixture(scope="module")
+def crowded() -> Bench:
+    """Many interfaces, containers and zones, many of which have something wrong."""
+    bench = Bench(MANY % ", ".join("z%d" % number for number in range(60)))
+    for number in range(60):
+        bench.make("z%d_ips" % number, size=1)
+    bench.make("docker_ips")
+    bench.happen(*(LinkSeen(number + 10, "veth%d" % number, True) for number in range(900)))
+    bench.happen(seen("192.0.2.1/24"), seen("192.0.2.2/24"), seen("10.0.0.1/8", index=2))
+    bench.containers(*(container("%d" % number, *(["172.17.%d.%d" % (number >> 8, number & 255)] if number % 3 else []))
+                       for number in range(1500)))
+    bench.settle()
+    return bench
+
+
+@pytest.mark.parametrize("name", ["status", "status json", "status of some", "sets", "sets json", "sets of some"])
+def test_no_piece_takes_long_however_many_things_there_are(name: str, crowded: Bench) -> None:
+    hold_to_calls(name, crowded)
+
+
+@pytest.mark.parametrize("name", ["status", "status json", "status of some"])
+def test_containers_and_interfaces_are_told_as_they_were(name: str) -> None:
+    source = random.Random(8)
+    bench = Bench(MANY % "wan")
+    bench.make("wan_ips")
+    bench.make("docker_ips")
+    there = [container(str(number), "172.17.0.%d" % number) for number in range(120)]
+    bench.containers(*there)
+    bench.settle()
+    whole, told = "".join(ASKED[name](bench)), []
+    for piece in ASKED[name](bench):
+        told.append(piece)
+        index = source.randrange(1, 6)
+        bench.happen(source.choice((
+            LinkGone(index), LinkSeen(index, "eth%d" % source.randrange(9), True), seen("192.0.2.9/24", index=index))))
+        bench.containers(*source.sample(there, 60))
+        bench.settle()
+    assert "".join(told) == whole

@@ -1,6 +1,7 @@
 """What is wrong comes first, with what can be done; tables fit the width, and lose nothing for it."""
 
 import random
+from functools import partial
 from typing import List, Optional
 
 import pytest
@@ -62,7 +63,7 @@ def test_what_is_wrong_with_many_is_said_once() -> None:
     rows = [ROW._replace(name=name, state="missing") for name in ("wan_ips", "lan_ips")]
     later = ROW._replace(name="dmz_ips", state="missing", since="2026-11-27T21:00:00.000000Z")
     unwritten = ROW._replace(warning="its include file cannot be written: No space left on device")
-    found = problems(Status(sets=(*rows, later, unwritten)))
+    found = tuple(problems(Status(sets=(*rows, later, unwritten))))
     text = status_text(Status(problems=found), 120, only_problems=True).replace("\n    ", " ")
     assert "\ninet filter wan_ips, inet filter lan_ips, since 2026-11-27 20:00:00 UTC: the set is missing" in text
     assert "\ninet filter dmz_ips, since 2026-11-27 21:00:00 UTC: the set is missing" in text and text.count("add it to the ruleset") == 2
@@ -80,11 +81,9 @@ def test_since_when_something_is_missed() -> None:
     interface = Interface("eth0", 2, True, (), (Address("2001:db8::1/64", ("dadfailed",), False),), (*LEASE, "waiting for 10.0.0.1/8"))
     container = Container("8dfa", "web", reasons=("no_address",))
     status = Status(interfaces=(interface,), containers=(container,), sets=(ROW._replace(warning="beside another's"),))
-    status = status._replace(problems=problems(status))
-
     def since(*happenings: Happening, complete: bool = True) -> List[Optional[str]]:
-        return [each.since for each in dated(status, [each._replace(time="t%d" % place) for place, each in enumerate(happenings)],
-                                             "t" if complete else None)]
+        told = [each._replace(time="t%d" % place) for place, each in enumerate(happenings)]
+        return [each.since for each in problems(status, partial(dated, happenings=told, begun="t" if complete else None))]
 
     assert since() == [None, "t", "t", "t", "t"] and since(complete=False) == [None] * 5, "of the set nobody knows"
     told = (Happening("address-added", interface="eth0", address="2001:db8::1/64"), Happening("container-changed", container="web"),

@@ -108,6 +108,10 @@ class Inventory:
         self._lent.add(ifindex)
         return self.addresses.get(ifindex, {})
 
+    def selected(self) -> Dict[int, Interface]:
+        """What selects each interface, by index, now."""
+        return self._known.copy()
+
     def by_name(self, name: str) -> Optional[Addresses]:
         """The interface of this name, with its addresses."""
         found = next((ifindex for ifindex, interface in self._known.items() if interface.name == name), None)

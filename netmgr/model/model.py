@@ -194,15 +194,18 @@ class Model:
 
     def lend(self, managed: ManagedSet, dry_run: bool) -> Lent:
         """What the set should hold and holds, now, for whoever reads it bit by bit.  Of what is the same one is enough."""
-        form, claims = managed.seen.form, self.ledger
-        settled = not dry_run and managed.is_settled and managed.name not in claims.touched and managed.name not in self.unsurveyed
-        if settled and form is not None and not (form.interval or form.composed or managed.held.foreign):
-            claimed = claims.lend(managed.name)
+        name, form, claims = managed.name, managed.seen.form, self.ledger
+        if dry_run or form is None or name in claims.touched or name in self.unsurveyed or not managed.is_settled:
+            held = managed.lend()
+            return Lent(managed.wanted(claims.lend(name)), held.ours, held.foreign)
+        if form.interval or form.composed:
+            held = managed.lend()
+            return Lent(held.ours, held.ours, held.foreign)
+        claimed = claims.lend(name)
+        if not managed.held.foreign:
             return Lent(claimed, claimed, _NOTHING)
         held = managed.lend()
-        if settled and form is not None and (form.interval or form.composed):
-            return Lent(held.ours, held.ours, held.foreign)
-        return Lent(managed.wanted(claims.lend(managed.name)), held.ours, held.foreign)
+        return Lent(claimed, held.ours, held.foreign)
 
     @property
     def calm(self) -> bool:

@@ -218,10 +218,10 @@ class Status(NamedTuple):
     pid: Optional[int] = None
     uptime_seconds: float = 0.0
     config: str = UNKNOWN
-    interfaces: Tuple[Interface, ...] = ()
-    containers: Tuple[Container, ...] = ()
-    sets: Tuple[SetStatus, ...] = ()
+    interfaces: Collection[Interface] = ()
+    containers: Collection[Container] = ()
+    sets: Collection[SetStatus] = ()
     sources: Mapping[str, Source] = {}
     dry_run: bool = False
     since: Optional[str] = None
-    problems: Tuple[Problem, ...] = ()
+    problems: Collection[Problem] = ()

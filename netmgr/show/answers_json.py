@@ -32,7 +32,7 @@ Fitter = Callable[[object, object], object]     # value, default
 
 _NUMBER_LONGEST = 1 << 64
 
-ROWS = 16           # that are made for a piece without a look at how long it is
+ROWS, FEW = 16, 2   # that are made for a piece without a look at how long it is; and in each of them
 
 
 def status_pieces(status: Status) -> Iterator[str]:
@@ -40,9 +40,9 @@ def status_pieces(status: Status) -> Iterator[str]:
     return pieces(chain(_parts(status), "\n"))
 
 
-def sets_pieces(contents: Sequence[SetContents]) -> Iterator[str]:
+def sets_pieces(contents: Collection[SetContents]) -> Iterator[str]:
     """`sets json`, one line with its end, in pieces."""
-    return pieces(chain(_parts(_all_sets(contents)), "\n"))
+    return pieces(chain(_parts({"schema": 1, "sets": contents}), "\n"))
 
 
 def explanation_pieces(told: Explanation) -> Iterator[str]:
@@ -55,18 +55,21 @@ def status_json(status: Status) -> str:
     return line(status)
 
 
-def sets_json(contents: Sequence[SetContents]) -> str:
+def sets_json(contents: Collection[SetContents]) -> str:
     """`sets json` in one piece, without an end."""
-    return line(_all_sets(contents))
+    return line({"schema": 1, "sets": contents})
 
 
-def _all_sets(contents: Sequence[SetContents]) -> Mapping[str, object]:
-    return {"schema": 1, "sets": [dict(zip(each.set._fields + each.elements._fields, each.set + each.elements)) for each in contents]}
+def _as_one(contents: SetContents) -> Mapping[str, object]:
+    row, elements = contents
+    return dict(zip(row._fields + elements._fields, row + elements))
 
 
 def _parts(value: Any) -> Iterator[str]:
     if isinstance(value, Rows):
         yield from _rows(value)
+    elif isinstance(value, SetContents):
+        yield from _parts(_as_one(value))
     elif hasattr(value, "_fields") and not isinstance(value, Source):
         yield from _fields(zip(value._fields, value))
     elif isinstance(value, Mapping):
@@ -96,12 +99,21 @@ def _rows(rows: "Rows[object]") -> Iterator[str]:
     for row in rows.steps():
         if row is None:
             yield ""
+        elif _is_long(row):
+            yield before + (line(some)[1:-1] + ", " if some else "")
+            yield from _parts(row)
+            before, some = ", ", []
         else:
             some.append(row)
         if len(some) == ROWS:
             yield before + line(some)[1:-1]
             before, some = ", ", []
     yield (before + line(some)[1:-1] if some else "" if before == ", " else "[") + "]"
+
+
+def _is_long(row: object) -> bool:
+    parts = row.elements if isinstance(row, SetContents) else row
+    return isinstance(parts, tuple) and any(isinstance(each, Rows) and len(each) > FEW for each in parts)
 
 
 def line_of(told: Mapping[str, object]) -> str:
@@ -113,6 +125,8 @@ def plain(value: Any) -> Any:
     """An answer as objects, lists and scalars.  The elements of one list are of one kind."""
     if isinstance(value, Rows):
         return plain(tuple(value))
+    if isinstance(value, SetContents):
+        return plain(_as_one(value))
     if isinstance(value, Source):
         return {"state": value.state, **plain(value.facts)}
     if hasattr(value, "_fields"):

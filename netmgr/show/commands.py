@@ -7,7 +7,7 @@ The daemon hands out values (answers.py); with the word `json` behind the comman
 says them is loaded when somebody asks: an idle daemon has no use for it.
 """
 
-from typing import Callable, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
+from typing import Callable, Collection, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
 
 from netmgr import __version__
 from netmgr.show.answers import Explanation, GraphEdge, GraphNode, SetContents, Status
@@ -27,7 +27,7 @@ class Service(Protocol):
     def status(self) -> Status:
         """The state of everything."""
 
-    def sets(self) -> Sequence[SetContents]:
+    def sets(self) -> Collection[SetContents]:
         """Every set with its elements."""
 
     def explain(self, thing: str) -> Explanation:

@@ -30,7 +30,7 @@ Source = Tuple[GraphNode, Sequence[str]]        # with its zones
 
 def graph(model: Model) -> Iterator[Row]:
     """All nodes, then all edges, from left to right."""
-    interfaces = [(index, up, interface, _first(model, index)) for index, up, interface, _rules in known_interfaces(model)]
+    interfaces = [(index, up, interface, _first(model, index)) for index, up, interface, _rules, _held in known_interfaces(model)]
     containers, hosts = list(model.inventory.containers.values()), list(model.inventory.hosts.values())
     sets = [(set_status(managed), managed.role.feeds) for managed in shown(model)]
     sources = chain((_of_interface(model, *each) for each in interfaces), (_of_container(model, each) for each in containers),

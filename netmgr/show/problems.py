@@ -3,9 +3,11 @@
 Whoever answers to the status has one list to read; what is only a pity (an address that no set takes) is no problem.
 """
 
-from typing import Iterator, List, Optional, Sequence, Tuple
+from itertools import chain
+from typing import Callable, Collection, Iterator, Optional, Sequence, Tuple
 
 from netmgr.show.answers import Container, Interface, Problem, SetStatus, Source, Status
+from netmgr.show.rows import SOME, Row, made, steps_of
 from netmgr.values.happenings import Happening
 
 SET_HINTS = (       # what an error contains, and what helps
@@ -37,18 +39,36 @@ def of_reload(failed: Optional[Tuple[str, str]]) -> Iterator[Problem]:
         yield Problem("configuration", "the last reload failed: %s" % "; ".join(failed[0].split("\n")), failed[1], RELOAD_HINT)
 
 
-def problems(status: Status) -> Tuple[Problem, ...]:
-    """Those of sources first, for others may follow from them; then sets, interfaces, containers."""
-    found: List[Problem] = []
+Date = Callable[[Problem], Problem]
+
+
+def undated(problem: Problem) -> Problem:
+    """Nobody knows since when it is there."""
+    return problem
+
+
+def problems(status: Status, date: Date = undated, first: Sequence[Problem] = ()) -> Collection[Problem]:
+    """Those of sources first, for others may follow from them; then sets, interfaces, containers.
+
+    `date` says of those of interfaces and containers since when they are there.
+    """
+    return made(lambda: chain(first, _problems(status, date)))
+
+
+def _problems(status: Status, date: Date) -> Iterator[Optional[Problem]]:
     for name, source in status.sources.items():
-        found += _of_source(name, source)
-    for row in status.sets:
-        found += _of_set(row)
-    for interface in status.interfaces:
-        found += _of_interface(interface)
-    for container in status.containers:
-        found += _of_container(container)
-    return tuple(found)
+        yield from _of_source(name, source)
+    yield from _among(status.sets, _of_set)
+    for each in chain(_among(status.interfaces, _of_interface), _among(status.containers, _of_container)):
+        yield each if each is None or each.since is not None else date(each)
+
+
+def _among(rows: Collection[Row], problems_of: Callable[[Row], Iterator[Problem]]) -> Iterator[Optional[Problem]]:
+    for place, row in enumerate(steps_of(rows), 1):
+        if row is not None:
+            yield from problems_of(row)
+        if row is None or place % SOME == 0:
+            yield None
 
 
 def _of_source(name: str, source: Source) -> Iterator[Problem]:
@@ -107,14 +127,9 @@ def _of_container(container: Container) -> Iterator[Problem]:
 # -- since when
 
 
-def dated(status: Status, happenings: Sequence[Happening], begun: Optional[str]) -> Tuple[Problem, ...]:
-    """Those of interfaces and containers with the time of the last happening that they can come from.
-
-    `begun`: the time for what is older, if that is known.
-    """
-    names = {each.name for each in status.interfaces} | {each.name for each in status.containers}
-    return tuple(each._replace(since=next((told.time for told in reversed(happenings) if _may_cause(told, each)), begun))
-                 if each.since is None and each.about in names else each for each in status.problems)
+def dated(problem: Problem, happenings: Sequence[Happening], begun: Optional[str]) -> Problem:
+    """With the time of the last happening that it can come from.  `begun`: the time for what is older, if that is known."""
+    return problem._replace(since=next((told.time for told in reversed(happenings) if _may_cause(told, problem)), begun))
 
 
 def _may_cause(happening: Happening, problem: Problem) -> bool:

@@ -14,6 +14,7 @@ Key = TypeVar("Key", bytes, str)
 
 RUN = 500           # keys that are sorted at once
 PIECE = 2048        # characters, a little more or less
+SOME = 16           # rows that are made without a pause
 LINES = 32          # that a piece of text has at most
 
 
@@ -54,6 +55,15 @@ def made(steps: Callable[[], Iterator[Optional[Row]]]) -> Rows[Row]:
 def steps_of(rows: Collection[Row]) -> Iterator[Optional[Row]]:
     """Rows, whether they are made as they are read or not."""
     return rows.steps() if isinstance(rows, Rows) else iter(rows)
+
+
+def sifted(rows: Collection[Row], is_wanted: Callable[[Row], bool]) -> Iterator[Optional[Row]]:
+    """Those that are wanted; None also where there were some that are not."""
+    for place, row in enumerate(steps_of(rows), 1):
+        if row is not None and is_wanted(row):
+            yield row
+        elif row is None or place % SOME == 0:
+            yield None
 
 
 def together(several: "Tuple[Collection[str], ...]") -> Iterator[Optional[Tuple[str, Tuple[bool, ...]]]]:
@@ -102,6 +112,16 @@ def pieces(parts: Iterable[Optional[str]], most: Optional[int] = None) -> Iterat
 def lines(told: Iterable[Optional[str]]) -> Iterator[str]:
     """Lines in pieces."""
     return pieces((line if line is None else line + "\n" for line in told), LINES)
+
+
+def arranged(rows: Iterable[Row], key: Callable[[Row], Any]) -> Iterator[Optional[Row]]:
+    """The rows in the order of their keys; None while that is under way."""
+    rest = iter(rows)
+    runs: List[List[Row]] = []
+    for some in iter(lambda: sorted(islice(rest, RUN), key=key), []):
+        runs.append(some)
+        yield None
+    yield from merge(*runs, key=key)
 
 
 def in_order(keys: Collection[Key], short_first: bool = False) -> Iterator[Optional[Key]]:

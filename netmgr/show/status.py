@@ -6,9 +6,10 @@ from typing import Callable, Collection, Dict, FrozenSet, Iterable, Iterator, Li
 from netmgr import __version__
 from netmgr.config.schema import InterfaceRule
 from netmgr.model import inventory
-from netmgr.model.managed_set import ERROR, ManagedSet
-from netmgr.model.model import Model
+from netmgr.model.managed_set import ERROR, ManagedSet, Role, Seen, State
+from netmgr.model.model import Lent, Model
 from netmgr.model.selection import is_one_name, matches
+from netmgr.model.zones import Policy
 from netmgr.show.answers import (
     Address,
     Container,
@@ -22,13 +23,14 @@ from netmgr.show.answers import (
     Source,
     Status,
 )
-from netmgr.show.problems import of_reload, problems
-from netmgr.show.rows import Rows, in_order
+from netmgr.show.problems import Date, of_reload, problems, undated
+from netmgr.show.rows import SOME, Rows, arranged, in_order, made
 from netmgr.sync.repairs import Repair
 from netmgr.values import addresses, sets
 from netmgr.values.addresses import local, prefixlen
 from netmgr.values.choice import ALL, Choice, counts, objections
-from netmgr.values.holds import ADDRESSES, by_far_end, made_of
+from netmgr.values.events import ContainerSeen
+from netmgr.values.holds import ADDRESSES, Value, by_far_end, made_of
 from netmgr.values.sets import Contents, Form, SetName
 from netmgr.values.text import number
 from netmgr.wire import nft_text
@@ -46,8 +48,18 @@ UNDONE = "a dry run: %s would be added, %d removed"
 HEALTH = {None: None, True: "healthy", False: "unhealthy"}
 
 
-Known = Tuple[Optional[int], bool, inventory.Interface, Tuple[InterfaceRule, ...]]
 Choices = Dict[int, List[Choice]]       # by size of the identity
+AddressesOf = Callable[[Dict[bytes, int]], Collection[Address]]
+
+
+class Known(NamedTuple):
+    """An interface that the configuration speaks of: what selects it, by which entries, and its addresses; without an index: none."""
+
+    index: Optional[int]    # type: ignore[assignment]      # a tuple has a method of this name, which nobody calls here
+    up: bool
+    selected: inventory.Interface
+    rules: Tuple[InterfaceRule, ...]
+    held: Dict[bytes, int]
 
 
 class SourceStatus(NamedTuple):
@@ -82,22 +94,38 @@ class Manner(NamedTuple):
     failed: Optional[Tuple[str, str]] = None
 
 
-def everything(model: Model, sources: SourcesStatus, manner: Manner) -> Status:
-    """All of it."""
-    rows, known = tuple(_row(model, managed, manner) for managed in shown(model)), [*known_interfaces(model)]
-    lent = model.inventory.lend()
-    held = [{} if index is None else lent.get(index, {}) for index, *_more in known]
+class SetThere(NamedTuple):
+    """A set at one moment, and, for whom that concerns, its elements."""
+
+    name: SetName
+    seen: Seen
+    role: Role
+    state: State
+    elements: int
+    foreign: int
+    warning: Optional[str]
+    since: Optional[float] = None
+    warned: Optional[float] = None
+    undone: Optional[str] = None
+
+
+def everything(model: Model, sources: SourcesStatus, manner: Manner, date: Date = undated) -> Status:
+    """All of it.  `date` says of a problem since when it is there."""
+    there, links, policy = _sets_there(model, manner.dry_run), Links(model), model.policy.at_rest()
+    containers = list(model.inventory.containers.values())
+    words = [ERROR] if any(each.undone for each in there) or model.overview.error else []
     status = Status(
-        1, __version__, state([row.state for row in rows], model, sources), manner.pid, round(manner.uptime, 1), manner.config_path,
-        interfaces=tuple(_interfaces(model, known, held)),
-        containers=tuple(_containers(model)),
-        sets=rows,
+        1, __version__, state(words, model, sources), manner.pid, round(manner.uptime, 1), manner.config_path,
+        interfaces=made(partial(_interfaces, model, links, None)),
+        containers=Rows(len(containers), partial(_ordered, containers), partial(_container, policy)),
+        sets=Rows(len(there), partial(iter, there), partial(_row, manner.utc)),
         sources=_sources(sources, manner.utc),
         dry_run=manner.dry_run,
         since=manner.utc(manner.begun))
     may_be = model.inventory.flagged & addresses.IFA_F_DADFAILED
-    refused = tuple(each._replace(addresses=_refused(some) if may_be else ()) for each, some in zip(status.interfaces, held))
-    return status._replace(problems=(*of_reload(manner.failed), *problems(status._replace(interfaces=refused))))
+    wrong = status._replace(interfaces=made(partial(_interfaces, model, links, _refused if may_be else _none)),
+                            containers=made(partial(_odd_containers, policy, containers)))
+    return status._replace(problems=problems(wrong, date, tuple(of_reload(manner.failed))))
 
 
 def state(words: Iterable[str], model: Model, sources: SourcesStatus) -> str:
@@ -113,9 +141,10 @@ def shown(model: Model) -> Iterator[ManagedSet]:
     return (managed for name, managed in model.sets.items() if name in names)
 
 
-def set_contents(model: Model, manner: Manner) -> Sequence[SetContents]:
+def set_contents(model: Model, manner: Manner) -> Collection[SetContents]:
     """Every set with its elements."""
-    return [SetContents(_row(model, managed, manner), _elements(model, managed, manner.dry_run)) for managed in shown(model)]
+    there = [(each, model.lend(model.sets[each.name], manner.dry_run)) for each in _sets_there(model, manner.dry_run)]
+    return Rows(len(there), partial(iter, there), lambda each: SetContents(_row(manner.utc, each[0]), _elements(*each)))
 
 
 def broken_expectations(rule: InterfaceRule, held: Dict[bytes, int]) -> Iterator[str]:
@@ -137,30 +166,52 @@ def _may_be_leased(address: bytes, rule: InterfaceRule) -> bool:
     return len(address) == 4 and not addresses.kinds(address, 0) & addresses.LINK_LOCAL and address not in listed
 
 
+class Links:
+    """The interfaces and their addresses at one moment."""
+
+    def __init__(self, model: Model) -> None:
+        self.rules = model.config.interfaces
+        self.links, self.selected, self.addresses = model.inventory.links.copy(), model.inventory.selected(), model.inventory.lend()
+
+    def known(self) -> Iterator[Optional[Known]]:
+        """Those of which the configuration speaks; without an index there is none of that name.  None where there are many others."""
+        names: Set[str] = set()
+        for place, index in enumerate(sorted(self.links)):
+            selected = self.selected[index]
+            names.update((selected.name, *selected.altnames))
+            rules = tuple(rule for rule in self.rules if matches(rule, selected))
+            if rules:
+                yield Known(index, self.links[index].up, selected, rules, self.addresses.get(index, {}))
+            elif place % SOME == 0:
+                yield None
+        for name in dict.fromkeys(rule.pattern for rule in self.rules):
+            if name is not None and is_one_name(name) and name not in names:
+                absent = inventory.Interface(name)
+                yield Known(None, False, absent, tuple(rule for rule in self.rules if matches(rule, absent)), {})
+
+
 def known_interfaces(model: Model) -> Iterator[Known]:
-    """Those that the configuration speaks of: index, whether it is up, what selects it, and by which entries; without an index: none."""
-    names: Set[str] = set()
-    for index, link in sorted(model.inventory.links.items()):
-        selected = model.inventory.interface(index)
-        names.update((selected.name, *selected.altnames))
-        rules = tuple(rule for rule in model.config.interfaces if matches(rule, selected))
-        if rules:
-            yield index, link.up, selected, rules
-    for name in dict.fromkeys(rule.pattern for rule in model.config.interfaces):
-        if name is not None and is_one_name(name) and name not in names:
-            absent = inventory.Interface(name)
-            yield None, False, absent, tuple(rule for rule in model.config.interfaces if matches(rule, absent))
+    """Those that the configuration speaks of, all at once."""
+    return (each for each in Links(model).known() if each is not None)
 
 
-def _interfaces(model: Model, known: Iterable[Known], held: Iterable[Dict[bytes, int]]) -> Iterator[Interface]:
-    """Those that are there with the addresses that they hold, and those without an index, of which no more than the name is known."""
+def _interfaces(model: Model, links: Links, of: Optional[AddressesOf]) -> Iterator[Optional[Interface]]:
+    """With their addresses, or with these only."""
     choices: Dict[Tuple[str, ...], Choices] = {}
-    for (index, up, selected, rules), some in zip(known, held):
-        zones = tuple(dict.fromkeys(zone for rule in rules for zone in rule.zones))
-        expectations = dict.fromkeys(each for rule in rules for each in broken_expectations(rule, some))
-        if zones not in choices:
-            choices[zones] = {size: _choices(model, zones, size >> 1) for size in SIZES}
-        yield Interface(selected.name, index, up, zones, _addresses(some, choices[zones]), tuple(expectations))
+    for known in links.known():
+        if known is None:
+            yield None
+            continue
+        zones = tuple(dict.fromkeys(zone for rule in known.rules for zone in rule.zones))
+        expectations = dict.fromkeys(each for rule in known.rules for each in broken_expectations(rule, known.held))
+        if of is None and zones not in choices:
+            for found in _choices(model, zones):
+                if found is None:
+                    yield None
+                else:
+                    choices[zones] = found
+        addresses = _addresses(known.held, choices[zones]) if of is None else of(known.held)
+        yield Interface(known.selected.name, known.index, known.up, zones, addresses, tuple(expectations))
 
 
 def _addresses(held: Dict[bytes, int], choices: Choices) -> Collection[Address]:
@@ -168,19 +219,31 @@ def _addresses(held: Dict[bytes, int], choices: Choices) -> Collection[Address]:
     return Rows(len(held), partial(in_order, held, short_first=True), lambda key: _address(key, held[key], choices[len(key)]))
 
 
-def _refused(held: Dict[bytes, int]) -> Tuple[Address, ...]:
+def _refused(held: Dict[bytes, int]) -> Collection[Address]:
     """Those which another host uses.  Of many addresses few flags differ."""
     refused = {flags for flags in set(held.values()) if flags & addresses.IFA_F_DADFAILED}
     return tuple(_address(key, flags, [ALL]) for key, flags in sorted(held.items()) if flags in refused) if refused else ()
 
 
-def _choices(model: Model, zones: Tuple[str, ...], width: int) -> List[Choice]:
-    """Which addresses of this family each set that would take any takes; without such a set, which the others do."""
-    feeds = [(feed.choice, model.sets[feed.set].seen.form) for zone in zones for feed in model.policy.feeds[zone]
-             if made_of(feed.holds) == ADDRESSES and not by_far_end(feed.holds, feed.value)]
-    fitting = [choice for choice, form in feeds if form is not None and sets.takes_addresses(form, width)]
-    missing = [choice for choice, form in feeds if form is None]
-    return fitting or missing or [choice for choice, _form in feeds] or [ALL]
+def _none(_held: Dict[bytes, int]) -> Collection[Address]:
+    return ()
+
+
+def _choices(model: Model, zones: Tuple[str, ...]) -> Iterator[Optional[Choices]]:
+    """By family, which addresses each set that would take any takes; without such a set, which the others do.  Before that None."""
+    found: Set[Tuple[str, Optional[Value], Choice, Optional[Form]]] = set()
+    for place, zone in enumerate(zones):
+        found.update((feed.holds, feed.value, feed.choice, model.sets[feed.set].seen.form) for feed in model.policy.feeds[zone])
+        if place % SOME == SOME - 1:
+            yield None
+    feeds = [(choice, form) for holds, value, choice, form in found if made_of(holds) == ADDRESSES and not by_far_end(holds, value)]
+    yield {size: _chosen(feeds, size >> 1) for size in SIZES}
+
+
+def _chosen(feeds: List[Tuple[Choice, Optional[Form]]], width: int) -> List[Choice]:
+    fitting = {choice for choice, form in feeds if form is not None and sets.takes_addresses(form, width)}
+    missing = {choice for choice, form in feeds if form is None}
+    return [*(fitting or missing or {choice for choice, _form in feeds})] or [ALL]
 
 
 def _address(key: bytes, flags: int, choices: List[Choice]) -> Address:
@@ -198,25 +261,47 @@ def flag_names(local: bytes, flags: int) -> Tuple[str, ...]:
     return tuple(names) if flags & addresses.IFA_F_PERMANENT else ("dynamic", *names)
 
 
-def _containers(model: Model) -> Iterator[Container]:
-    for container in sorted(model.inventory.containers.values(), key=lambda each: (each.name, each.key)):
-        endpoints = (Endpoint(each.network, addresses.text(each.address)) for each in container.endpoints)
-        reasons = model.policy.reasons_of_container(container)
-        yield Container(
-            container.id, container.name, model.policy.zones_of_container(container), tuple(endpoints), container.engine or None,
-            HEALTH[container.healthy], tuple(dict.fromkeys(word for word, _text in reasons)), tuple(text for _word, text in reasons))
+def _by_name(container: ContainerSeen) -> Tuple[str, Tuple[str, str]]:
+    return container.name, container.key
+
+
+def _ordered(containers: Iterable[ContainerSeen]) -> Iterator[Optional[ContainerSeen]]:
+    return arranged(containers, _by_name)
+
+
+def _container(policy: Policy, container: ContainerSeen) -> Container:
+    endpoints = (Endpoint(each.network, addresses.text(each.address)) for each in container.endpoints)
+    reasons = policy.reasons_of_container(container)
+    return Container(
+        container.id, container.name, policy.zones_of_container(container), tuple(endpoints), container.engine or None,
+        HEALTH[container.healthy], tuple(dict.fromkeys(word for word, _text in reasons)), tuple(text for _word, text in reasons))
+
+
+def _odd_containers(policy: Policy, containers: Iterable[ContainerSeen]) -> Iterator[Optional[Container]]:
+    """Those of which something may be wrong; None among many of which nothing is."""
+    for place, each in enumerate(_ordered(containers)):
+        if each is not None and (each.healthy is False or not each.endpoints or policy.by_label(each).refused):
+            yield _container(policy, each)
+        elif each is None or place % SOME == 0:
+            yield None
 
 
 def set_status(managed: ManagedSet) -> SetStatus:
     """A set as it is now."""
-    info, feeds = managed.seen.info, managed.role.feeds
-    return SetStatus(
-        *managed.name,
-        type=None if info is None else info.type_text,
-        zone=", ".join(dict.fromkeys(feed.zone for feed in feeds)),
-        holds=", ".join(dict.fromkeys(feed.holds for feed in feeds)),
-        state=managed.state.word, elements=len(managed.held.ours), foreign=len(managed.held.foreign),
-        error=WITHDRAWN % managed.error if managed.role.retiring else managed.error, warning=managed.warning)
+    return _row(str, _set_there(managed))
+
+
+def _set_there(managed: ManagedSet, since: Optional[float] = None, warned: Optional[float] = None,
+               undone: Optional[str] = None) -> SetThere:
+    held = managed.held
+    return SetThere(managed.name, managed.seen, managed.role, managed.state, len(held.ours), len(held.foreign), managed.warning,
+                    since, warned, undone)
+
+
+def _sets_there(model: Model, dry_run: bool) -> List[SetThere]:
+    since, warned = model.overview.since, model.overview.warned
+    return [_set_there(each, since.get(each.name, (None, None))[1], warned.get(each.name) if warned else None,
+                       _left_undone(model, each) if dry_run and each.error is None else None) for each in shown(model)]
 
 
 def left_undone(model: Model) -> FrozenSet[SetName]:
@@ -224,16 +309,17 @@ def left_undone(model: Model) -> FrozenSet[SetName]:
     return frozenset(managed.name for managed in shown(model) if _left_undone(model, managed))
 
 
-def _row(model: Model, managed: ManagedSet, manner: Manner) -> SetStatus:
-    """The same with what the model and the way of running add to it."""
-    row, since = set_status(managed), model.overview.since.get(managed.name)
-    if since is not None:
-        row = row._replace(since=manner.utc(since[1]))
-    warned = model.overview.warned.get(managed.name)
-    if row.warning is not None and warned is not None:
-        row = row._replace(warning_since=manner.utc(warned))
-    undone = _left_undone(model, managed) if manner.dry_run and row.error is None else None
-    return row if undone is None else row._replace(state=ERROR, error=undone)
+def _row(utc: Callable[[float], str], there: SetThere) -> SetStatus:
+    info, role, error = there.seen.info, there.role, there.state.reason
+    return SetStatus(
+        *there.name,
+        type=None if info is None else info.type_text,
+        zone=", ".join(dict.fromkeys(feed.zone for feed in role.feeds)),
+        holds=", ".join(dict.fromkeys(feed.holds for feed in role.feeds)),
+        state=ERROR if there.undone else there.state.word, elements=there.elements, foreign=there.foreign,
+        error=there.undone or (WITHDRAWN % error if role.retiring else error), warning=there.warning,
+        since=None if there.since is None else utc(there.since),
+        warning_since=None if there.warning is None or there.warned is None else utc(there.warned))
 
 
 def _left_undone(model: Model, managed: ManagedSet) -> Optional[str]:
@@ -246,15 +332,15 @@ def _left_undone(model: Model, managed: ManagedSet) -> Optional[str]:
     return UNDONE % (number(len(found.add) + len(found.renew), "element"), len(found.delete) + len(found.renew))
 
 
-def _elements(model: Model, managed: ManagedSet, dry_run: bool) -> Elements:
-    form = managed.seen.form
+def _elements(there: SetThere, lent: Lent) -> Elements:
+    form = there.seen.form
     if form is None:
         return Elements()
     text = partial(_element_text, form)
 
     def texts(elements: Collection[bytes]) -> Collection[str]:
         return Rows(len(elements), partial(in_order, elements), text)
-    return Elements(*map(texts, model.lend(managed, dry_run)))
+    return Elements(*map(texts, lent))
 
 
 def _element_text(form: Form, element: bytes) -> str:

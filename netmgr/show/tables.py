@@ -6,7 +6,7 @@ terminal.
 
 from functools import partial
 from itertools import chain
-from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Collection, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
 from netmgr.show.answers import (
     UNKNOWN,
@@ -44,25 +44,28 @@ def status_pieces(status: Status, width: int = WIDTH, only_problems: bool = Fals
     return lines(chain(_first_lines(status, width), () if only_problems else _tables(status, width)))
 
 
-def sets_text(contents: Sequence[SetContents]) -> str:
+def sets_text(contents: Collection[SetContents]) -> str:
     """`sets` for people: a paragraph for each set, a line for each element."""
     return "".join(sets_pieces(contents))
 
 
-def sets_pieces(contents: Sequence[SetContents]) -> Iterator[str]:
+def sets_pieces(contents: Collection[SetContents]) -> Iterator[str]:
     """The same in pieces."""
-    return lines(_paragraphs(contents) if contents else ["no sets"])
+    return lines(_paragraphs(contents))
 
 
-def _first_lines(status: Status, width: int) -> Iterator[str]:
+def _first_lines(status: Status, width: int) -> Iterator[Optional[str]]:
     how = status.state + ", a dry run" if status.dry_run else status.state
     head = (status.version, how, _duration(status.uptime_seconds), UNKNOWN if status.pid is None else status.pid, status.config)
     yield from broken(printable("netmgr %s: %s, up %s, pid %s, %s" % head), width)
-    if status.state == "degraded" and not status.problems:
-        yield from ("    " + line for line in broken(OTHERS, width - 4))
     alike: Dict[Problem, List[str]] = {}
-    for problem in status.problems:
+    for problem in steps_of(status.problems):
+        if problem is None:
+            yield None
+            continue
         alike.setdefault(problem._replace(about="", since=problem.since and moment(problem.since)), []).append(problem.about)
+    if status.state == "degraded" and not alike:
+        yield from ("    " + line for line in broken(OTHERS, width - 4))
     for problem, about in alike.items():
         yield from _problem_lines(problem, ", ".join(dict.fromkeys(about)), width)
 
@@ -96,8 +99,11 @@ def _section(header: Row, steps: Steps, width: int) -> Iterator[Optional[str]]:
         yield line
 
 
-def _interface_rows(interfaces: Iterable[Interface]) -> Iterator[Optional[Row]]:
-    for interface in interfaces:
+def _interface_rows(interfaces: Collection[Interface]) -> Iterator[Optional[Row]]:
+    for interface in steps_of(interfaces):
+        if interface is None:
+            yield None
+            continue
         state = "absent" if interface.index is None else "up" if interface.up else "down"
         first = (interface.name, state, ", ".join(interface.zones) or "-")
         if not interface.addresses:
@@ -116,8 +122,11 @@ def flags_of(address: Address) -> str:
     return ", ".join(address.flags) + ("" if address.counts else " (does not count%s)" % why)
 
 
-def _container_rows(containers: Iterable[Container]) -> Iterator[Row]:
-    for container in containers:
+def _container_rows(containers: Collection[Container]) -> Iterator[Optional[Row]]:
+    for container in steps_of(containers):
+        if container is None:
+            yield None
+            continue
         details = "; ".join(container.details[:SHOWN_DETAILS]) + "; and so on" * (len(container.details) > SHOWN_DETAILS)
         first = (container.name, container.id[:12], ", ".join(container.zones) or "-")
         for network, address in container.addresses or [("", "")]:
@@ -125,9 +134,10 @@ def _container_rows(containers: Iterable[Container]) -> Iterator[Row]:
             first, details = ("", "", ""), ""
 
 
-def _set_rows(entries: Iterable[SetStatus]) -> Iterator[Row]:
-    for entry in entries:
-        yield (_set_name(entry), entry.type or "-", entry.zone, entry.holds, entry.state, str(entry.elements), str(entry.foreign))
+def _set_rows(entries: Collection[SetStatus]) -> Iterator[Optional[Row]]:
+    for entry in steps_of(entries):
+        yield None if entry is None else (
+            _set_name(entry), entry.type or "-", entry.zone, entry.holds, entry.state, str(entry.elements), str(entry.foreign))
 
 
 def _set_name(entry: SetStatus) -> str:
@@ -165,14 +175,20 @@ def _zone_detail(row: Union[PublishedZone, ConsumedZone]) -> str:
     return text
 
 
-def _paragraphs(contents: Sequence[SetContents]) -> Iterator[Optional[str]]:
-    for place, (entry, elements) in enumerate(contents):
-        if place:
-            yield ""
+def _paragraphs(contents: Collection[SetContents]) -> Iterator[Optional[str]]:
+    between: Optional[str] = None
+    for each in steps_of(contents):
+        if each is None or between is not None:
+            yield between
+        if each is None:
+            continue
+        (entry, elements), between = each, ""
         title = "%s: %s, %d own, %d foreign" % (_set_name(entry), entry.state, entry.elements, entry.foreign)
         yield printable(title + (": " + entry.error if entry.error else ""))
         table = fitted(("", ""), partial(_element_rows, elements, entry.state), ANY)
         yield from (line if line is None else "  " + line for line in table)
+    if between is None:
+        yield "no sets"
 
 
 def _element_rows(elements: Elements, state: str) -> Iterator[Optional[Row]]:
