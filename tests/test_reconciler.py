@@ -271,6 +271,16 @@ def test_creations_are_tried_alone_together_with_their_tables() -> None:
     assert bench.ours("wan_ips") == "192.0.2.1"
 
 
+def test_all_is_done_when_what_was_made_has_been_looked_at() -> None:
+    """Also where it is enough after each step: until then nobody says that all is right."""
+    bench = Bench(WAN_AND_LAN + "nftables: {create: true}")
+    missing = []
+    while not bench.reconciler.complete:
+        bench.reconciler.reconcile(0.0, lambda: True)
+        missing.append(str(bench.model.overview))
+    assert len(missing) > 2 and missing[-1] == "0 elements in 4 sets", missing
+
+
 def test_a_creation_that_is_refused_backs_off() -> None:
     bench = Bench(WAN + "nftables: {create: true}")
     bench.kernel.refuses[named("wan_ips")] = EPERM

@@ -23,7 +23,7 @@ from netmgr.values.counters import OVERTAKEN as LATE
 from netmgr.values.counters import REFUSED, UNKNOWN, Counters
 from netmgr.values.errors import ProtocolError
 from netmgr.values.outcomes import OVERTAKEN, Fault, Outcome
-from netmgr.values.sets import Change, CreateTable, SetName
+from netmgr.values.sets import Change, CreateSet, CreateTable, SetName
 from netmgr.values.text import Log, reason
 from netmgr.wire import nft_text
 
@@ -55,7 +55,7 @@ class Reconciler:
         self._kernel = kernel
         self._log = log
         self.survey = Survey(kernel, model)
-        self.complete = False       # all sets have been looked at, and made true as far as they can be, at least once
+        self.complete = False       # all sets, also those just made, have been looked at, and made true as far as they can be
 
     def reconcile(self, now: float, enough: Callable[[], bool] = never) -> List[Change]:
         """Make every set true that can be; returns what was committed (in a dry run: what would be).
@@ -74,8 +74,8 @@ class Reconciler:
                 continue
             if self.model.overview.look and not self.complete:
                 return done
-            self.complete = True
             changes = self.model.plan(now)
+            self.complete = self.complete or self.dry_run or not any(isinstance(change, CreateSet) for change in changes)
             if not changes:
                 break
             if self.dry_run:
@@ -84,6 +84,8 @@ class Reconciler:
             done += self._commit(changes, now, suspects, enough)
             if self.model.calm:
                 break
+        else:
+            self.complete = True
         return done
 
     def _commit(self, changes: List[Change], now: float, suspects: Set[SetName], enough: Callable[[], bool]) -> List[Change]:

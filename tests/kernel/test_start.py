@@ -139,6 +139,8 @@ def test_create_makes_what_is_missing(lab: Lab) -> None:
     lab.run("ip addr add 192.0.2.1/24 dev eth0")
     netmgr = Netmgr(lab, CONFIG + "nftables: {create: true}")
     netmgr.holds("wan_ips", "192.0.2.1")
+    eventually(lambda: "is ready: " in netmgr.log(), 30, "netmgr is ready")
+    assert "is ready: 1 element in 4 sets\n" in netmgr.log(), "what it has just made is not missing"
     assert "type ipv6_addr" in lab.run("nft list set inet filter wan_ips6")
     lab.run("nft flush ruleset")
     eventually(lambda: "set wan_ips {" in lab.run("nft list sets"), 20)
