@@ -14,7 +14,7 @@ from benchmarks.latency import changes
 from benchmarks.space import Netmgr, Space
 
 ADDRESSES = INTERFACES = 10
-CHANGES, ROUNDS = 60, 60
+CHANGES, ROUNDS = 60, 50
 QUICK_CHANGES, QUICK_ROUNDS = 40, 15
 AIM = 1.03
 

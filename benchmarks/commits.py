@@ -7,11 +7,8 @@ its element in the kernel, as a reader of that set sees it, and the longest turn
 """
 
 import contextlib
-import os
-import signal
 import statistics
 import time
-from pathlib import Path
 from typing import Iterator, List, NamedTuple
 
 from benchmarks.common import Section, Verdict, main, milliseconds, peer, python_peer, quantile
@@ -21,7 +18,7 @@ from netmgr.io.nft import Nft, at_once
 from netmgr.values.sets import SetName
 
 SETS, ELEMENTS = 120, 5000
-CHANGES, ROUNDS = 60, 3
+CHANGES, ROUNDS = 40, 3
 QUICK_CHANGES, QUICK_ROUNDS = 20, 1
 RESYNC_EACH = 10        # changes
 LOOK = 0.002            # seconds between two looks at the set
@@ -48,7 +45,8 @@ class Found(NamedTuple):
 def run(quick: bool) -> Section:
     """Without others and beside them, in turns."""
     changes, rounds = (QUICK_CHANGES, QUICK_ROUNDS) if quick else (CHANGES, ROUNDS)
-    found = [(_measured(changes, False), _measured(changes, True)) for _round in range(rounds)]
+    with _prepared() as space:
+        found = [(_measured(space, changes, False), _measured(space, changes, True)) for _round in range(rounds)]
     rows = [_row(name, [each[place] for each in found]) for place, name in enumerate(("nobody else", "others at full speed"))]
     beyond = statistics.median(beside.ready - 2 * alone.ready for alone, beside in found)
     latest = max(max(beside.changes) for _alone, beside in found)
@@ -67,19 +65,24 @@ def _row(name: str, found: List[Found]) -> List[str]:
             milliseconds(quantile(changes, 0.99)), milliseconds(max(changes)), milliseconds(max(each.turn for each in found))]
 
 
-def _measured(changes: int, beside: bool) -> Found:
+@contextlib.contextmanager
+def _prepared() -> Iterator[Space]:
     with Space(2, 2) as space:
         others = ["z%d" % number for number in range(SETS - 1)]
         (space.directory / "config.yaml").write_text(CONFIGURATION % {
             "probe": PROBE, "others": ", ".join(others), "directory": space.directory})
         space.nft("\n".join(_commands(["wan", *others])))
-        with _others(space) if beside else contextlib.nullcontext():
-            turns = space.directory / "turns"
-            with Netmgr(space, python_peer("turning_netmgr", turns)) as netmgr, space.inside():
-                before, begin = _generation(), time.monotonic()
-                figures = [_change(space, number) for number in range(changes)]
-                pace = (_generation() - before - 2 * changes) / (time.monotonic() - begin)
-                return Found(netmgr.seconds, figures, _longest(netmgr, turns), pace)
+        yield space
+
+
+def _measured(space: Space, changes: int, beside: bool) -> Found:
+    turns = space.directory / "turns"
+    others = _others(space) if beside else contextlib.nullcontext()
+    with others, Netmgr(space, python_peer("turning_netmgr", turns)) as netmgr, space.inside():
+        before, begin = _generation(), time.monotonic()
+        figures = [_change(space, number) for number in range(changes)]
+        pace = (_generation() - before - 2 * changes) / (time.monotonic() - begin)
+        return Found(netmgr.seconds, figures, netmgr.longest_turns(turns)[0], pace)
 
 
 def _commands(zones: List[str]) -> Iterator[str]:
@@ -125,14 +128,6 @@ def _followed(space: Space, word: str) -> float:
             raise RuntimeError("the address is not followed")
     nft.close()
     return time.monotonic() - begin
-
-
-def _longest(netmgr: Netmgr, path: Path) -> float:
-    """Seconds of processor of its longest turn."""
-    os.kill(netmgr.process.pid, signal.SIGUSR2)
-    while not path.exists() or not path.read_text().endswith("\n"):
-        time.sleep(0.01)
-    return float(path.read_text().split()[0])
 
 
 if __name__ == "__main__":

@@ -12,13 +12,15 @@ import subprocess
 import time
 from typing import Dict, List
 
+from benchmarks import curves
 from benchmarks.common import PYTHON, Section, Verdict, main, microseconds, milliseconds, peer, quantile, times
 from benchmarks.space import PATIENCE, PROBE, Netmgr, Space
 from netmgr.io.nft import Watch
 
-FEW, MANY = 10, 10_000
-STARTS, CHANGES, ROUNDS = 60, 600, 3
+FEW, SOME, MANY = 10, 1_000, 10_000
+STARTS, CHANGES, ROUNDS = 60, 500, 2
 QUICK = 20, 200, 1
+SHARES = {"p50": 0.5, "p90": 0.9}
 RATE, PAUSE = 10, 15_000        # events a second; microseconds between changes of the address
 AIM_START, AIM_REMOVAL = 2.0, 3.0
 CONFIGURATION = """\
@@ -32,7 +34,7 @@ socket_path: %(directory)s/socket
 def run(quick: bool) -> Section:
     """Few and many, in turns; then many, quiet and not."""
     starts, changes, rounds = QUICK if quick else (STARTS, CHANGES, ROUNDS)
-    started: Dict[int, List[float]] = {FEW: [], MANY: []}
+    started: Dict[int, List[float]] = {FEW: [], SOME: [], MANY: []}
     removed: Dict[float, List[float]] = {0: [], RATE: []}
     for _round in range(rounds):
         for count in started:
@@ -56,7 +58,9 @@ def _section(started: Dict[int, List[float]], removed: Dict[float, List[float]])
         "Many containers", " ".join((__doc__ or "").split()), ["what", "p50", "p90", "p99"], rows,
         [Verdict("a container's start with {:,} others, p50, against {}".format(MANY, FEW), start, " x", AIM_START),
          Verdict("an address's removal while {:,} containers see {} events a second, p99, against none".format(MANY, RATE),
-                 removal, " x", AIM_REMOVAL)])
+                 removal, " x", AIM_REMOVAL)],
+        {"crowd.svg": curves.draw("From the event of a container's start to its element", "other containers", "milliseconds", {
+            name: [(count, 1e3 * quantile(figures, share)) for count, figures in started.items()] for name, share in SHARES.items()})})
 
 
 class Crowd:

@@ -13,7 +13,7 @@ from benchmarks.common import PYTHON, Section, Verdict, main
 from benchmarks.space import Netmgr, Space
 
 MANY, QUICK_MANY, INTERFACES = 100000, 20000, 100
-IDLE, QUICK_IDLE = 60.0, 5.0
+IDLE, QUICK_IDLE = 30.0, 5.0
 TURNS, QUICK_TURNS = 3, 1
 
 

@@ -3,6 +3,7 @@
 import importlib
 import sys
 import time
+import traceback
 from typing import List
 
 from benchmarks.common import HERE, Section, machine, markdown, table, verdict_table
@@ -21,15 +22,24 @@ def main() -> None:
     """Run, print what is found as it is found, write the report."""
     quick = "--quick" in sys.argv[1:]
     sections: List[Section] = []
+    failed = []
+    begin = time.monotonic()
     for name in NAMES:
         start = time.monotonic()
-        sections.append(importlib.import_module("benchmarks." + name).run(quick))
+        try:
+            sections.append(importlib.import_module("benchmarks." + name).run(quick))
+        except Exception as problem:        # one that fails takes no other with it
+            traceback.print_exc()
+            sections.append(Section(name, "It failed: %s" % problem, [], []))
+            failed.append(name)
         print("%s: %.0f s" % (name, time.monotonic() - start), flush=True)
         print("\n".join(verdict_table(sections[-1].verdicts)[2:]), flush=True)
+    print("all: %.0f s" % (time.monotonic() - begin))
     (HERE / ("quick.md" if quick else "report.md")).write_text(_report(sections, quick))
     for section in sections:
         for file, picture in section.curves.items():
             (HERE / (("quick-" if quick else "") + file)).write_text(picture)
+    sys.exit("these failed: %s" % ", ".join(failed) if failed else 0)
 
 
 def _report(sections: List[Section], quick: bool) -> str:

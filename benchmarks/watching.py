@@ -15,7 +15,7 @@ from benchmarks.space import Netmgr, Space
 
 WATCHES = 1
 PACE = 5000            # events a second
-CHANGES, ROUNDS = 150, 20
+CHANGES, ROUNDS = 150, 15
 QUICK_CHANGES, QUICK_ROUNDS = 100, 4
 PAUSE = 7000            # microseconds between changes
 AIM_P50, AIM_P99 = 1.1, 1.1

@@ -23,7 +23,7 @@ from tests.kernel.lab import Lab
 
 SIZES = (200, 2000)
 AIM = 12.0
-TURNS, QUICK_TURNS = 3, 1
+TURNS, QUICK_TURNS = 2, 1
 REST = 0.4              # seconds without any of netmgr's processor time
 CONFIGURATION = """\
 interfaces: []
