@@ -6,12 +6,15 @@ from typing import List, Optional
 
 import pytest
 
+from netmgr.model.managed_set import CONFLICT
 from netmgr.show.answers import Address, Container, Interface, SetStatus, Source, Status
 from netmgr.show.columns import fitted
 from netmgr.show.problems import dated, of_reload, problems
 from netmgr.show.selection import cut
 from netmgr.show.tables import status_text
+from netmgr.sync.repairs import RIVAL
 from netmgr.values.happenings import Happening
+from netmgr.wire import etcd
 
 LEASE = ("waiting for a DHCP lease",)
 ROW = SetStatus("inet", "filter", "wan_ips", "ipv4_addr", "wan", "addresses", "synced", since="2026-11-27T20:00:00.000000Z")
@@ -68,6 +71,15 @@ def test_what_is_wrong_with_many_is_said_once() -> None:
     assert "\ninet filter wan_ips, inet filter lan_ips, since 2026-11-27 20:00:00 UTC: the set is missing" in text
     assert "\ninet filter dmz_ips, since 2026-11-27 21:00:00 UTC: the set is missing" in text and text.count("add it to the ruleset") == 2
     assert len(found) == 4 and "include_dir" in (found[-1].hint or "")
+
+
+def test_warnings_have_hints() -> None:
+    """As netmgr words them."""
+    conflict = CONFLICT % ("tcp . 80", "172.18.0.2 . 80", "172.18.0.3 . 80")
+    fleet, rival = etcd.unsafe("3.5.1") or "", RIVAL % "inet filter wan_ips"
+    found = problems(Status(sets=(ROW._replace(warning=conflict),),
+                            sources={"fleet": Source("ok", {"warning": fleet}), "nftables": Source("ok", {"warning": rival})}))
+    assert [(each.what, each.hint is not None) for each in found] == [(fleet, True), (rival, True), (conflict, True)]
 
 
 def test_a_failed_reload_is_a_problem() -> None:

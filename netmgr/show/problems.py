@@ -10,7 +10,7 @@ from netmgr.show.answers import Container, Interface, Problem, SetStatus, Source
 from netmgr.show.rows import SOME, Row, made, steps_of
 from netmgr.values.happenings import Happening
 
-SET_HINTS = (       # what an error contains, and what helps
+HINTS = (       # what an error or a warning contains, and what helps
     ("the set is full", "raise its size in the ruleset, or let the zone hold less with `exclude` or `only`"),
     ("it is a map", "name a set, or give the zone another one with `zones.ZONE.sets`"),
     ("its type", "give the set that type in the ruleset, or say with `zones.ZONE.sets` what it holds"),
@@ -20,6 +20,9 @@ SET_HINTS = (       # what an error contains, and what helps
     ("its table belongs to another program", "put the set into a table without an owner"),
     ("a dry run", "without --dry-run it would be done"),
     ("its include file cannot be written", "let netmgr write where `nftables.include_dir` says; it tries again by itself"),
+    ("is claimed for it, too", "of two claims the first of the configuration counts, or of the older container: take the key from one"),
+    ("undo each other's work", "stop one of the two, or let each fill sets of its own; the last repair names the other's process"),
+    ("around their rights", "update etcd"),
 )
 MISSING_HINT = "add it to the ruleset, or let netmgr make it with `nftables: {create: true}` (and `type`, but for Z_ips and Z_ips6)"
 CONTAINER_HINTS = {
@@ -77,10 +80,10 @@ def _of_source(name: str, source: Source) -> Iterator[Problem]:
     if source.state not in ("ok", "disabled"):
         yield Problem(name, str(error or source.state), since if isinstance(since, str) else None, SOURCE_HINT)
     elif error:
-        yield Problem(name, str(error), since if isinstance(since, str) else None, None)
+        yield Problem(name, str(error), since if isinstance(since, str) else None, SOURCE_HINT)
     if warning:
         begun = source.facts.get("warning_since")
-        yield Problem(name, str(warning), begun if isinstance(begun, str) else None, None)
+        yield Problem(name, str(warning), begun if isinstance(begun, str) else None, _hint(str(warning)))
 
 
 def _of_set(row: SetStatus) -> Iterator[Problem]:
@@ -89,13 +92,13 @@ def _of_set(row: SetStatus) -> Iterator[Problem]:
         yield Problem(name, "the set is missing", row.since, MISSING_HINT)
     elif row.state == "error":
         error = row.error or row.state
-        yield Problem(name, error, row.since, _hint_of_set(error))
+        yield Problem(name, error, row.since, _hint(error))
     if row.warning:
-        yield Problem(name, row.warning, row.warning_since, _hint_of_set(row.warning))
+        yield Problem(name, row.warning, row.warning_since, _hint(row.warning))
 
 
-def _hint_of_set(what: str) -> Optional[str]:
-    return next((hint for part, hint in SET_HINTS if part in what), None)
+def _hint(what: str) -> Optional[str]:
+    return next((hint for part, hint in HINTS if part in what), None)
 
 
 def _of_interface(interface: Interface) -> Iterator[Problem]:

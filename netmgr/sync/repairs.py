@@ -29,6 +29,7 @@ SLICE = 0.004           # seconds of looking in one turn of the loop
 FIRST_SLICE = 0.02      # the same before all has been looked at once, when that is what everybody waits for
 GONE = "another program: an element is gone"
 OURSELVES = "netmgr"    # the name of every process of netmgr
+RIVAL = "another netmgr and this one undo each other's work in %s"
 
 Tell = Callable[[Happening, str], None]         # and the level of its line in the log
 
@@ -83,7 +84,7 @@ class Repairs:
     def rival(self) -> Optional[str]:
         """What another netmgr and this one do to each other, if they do."""
         fought = self._accounts.fought(OURSELVES)
-        return "another netmgr and this one undo each other's work in %s" % names_of(fought) if fought else None
+        return RIVAL % names_of(fought) if fought else None
 
     def changed(self, by: Iterable[Suspect]) -> None:
         """Others committed something; None is one of whom it is not known who."""
