@@ -230,7 +230,7 @@ def test_a_zone_names_the_containers_that_something_keeps_out_of_it() -> None:
     bench = Bench(CROWD)
     bench.make("docker_ips")
     bench.make("web_ips")
-    bench.containers(container("a1", "172.18.0.2/16")._replace(healthy=False), container("b2", "172.18.0.3/16", label="wan"),
+    bench.containers(container("a1", "172.18.0.2/16", "fd00::2/64")._replace(healthy=False), container("b2", "172.18.0.3/16", label="wan"),
                      container("c3"), container("d4", "172.19.0.2/16", network="backend")._replace(healthy=False))
     bench.settle()
     assert set(told(bench, "docker")[2]) == {(None, "unhealthy"), (None, "no_address")}
@@ -316,7 +316,7 @@ def test_a_key_is_read_as_it_is_written(kind: str) -> None:
 def test_a_published_port(kind: str, words: Tuple[str, ...]) -> None:
     bench = Bench(WORDS)
     bench.kernel.make(named("ports"), kind, 0, 0, [], [], [], False, "ipv4_addr . inet_service")
-    bench.containers(container("a1", "172.18.0.2/16")._replace(ports=(Port(6, 8080, 80, b""), Port(17, 53, 53, b""))),
+    bench.containers(container("a1", "172.18.0.2/16", "fd00::2/64")._replace(ports=(Port(6, 8080, 80, b""), Port(17, 53, 53, b""))),
                      container("b2", "172.18.0.3/16")._replace(ports=(Port(6, 8080, 8080, b""),), created=9))
     bench.settle()
     shown = ("tcp . 8080" if "proto" in kind else "8080") + " : 172.18.0.2 . 80"
@@ -324,6 +324,8 @@ def test_a_published_port(kind: str, words: Tuple[str, ...]) -> None:
         assert told(bench, each) == ("key", [("ports", shown, "netmgr")], [("ports", "conflict")])
         assert "not in inet filter ports: the key has another value: %s (conflict): [name-b2]" % shown in explained(bench, each)
     assert told(bench, "81")[:2] == ("key", [])
+    assert ("ports", shown, "netmgr") in told(bench, "172.18.0.2")[1] and ("ports", "conflict") in told(bench, "172.18.0.3")[2]
+    assert told(bench, "fd00::2")[1] == [], "another address of the container that has the port"
 
 
 def things(life: Life) -> List[str]:

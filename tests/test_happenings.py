@@ -1,7 +1,7 @@
 """What happens, with its cause: as lines, as objects, by name and number; and explanations that say what the sets do."""
 
 import json
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple
 
 import pytest
 
@@ -14,7 +14,7 @@ from netmgr.show.telling import Causes, News, of_set, of_things
 from netmgr.values.addresses import IFA_F_DEPRECATED
 from netmgr.values.events import HostGone, HostSeen, LinkGone, LinkSeen
 from netmgr.values.happenings import LEVEL, Culprit, Happening
-from netmgr.values.sets import IPV4_ADDR, ChangeElements, Form
+from netmgr.values.sets import IPV4_ADDR, ChangeElements, Form, SetName
 from tests.happenings import Event
 from tests.workbench import WAN, WAN_AND_LAN, Bench, container, gone, keys, named, seen
 
@@ -114,6 +114,34 @@ def test_the_cause_is_what_concerned_the_set() -> None:
     assert (cause("wan_ips"), cause("lan_ips")) == ("eth0: address added", "eth1: address added")
     assert Causes([News((), Happening("reload", cause="reload"))], lambda _thing: ()).of(named("wan_ips")) == "reload"
     assert Causes([], lambda _thing: ()).of(named("wan_ips")) is None
+
+
+def test_the_cause_is_that_container_which_concerned_the_set() -> None:
+    """Though an engine tells of several at once."""
+    bench = Bench("docker: {label_zones: '*'}\n")
+    names = {letter: container(letter, "172.18.0.%d/16" % number, label=zone)
+             for number, (letter, zone) in enumerate({"a": "web", "b": "mail", "c": "mail"}.items(), 2)}
+    news = News(tuple(bench.inventory.containers_changed("", [*names.values()], [])))
+    bench.model.apply(news.changes)
+    for name in ("web_ips", "mail_ips", "docker_ips"):
+        bench.make(name)
+    bench.look()
+    causes = Causes([news], lambda thing: (each for each, _elements in bench.model.policy.claims(thing)))
+    assert (causes.of(named("web_ips")), causes.of(named("mail_ips"))) == ("name-a: started", "name-b: started; name-c: started")
+    assert causes.of(named("docker_ips")) == "name-a: started; name-b: started; name-c: started"
+
+
+def test_of_many_addresses_nobody_looks_which_sets_they_concern() -> None:
+    bench = Bench(WAN_AND_LAN)
+    events = [seen("10.0.%d.%d/8" % (number >> 8, number & 255)) for number in range(60)]
+    for event in events:
+        bench.happen(event)
+    news = News(tuple(bench.inventory.apply(LinkGone(1))))
+
+    def look(_thing: object) -> Iterator[SetName]:
+        raise AssertionError
+    causes = Causes([news, news], look)
+    assert (causes.of(named("wan_ips")) or "").startswith("eth0: link removed") and causes.of_nothing_else(named("wan_ips")) is None
 
 
 def test_many_causes_are_not_all_named() -> None:

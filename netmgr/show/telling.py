@@ -13,7 +13,7 @@ from netmgr.wire import nft_text
 
 CAUSES_AT_MOST = 3
 CHANGED = {"altnames": "alternative names", "ifindex": "index", "hardware": "MAC address"}    # of an interface, for people
-SIFTED_AT_MOST = 50     # things of one wake-up of which it is worked out which sets they concern
+SIFTED_AT_MOST = 50     # things of one wake-up, addresses each, of which it is worked out which sets they concern
 
 Concerns = Callable[[Thing], Iterable[SetName]]
 
@@ -66,14 +66,13 @@ class Causes:
     def __init__(self, news: Sequence[News], concerns: Concerns) -> None:
         self._news, self._concerns = [each for each in news if each.beside is None], concerns
         self._all: Optional[str] = None
-        self._names: Optional[List[FrozenSet[SetName]]] = None
+        self._sifted: Optional[List[Tuple[News, FrozenSet[SetName]]]] = None
 
     def of(self, name: SetName) -> Optional[str]:
         """What concerned the set, or all that happened where that cannot be told."""
-        if len(self._news) > 1 and self._may_be_sifted():
-            concerned = self._about(name)
-            if concerned and len(concerned) < len(self._news):
-                return _joined(concerned)
+        concerned = self._about(name) if self._are_several() and self._may_be_sifted() else []
+        if concerned:
+            return _joined(concerned)
         if self._all is None:
             self._all = _joined(self._news)
         return self._all
@@ -83,12 +82,28 @@ class Causes:
         return _joined(self._about(name)) if self._may_be_sifted() else None
 
     def _may_be_sifted(self) -> bool:
-        return sum(len(each.changes) for each in self._news) <= SIFTED_AT_MOST
+        """It takes a look at each address."""
+        return sum(len(thing.flags) if isinstance(thing, Addresses) else 1
+                   for each in self._news for _gained, thing in each.changes) <= SIFTED_AT_MOST
+
+    def _are_several(self) -> bool:
+        return len(self._news) > 1 or any(isinstance(thing, ContainerSeen) for each in self._news for _gained, thing in each.changes[1:])
 
     def _about(self, name: SetName) -> List[News]:
-        if self._names is None:
-            self._names = [frozenset(name for _gained, thing in each.changes for name in self._concerns(thing)) for each in self._news]
-        return [each for each, names in zip(self._news, self._names) if each.because is not None or name in names]
+        if self._sifted is None:
+            self._sifted = [(each, frozenset(name for _gained, thing in each.changes for name in self._concerns(thing)))
+                            for news in self._news for each in _single(news)]
+        return [each for each, names in self._sifted if each.because is not None or name in names]
+
+
+def _single(news: News) -> Sequence[News]:
+    """One for each container that an engine has told together, for a set may be none of most of them."""
+    if not all(isinstance(thing, ContainerSeen) for _gained, thing in news.changes):
+        return (news,)
+    groups: Dict[Tuple[str, str], List[ThingChange]] = {}
+    for change in news.changes:
+        groups.setdefault(_key(change[1]), []).append(change)
+    return [news._replace(changes=some) for some in groups.values()] or (news,)
 
 
 def _joined(news: Sequence[News]) -> Optional[str]:
