@@ -6,7 +6,7 @@ from typing import Callable, Dict, List, Set
 import pytest
 
 from netmgr.model.range_set import RangeSet
-from netmgr.model.ranges import minimal, pack
+from netmgr.model.ranges import apart, minimal, pack
 from netmgr.values.addresses import network
 
 Pick = Callable[[random.Random], bytes]
@@ -71,6 +71,7 @@ def test_several_claims_at_once(merge: bool) -> None:
         gone, _renew, come = kept.update(touched, claimed.keys())
         assert (gone <= held, come & held, held - gone | come) == (True, set(), kept.wanted())
         assert kept.wanted() == minimal(claimed, foreign, 1, merge)
+        assert kept.beside() == len(kept.wanted() - apart(kept.wanted(), foreign, 1))
 
 
 def change(source: random.Random, claimed: Dict[bytes, int], pick: Pick) -> bytes:

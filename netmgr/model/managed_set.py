@@ -145,8 +145,11 @@ class ManagedSet:
             return self._conflict(form)
         if self.unwritten or form is None or not form.merge or not held.foreign:
             return self.unwritten
-        near = held.ours - ranges.apart(held.ours, held.foreign, form.width)
-        return BESIDE % number(len(near), "range") if near else None
+        if isinstance(self._ranges, RangeSet) and self.is_settled:
+            near = self._ranges.beside()        # of those that it should have, which it has
+        else:
+            near = len(held.ours - ranges.apart(held.ours, held.foreign, form.width))
+        return BESIDE % number(near, "range") if near else None
 
     @property
     def is_plain(self) -> bool:

@@ -41,6 +41,12 @@ class RangeSet:
         size = self._width * 2
         return {each.to_bytes(size, "big") for each in self._spans}
 
+    def beside(self) -> int:
+        """How many of them touch a foreign range."""
+        bits, keys = self._bits, self._keys
+        near = [ranges.between(self._spans, max((each >> bits) - 1, 0), (each & keys) + 1, bits) for each in self._holes]
+        return len({place for each in near for place in range(each.start, each.stop)})
+
     def update(self, touched: AbstractSet[bytes], claimed: AbstractSet[bytes]) -> Difference:
         """Which ranges go and which come when the claims of these prefixes have begun or ended."""
         claims, size = self._claims, self._width * 2
