@@ -134,3 +134,9 @@ def test_a_status_fits_eighty_columns() -> None:
         assert address.address in status_text(status, width)
         assert max(map(len, status_text(status, width).splitlines())) <= width
     assert max(map(len, status_text(status, 200).splitlines())) > 80
+
+
+def test_what_it_is_about_is_cut_last() -> None:
+    row = ("long-interface0", "a_zone_with_quite_a_long_name_too")
+    assert [*fitted(("INTERFACE", "ZONES"), lambda: iter([row]), 30)] == [
+        "INTERFACE        ZONES", "long-interface0  a_zone_with_q", "                 uite_a_long_n", "                 ame_too"]

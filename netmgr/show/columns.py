@@ -72,14 +72,14 @@ def _arranged(row: Row, columns: Sequence[Sequence[int]]) -> Row:
 
 
 def _narrow(widths: List[int], words: Sequence[int], room: int, whole: Optional[int]) -> None:
-    """Take from the widest what there is no room for."""
+    """Take from the widest what there is no room for; from the first, which says what it is about, as the last."""
     room -= 2 * (len(widths) - 1)
     while sum(widths) > room:
         places = [place for place, width in enumerate(widths) if width > words[place]] or [
             place for place, width in enumerate(widths) if width > NARROWEST and place != whole]
         if not places:
             return
-        widths[max(places, key=widths.__getitem__)] -= 1
+        widths[max(places, key=lambda place: (place > 0, widths[place]))] -= 1
 
 
 def _lines(row: Row, widths: Sequence[int]) -> Iterator[str]:
