@@ -110,7 +110,7 @@ class Reporter:
             kind = "set-synced" if not what else "set-error" if state == ERROR else "set-missing"
             after = self._ailments[name] = _following(before, what, now)
             why = causes.of_nothing_else(each) if causes is not None else cause
-            self.tell(Happening(kind, cause=why, set=name, zone=_zones(managed), error=managed.error),
+            self.tell(Happening(kind, cause=why or (None if what else AGAIN), set=name, zone=_zones(managed), error=managed.error),
                       None if after.worth_a_line else "debug")
 
     def source(self, name: str, before: Optional[str], after: str, error: Optional[str], words: Optional[Words] = None) -> bool:

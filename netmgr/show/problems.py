@@ -24,7 +24,7 @@ HINTS = (       # what an error or a warning contains, and what helps
     ("undo each other's work", "stop one of the two, or let each fill sets of its own; the last repair names the other's process"),
     ("around their rights", "update etcd"),
 )
-MISSING_HINT = "add it to the ruleset, or let netmgr make it with `nftables: {create: true}` (and `type`, but for Z_ips and Z_ips6)"
+MISSING_HINT = "add it to the ruleset, or let netmgr make it: that takes `nftables: {create: true}`, and `type` but for Z_ips and Z_ips6"
 CONTAINER_HINTS = {
     "unhealthy": "look at its health check; it counts as soon as that succeeds",
     "no_leave": "give leave for these zones with `docker.label_zones`, or take the label away",
