@@ -206,6 +206,19 @@ def test_since_when_is_not_said_where_later_more_came_and_went_than_is_named() -
         ["t1"], ["t1"], [None], ["t3"]]
 
 
+def test_a_set_that_cannot_hold_what_one_zone_has_for_it_holds_what_another_has() -> None:
+    bench = Bench("interfaces: [{name: eth0, nftables_zone: wan}, {name: eth1, nftables_zone: lan}]\ndocker: {enabled: false}\n"
+                  "zones: {wan: {sets: {mixed: addresses}}, lan: {sets: {mixed: networks}}}\n")
+    bench.make("mixed")
+    bench.happen(seen("192.0.2.1/24"), seen("192.168.1.1/24", index=2))
+    bench.settle()
+    assert bench.ours("mixed") == "192.0.2.1" and bench.managed("mixed").state.word == "error"
+    assert told(bench, "192.0.2.1")[1:] == ([("mixed", "192.0.2.1", "netmgr")], [])
+    assert told(bench, "192.168.1.1")[1:] == ([], [("mixed", "set_error")])
+    first, second = explained(bench, "mixed")
+    assert first.startswith("192.0.2.1 is in inet filter mixed: eth0") and second.endswith(", which keeps out 192.168.1.1/24 [eth1]")
+
+
 def test_what_is_not_there_says_so() -> None:
     bench = Bench("interfaces: [{name: ppp0, nftables_zone: wan}, {name: eth1}]\ndocker: {enabled: false}\n")
     assert explained(bench, "ppp0") == ["not in any set: there is no such interface now (no_address): [ppp0]"]

@@ -23,6 +23,7 @@ HINTS = (       # what an error or a warning contains, and what helps
     ("is claimed for it, too", "of two claims the first of the configuration counts, or of the older container: take the key from one"),
     ("undo each other's work", "stop one of the two, or let each fill sets of its own; the last repair names the other's process"),
     ("around their rights", "update etcd"),
+    ("there is no chain", "add the chain to the set's table, or correct the verdict; what other zones have for the set is in it"),
 )
 MISSING_HINT = "add it to the ruleset, or let netmgr make it: that takes `nftables: {create: true}`, and `type` but for Z_ips and Z_ips6"
 CONTAINER_HINTS = {

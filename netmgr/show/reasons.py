@@ -28,6 +28,7 @@ from netmgr.values.holds import (
     PUBLISHED_PORTS,
     by_far_end,
     made_of,
+    misfit,
 )
 from netmgr.values.sets import AND, WIDTHS, Form, SetName, takes_addresses
 from netmgr.wire.nft_text import element_text
@@ -120,16 +121,16 @@ class Reasons:
                 parts.append(Part(feed, self.holders(view), "", None, {}))
             elif view.seen.info is None and view.promised:
                 parts.append(Part(feed, None, "set_missing", None, {}))
-            elif view.wrong.misfit is not None and (
+            elif _misfit(view, feed) is not None and (
                     self._only is not None or len(feed.one_of) == 1 or all(each.holds != feed.holds for each in fitting)):
-                parts.append(Part(feed, None, "set_error", view.wrong.misfit, {}))
+                parts.append(Part(feed, None, "set_error", _misfit(view, feed), {}))
         has_addresses = isinstance(claimant.thing, Addresses) and bool(claimant.thing.flags)
         return Plan(zone, parts, self._only is None and has_addresses and not (fitting or parts or claimant.word))
 
     def _fits(self, feed: Feed, claimant: Claimant) -> bool:
         """Whether the set is there and takes what it is to hold, of this family."""
         view = self._moment.sets.get(feed.set)
-        form = None if view is None or view.seen.info is None or view.wrong.misfit is not None else view.seen.form
+        form = None if view is None or view.seen.info is None or _misfit(view, feed) is not None else view.seen.form
         return form is not None and all(takes_addresses(form, len(key) >> 1) for key in _flags(claimant))
 
     def holders(self, view: SetView) -> Holders:
@@ -189,6 +190,11 @@ class Reasons:
             shown, entry = element_text(form, (first + last if form.interval else first) + value), claimant.entries.get(feed.zone)
             yield FeedRow(str(feed.set), shown, feed.zone, claimant.source, None if entry is None else str(entry), owner is not None,
                           owner, self._since(feed.set, shown))
+
+
+def _misfit(view: SetView, feed: Feed) -> Optional[str]:
+    """Why the set cannot hold what this feed has for it; of another feed it may hold all."""
+    return None if view.seen.info is None else misfit(view.seen.info, feed.holds, feed.value)
 
 
 def _within(shape: Shape, span: Span, first: bytes, last: bytes) -> bool:
