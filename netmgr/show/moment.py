@@ -30,8 +30,8 @@ SOME, FEW = 100, 16     # addresses, and containers, that are looked at without 
 class Claimant(NamedTuple):
     """A thing that may feed sets, from where it is, the zones that it is in, and which entry of the configuration says so.
 
-    `word`: only what is held by this word is of interest; of hosts, only those with this `suffix`; of published ports, only those at this
-    `address`.  `objections`: what keeps it out of zones.
+    `word`: only what is held by this word is of interest; of hosts, only those with this `suffix`.  `objections`: what keeps it out of
+    zones.
     """
 
     thing: Thing
@@ -42,7 +42,6 @@ class Claimant(NamedTuple):
     interface: Interface = NO_INTERFACE         # of this host
     word: str = ""
     suffix: bytes = b""
-    address: bytes = b""
 
 
 Steps = Iterator[Optional[Claimant]]
@@ -160,7 +159,7 @@ class Moment:
             elif isinstance(each.thing, Interface) and packed in each.thing.gateways:
                 yield each._replace(thing=each.thing._replace(gateways=(packed,)), word=GATEWAYS)
             elif isinstance(each.thing, ContainerSeen) and any(endpoint.address == packed for endpoint in each.thing.endpoints):
-                yield each._replace(address=packed)
+                yield each
             elif isinstance(each.thing, Addresses):
                 if self._holds(each, (PEERS, HOSTS)):
                     yield from _with_neighbour(each, each.thing, packed)

@@ -172,8 +172,6 @@ class Reasons:
     def _held(self, holders: Holders, claimant: Claimant, feed: Feed, element: bytes) -> Steps:
         form, view = holders.form, holders.view
         first, last, value = holders.span(element)
-        if claimant.address not in value:
-            return
         if self._wanted and not any(_within(holders.shape, each, first, last) for each in self._wanted[feed.set]):
             return
         owner = yield from holders.of(first, last, value)
