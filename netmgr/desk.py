@@ -49,7 +49,7 @@ class Desk:
         from netmgr.show.explain import explain
         return explain(self._keeper.model, thing, self._keeper.reporter.chronicle.last())
 
-    def graph(self) -> Iterator[Union[GraphNode, GraphEdge]]:
+    def graph(self) -> Iterator[Union[GraphNode, GraphEdge, None]]:
         """What feeds what, made as it is read."""
         from netmgr.show.graph import graph
         return graph(self._keeper.model)

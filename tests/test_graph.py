@@ -9,10 +9,12 @@ from xml.etree import ElementTree
 import pytest
 
 from netmgr.show.answers import GraphEdge, GraphNode
-from netmgr.show.graph import ROWS_AT_ONCE, Row, dot_pieces, graph, json_pieces, mermaid_pieces
+from netmgr.show.graph import Row, dot_pieces, graph, json_pieces, mermaid_pieces
+from netmgr.show.rows import LINES
 from netmgr.values.events import HostSeen
 from netmgr.values.text import printable
 from tests.names import HOSTILE, random_names
+from tests.test_model_random import HAPPENINGS, Life
 from tests.workbench import Bench, container, seen
 
 CONFIG = """
@@ -24,17 +26,17 @@ interfaces:
 docker: {label_zones: '*'}
 zones: {lan: {sets: {lan_all: addresses}}}
 """
-NODES = [
+NODES: List[Row] = [
     GraphNode("interface:eth0", "interface", "eth0", "up", ("192.0.2.1/24", "192.0.2.2/24"), 2),
     GraphNode("zone:wan", "zone", "wan"),
     GraphNode("set:inet filter wan_ips", "set", "inet filter wan_ips", "synced", (), 2),
     GraphNode("set:inet filter lan_ips", "set", "inet filter lan_ips", "error", (), 0, "the set is full"),
 ]
-EDGES = [GraphEdge("interface:eth0", "zone:wan"), GraphEdge("zone:wan", "set:inet filter wan_ips", "addresses")]
+EDGES: List[Row] = [GraphEdge("interface:eth0", "zone:wan"), GraphEdge("zone:wan", "set:inet filter wan_ips", "addresses")]
 
 
 def rows_of(bench: Bench) -> Tuple[Dict[str, GraphNode], List[GraphEdge]]:
-    rows = list(graph(bench.model))
+    rows = [row for row in graph(bench.model) if row is not None]
     nodes = [row for row in rows if isinstance(row, GraphNode)]
     assert rows[:len(nodes)] == nodes and len({node.id for node in nodes}) == len(nodes)
     edges = [row for row in rows if isinstance(row, GraphEdge)]
@@ -82,12 +84,32 @@ def test_json_is_one_object() -> None:
 
 
 def test_what_is_long_comes_in_pieces() -> None:
-    nodes = [GraphNode("interface:%d" % each, "interface", str(each)) for each in range(1000)]
-    edges = [GraphEdge(node.id, "interface:0") for node in nodes]
+    nodes: List[Row] = [GraphNode("interface:%d" % each, "interface", str(each)) for each in range(1000)]
+    edges: List[Row] = [GraphEdge("interface:%d" % each, "interface:0") for each in range(1000)]
     for pieces in (json_pieces, dot_pieces, mermaid_pieces):
-        assert len(list(pieces(iter([*nodes, *edges])))) > 2 * 1000 / ROWS_AT_ONCE
+        assert len(list(pieces(iter([*nodes, *edges])))) > 2 * 1000 / LINES
     read = json.loads("".join(json_pieces(iter([*nodes, *edges]))))
     assert (len(read["nodes"]), len(read["edges"])) == (1000, 1000)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_comes_in_pieces_was_so_when_somebody_asked(seed: int) -> None:
+    """Whatever happens in between: zones that only labels name are gone then, too."""
+    life = Life(seed)
+    kinds, weights = zip(*((kind, weight) for kind, weight in HAPPENINGS if kind.__name__ != "killed"))
+    for _ in range(12):
+        for kind in life.source.choices(kinds, weights, k=4):
+            kind(life)
+        life.wait()
+        life.bench.settle(life.now)
+        model = life.bench.model
+        whole, rows = [row for row in graph(model) if row is not None], graph(model)
+        found = [next(rows, None) for _row in range(3)]
+        for kind in life.source.choices(kinds, weights, k=4):
+            kind(life)
+        life.wait()
+        life.bench.settle(life.now)
+        assert [row for row in (*found, *rows) if row is not None] == whole
 
 
 def test_mermaid() -> None:
@@ -107,7 +129,7 @@ flowchart LR
 @pytest.mark.skipif(shutil.which("dot") is None, reason="there is no dot, which is in the package graphviz")
 def test_graphviz_draws_every_node_and_edge() -> None:
     drawn = _drawn([*NODES, *EDGES])
-    assert drawn["node"] == sorted(node.id for node in NODES)
+    assert drawn["node"] == sorted(node.id for node in NODES if isinstance(node, GraphNode))
     assert drawn["edge"] == sorted("%s->%s" % edge[:2] for edge in EDGES)
 
 

@@ -33,8 +33,8 @@ class Service(Protocol):
     def explain(self, thing: str) -> Explanation:
         """Why this thing is in sets, or is not."""
 
-    def graph(self) -> Iterator[Union[GraphNode, GraphEdge]]:
-        """What feeds what: all nodes, then all edges."""
+    def graph(self) -> Iterator[Union[GraphNode, GraphEdge, None]]:
+        """What feeds what: all nodes, then all edges; None in between means no more than that something was done."""
 
     def called(self, names: Sequence[str]) -> List[str]:
         """The names, and where one is an interface's alternative name, that by which it is called here."""

@@ -3,17 +3,17 @@
 With many containers that is long, so the rows are made while they are sent, of what was there when somebody asked.
 """
 
-import json
 import re
 from itertools import chain, islice
-from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, TypeVar, Union
+from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 
-from netmgr.model.inventory import Interface
 from netmgr.model.managed_set import ERROR, MISSING
 from netmgr.model.model import Model
+from netmgr.model.zones import Policy
 from netmgr.show.answers import GraphEdge, GraphNode
-from netmgr.show.answers_json import plain
-from netmgr.show.status import HEALTH, known_interfaces, set_status, shown
+from netmgr.show.answers_json import line
+from netmgr.show.rows import LINES, pieces
+from netmgr.show.status import HEALTH, Known, Links, SetThere, error_of, sets_there
 from netmgr.values import addresses
 from netmgr.values.addresses import local, prefixlen
 from netmgr.values.events import ContainerSeen, HostSeen
@@ -21,32 +21,31 @@ from netmgr.values.text import number, printable
 
 ADDRESSES_NAMED = 20
 MARKUP_ANYWAY = re.compile(r"(?<=\$)(?=\$)|(?<=\\)(?=n)|(?<=:)(?=fa-)")      # in Mermaid: a formula, a new line, an icon
-ROWS_AT_ONCE = 20
 
 Row = Union[GraphNode, GraphEdge]
-Each = TypeVar("Each")
 Source = Tuple[GraphNode, Sequence[str]]        # with its zones
 
 
-def graph(model: Model) -> Iterator[Row]:
-    """All nodes, then all edges, from left to right."""
-    interfaces = [(index, up, interface, _first(model, index)) for index, up, interface, _rules, _held in known_interfaces(model)]
-    containers, hosts = list(model.inventory.containers.values()), list(model.inventory.hosts.values())
-    sets = [(set_status(managed), managed.role.feeds) for managed in shown(model)]
-    sources = chain((_of_interface(model, *each) for each in interfaces), (_of_container(model, each) for each in containers),
-                    map(_of_host, hosts))
-    set_nodes = [GraphNode("set:%s %s %s" % row[:3], "set", "%s %s %s" % row[:3], row.state, (), row.elements, row.error or row.warning)
-                 for row, _feeds in sets]
-    set_edges = [GraphEdge("zone:" + feed.zone, node.id, feed.holds) for node, (_row, feeds) in zip(set_nodes, sets) for feed in feeds]
-    return _rows(list(model.config.zones), sources, set_nodes, set_edges)
+def graph(model: Model) -> Iterator[Optional[Row]]:
+    """All nodes, then all edges, from left to right; None in between means no more than that something was done."""
+    policy, inventory = model.policy.at_rest(), model.inventory
+    return _rows(list(model.config.zones), _sources(Links(model), policy, [*inventory.containers.values()], [*inventory.hosts.values()]),
+                 sets_there(model, False))
 
 
-def _rows(zones: List[str], sources: Iterable[Source], sets: List[GraphNode], set_edges: List[GraphEdge]) -> Iterator[Row]:
+def _rows(zones: List[str], sources: Iterable[Optional[Source]], sets: List[SetThere]) -> Iterator[Optional[Row]]:
     edges: List[GraphEdge] = []
     used = dict.fromkeys("zone:" + zone for zone in zones)
-    used.update(dict.fromkeys(edge.source for edge in set_edges))
     told: Dict[str, None] = {}
-    for node, of_source in sources:
+    for place, feed in enumerate(feed for each in sets for feed in each.role.feeds):
+        used["zone:" + feed.zone] = None
+        if place % LINES == LINES - 1:
+            yield None
+    for source in sources:
+        if source is None:
+            yield None
+            continue
+        node, of_source = source
         if node.id not in told:
             yield node
         told[node.id] = None
@@ -55,29 +54,36 @@ def _rows(zones: List[str], sources: Iterable[Source], sets: List[GraphNode], se
         edges += new
     for zone in used:
         yield GraphNode(zone, "zone", zone.partition(":")[2])
-    yield from chain(sets, edges, set_edges)
+    yield from map(_of_set, sets)
+    yield from edges
+    yield from (GraphEdge("zone:" + feed.zone, "set:%s" % (each.name,), feed.holds) for each in sets for feed in each.role.feeds)
 
 
-def _first(model: Model, index: Optional[int]) -> Tuple[int, List[bytes]]:
-    """How many addresses a link has, and the first of them."""
-    held = {} if index is None else model.inventory.addresses.get(index, {})
-    return len(held), list(islice(held, ADDRESSES_NAMED))
+def _sources(links: Links, policy: Policy, containers: Iterable[ContainerSeen], hosts: Iterable[HostSeen]) -> Iterator[Optional[Source]]:
+    for known in links.known():
+        yield known if known is None else _of_interface(known)
+    yield from (_of_container(policy, each) for each in containers)
+    yield from map(_of_host, hosts)
 
 
-def _of_interface(model: Model, index: Optional[int], up: bool, interface: Interface, held: Tuple[int, List[bytes]]) -> Source:
-    count, first = held
-    texts = tuple("%s/%d" % (addresses.text(local(key)), prefixlen(key)) for key in first)
-    state = "absent" if index is None else "up" if up else "down"
-    node = GraphNode("interface:" + interface.name, "interface", interface.name, state, texts, count)
-    return node, model.policy.zones_of_interface(interface)
+def _of_set(there: SetThere) -> GraphNode:
+    name = str(there.name)
+    return GraphNode("set:" + name, "set", name, there.state.word, (), there.elements, error_of(there) or there.warning)
 
 
-def _of_container(model: Model, container: ContainerSeen) -> Source:
+def _of_interface(known: Known) -> Source:
+    texts = tuple("%s/%d" % (addresses.text(local(key)), prefixlen(key)) for key in islice(known.held, ADDRESSES_NAMED))
+    state = "absent" if known.index is None else "up" if known.up else "down"
+    node = GraphNode("interface:" + known.selected.name, "interface", known.selected.name, state, texts, len(known.held))
+    return node, tuple(dict.fromkeys(zone for rule in known.rules for zone in rule.zones))
+
+
+def _of_container(policy: Policy, container: ContainerSeen) -> Source:
     texts = tuple(addresses.text(each.address) for each in container.endpoints[:ADDRESSES_NAMED])
-    why = "; ".join(text for _word, text in model.policy.reasons_of_container(container)) or None
+    why = "; ".join(text for _word, text in policy.reasons_of_container(container)) or None
     node = GraphNode("container:" + container.id, "container", container.name, HEALTH[container.healthy] or "running", texts,
                      len(container.endpoints), why)
-    return node, model.policy.zones_of_container(container)
+    return node, policy.zones_of_container(container)
 
 
 def _of_host(host: HostSeen) -> Source:
@@ -88,31 +94,28 @@ def _of_host(host: HostSeen) -> Source:
 # -- as text
 
 
-def json_pieces(rows: Iterator[Row]) -> Iterator[str]:
+def json_pieces(rows: Iterable[Optional[Row]]) -> Iterator[str]:
     """One line of JSON."""
+    return pieces(_json(rows), LINES)
+
+
+def _json(rows: Iterable[Optional[Row]]) -> Iterator[Optional[str]]:
+    """Nodes come first, and then all edges."""
     yield '{"schema": 1, "nodes": ['
-    edges: List[GraphEdge] = []
-    between = ""
-    for some in _batches(rows):
-        nodes = [each for each in some if isinstance(each, GraphNode)]
-        edges += [each for each in some if isinstance(each, GraphEdge)]
-        if nodes:
-            yield between + ", ".join(json.dumps(plain(node)) for node in nodes)
-            between = ", "
-    yield '], "edges": ['
-    between = ""
-    for batch in _batches(iter(edges)):
-        yield between + ", ".join(json.dumps(plain(edge)) for edge in batch)
-        between = ", "
-    yield "]}\n"
+    between, of_edges = "", False
+    for row in rows:
+        if isinstance(row, GraphEdge) and not of_edges:
+            yield '], "edges": ['
+            between, of_edges = "", True
+        yield row if row is None else between + line(row)
+        between = between if row is None else ", "
+    yield "]}\n" if of_edges else '], "edges": []}\n'
 
 
-def dot_pieces(rows: Iterator[Row]) -> Iterator[str]:
+def dot_pieces(rows: Iterable[Optional[Row]]) -> Iterator[str]:
     """For dot(1) of Graphviz."""
-    yield 'digraph netmgr {\n  rankdir=LR;\n  node [shape=box, fontname="sans-serif"];\n'
-    for some in _batches(rows):
-        yield "".join(map(_dot, some))
-    yield "}\n"
+    head = 'digraph netmgr {\n  rankdir=LR;\n  node [shape=box, fontname="sans-serif"];\n'
+    return pieces(chain([head], (row if row is None else _dot(row) for row in rows), ["}\n"]), LINES)
 
 
 def _dot(row: Row) -> str:
@@ -130,13 +133,11 @@ def _dot_quoted(lines: Sequence[str]) -> str:
     return '"%s"' % "\\n".join(texts)
 
 
-def mermaid_pieces(rows: Iterator[Row]) -> Iterator[str]:
+def mermaid_pieces(rows: Iterable[Optional[Row]]) -> Iterator[str]:
     """For Mermaid, which many forges and wikis draw."""
-    yield "flowchart LR\n"
     numbers: Dict[str, int] = {}
-    for some in _batches(rows):
-        yield "".join(_mermaid(row, numbers) for row in some)
-    yield "  classDef wrong stroke:#d33,stroke-width:2px\n  classDef away stroke-dasharray:4\n"
+    end = "  classDef wrong stroke:#d33,stroke-width:2px\n  classDef away stroke-dasharray:4\n"
+    return pieces(chain(["flowchart LR\n"], (row if row is None else _mermaid(row, numbers) for row in rows), [end]), LINES)
 
 
 def _mermaid(row: Row, numbers: Dict[str, int]) -> str:
@@ -168,10 +169,3 @@ def _label(node: GraphNode) -> List[str]:
     state = [node.state] if node.state in ("absent", "down", "unhealthy") else []
     return [node.name, *state, *node.addresses, *(["and %d more" % more] if more > 0 else [])]
 
-
-def _batches(rows: Iterator[Each]) -> Iterator[List[Each]]:
-    while True:
-        some = list(islice(rows, ROWS_AT_ONCE))
-        if not some:
-            return
-        yield some

@@ -111,7 +111,7 @@ class SetThere(NamedTuple):
 
 def everything(model: Model, sources: SourcesStatus, manner: Manner, date: Date = undated) -> Status:
     """All of it.  `date` says of a problem since when it is there."""
-    there, links, policy = _sets_there(model, manner.dry_run), Links(model), model.policy.at_rest()
+    there, links, policy = sets_there(model, manner.dry_run), Links(model), model.policy.at_rest()
     containers = list(model.inventory.containers.values())
     words = [ERROR] if any(each.undone for each in there) or model.overview.error else []
     status = Status(
@@ -143,7 +143,7 @@ def shown(model: Model) -> Iterator[ManagedSet]:
 
 def set_contents(model: Model, manner: Manner) -> Collection[SetContents]:
     """Every set with its elements."""
-    there = [(each, model.lend(model.sets[each.name], manner.dry_run)) for each in _sets_there(model, manner.dry_run)]
+    there = [(each, model.lend(model.sets[each.name], manner.dry_run)) for each in sets_there(model, manner.dry_run)]
     return Rows(len(there), partial(iter, there), lambda each: SetContents(_row(manner.utc, each[0]), _elements(*each)))
 
 
@@ -188,11 +188,6 @@ class Links:
             if name is not None and is_one_name(name) and name not in names:
                 absent = inventory.Interface(name)
                 yield Known(None, False, absent, tuple(rule for rule in self.rules if matches(rule, absent)), {})
-
-
-def known_interfaces(model: Model) -> Iterator[Known]:
-    """Those that the configuration speaks of, all at once."""
-    return (each for each in Links(model).known() if each is not None)
 
 
 def _interfaces(model: Model, links: Links, of: Optional[AddressesOf]) -> Iterator[Optional[Interface]]:
@@ -286,11 +281,6 @@ def _odd_containers(policy: Policy, containers: Iterable[ContainerSeen]) -> Iter
             yield None
 
 
-def set_status(managed: ManagedSet) -> SetStatus:
-    """A set as it is now."""
-    return _row(str, _set_there(managed))
-
-
 def _set_there(managed: ManagedSet, since: Optional[float] = None, warned: Optional[float] = None,
                undone: Optional[str] = None) -> SetThere:
     held = managed.held
@@ -298,7 +288,8 @@ def _set_there(managed: ManagedSet, since: Optional[float] = None, warned: Optio
                     since, warned, undone)
 
 
-def _sets_there(model: Model, dry_run: bool) -> List[SetThere]:
+def sets_there(model: Model, dry_run: bool) -> List[SetThere]:
+    """Every set that concerns the user, as it is now."""
     since, warned = model.overview.since, model.overview.warned
     return [_set_there(each, since.get(each.name, (None, None))[1], warned.get(each.name) if warned else None,
                        _left_undone(model, each) if dry_run and each.error is None else None) for each in shown(model)]
@@ -309,15 +300,21 @@ def left_undone(model: Model) -> FrozenSet[SetName]:
     return frozenset(managed.name for managed in shown(model) if _left_undone(model, managed))
 
 
+def error_of(there: SetThere) -> Optional[str]:
+    """Why the set is not as it should be."""
+    error = there.state.reason
+    return WITHDRAWN % error if error is not None and there.role.retiring else error
+
+
 def _row(utc: Callable[[float], str], there: SetThere) -> SetStatus:
-    info, role, error = there.seen.info, there.role, there.state.reason
+    info, role = there.seen.info, there.role
     return SetStatus(
         *there.name,
         type=None if info is None else info.type_text,
         zone=", ".join(dict.fromkeys(feed.zone for feed in role.feeds)),
         holds=", ".join(dict.fromkeys(feed.holds for feed in role.feeds)),
         state=ERROR if there.undone else there.state.word, elements=there.elements, foreign=there.foreign,
-        error=there.undone or (WITHDRAWN % error if role.retiring else error), warning=there.warning,
+        error=there.undone or error_of(there), warning=there.warning,
         since=None if there.since is None else utc(there.since),
         warning_since=None if there.warning is None or there.warned is None else utc(there.warned))
 
