@@ -1,8 +1,8 @@
 """Others commit to the same table without a pause: netmgr reads 120 sets of 5,000 elements each, and follows an address.
 
 A C program adds and deletes an element of a set of its own as fast as the kernel does it, so a set that is being read is another before
-it has been read whole. netmgr starts beside it and without it, all sets filled by others; once it is ready, an address comes and goes some
-hundred times, and now and then all sets are read again (`resync`). Counted are the time to READY, the time from a change of the address to
+it has been read whole. netmgr starts beside it and without it, all sets filled by others; once it is ready, an address comes and goes again
+and again, and now and then all sets are read again (`resync`). Counted are the time to READY, the time from a change of the address to
 its element in the kernel, as a reader of that set sees it, and the longest turn of the loop, in seconds of processor.
 """
 

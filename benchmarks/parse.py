@@ -23,7 +23,7 @@ from netmgr.wire.netlink import attribute, request
 from netmgr.wire.rtnetlink_bulk import AddressReader, Tables
 
 ADDRESSES, INTERFACES = 10000, 20
-TURNS, QUICK_TURNS = 7, 3
+TURNS, QUICK_TURNS = 5, 3
 REPEATS = 3             # of a peer in each turn; it takes some time to start
 
 

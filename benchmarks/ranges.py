@@ -16,7 +16,7 @@ from benchmarks.common import Section, Verdict, main, microseconds, peer, times
 from benchmarks.space import NETWORKS_SET, PROBE, Netmgr, Networks
 
 SIZES = ((1000, 10, 2.5), (10000, 40, 1.5), (50000, 100, 1.2))      # networks, interfaces, aim
-CHANGES, ROUNDS, PAUSE = 40, 9, 3000
+CHANGES, ROUNDS, PAUSE = 40, 7, 3000
 QUICK_CHANGES, QUICK_ROUNDS = 40, 3
 NEIGHBOURS = ("198.18.1.1/24", "198.18.3.1/24")
 INSIDE = "192.0.2.64-192.0.2.79"

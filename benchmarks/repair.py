@@ -13,7 +13,7 @@ from benchmarks.space import SET, Netmgr, Space
 
 SIZES = (10, 1000, 10000)
 QUICK = (1000,)
-RELOADS, ROUNDS = 20, 2
+RELOADS, ROUNDS = 15, 2
 QUICK_RELOADS, QUICK_ROUNDS = 8, 1
 RULESET = "flush ruleset\nadd table inet filter\nadd set inet filter wan_ips { type ipv4_addr; }\n"
 

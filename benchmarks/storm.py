@@ -17,7 +17,7 @@ ADDRESSES = 200
 WANTED = {bytes((172, 16, 0, number)) for number in range(ADDRESSES // 2)}
 STORMS = ((20000, 1), (40000, 1), (60000, 1), (80000, 1), (0, 1), (0, 4))       # changes a second (0: all that is possible), programs
 QUICK = ((60000, 1), (0, 1))
-SECONDS = 4.0
+SECONDS = 3.0
 TURNS = 2
 
 

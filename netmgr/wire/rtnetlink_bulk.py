@@ -86,13 +86,16 @@ class AddressReader:
         for ifindex, length, count in _RUN.iter_unpack(self._runs[:runs * _RUN.size]):
             packed, flags = self._identities[place:place + length * count], self._flags[number:number + count]
             table = tables.setdefault(ifindex, {})
-            different = len(table) + count
             if count == 1:
-                table[bytes(packed)] = flags[0]
+                identity = bytes(packed)
+                if identity in table:
+                    self._repeated.add(ifindex)
+                table[identity] = flags[0]
             else:
+                different = len(table) + count
                 table.update(zip(chain.from_iterable(_IDENTITIES[length].iter_unpack(packed)), flags))
-            if len(table) != different:
-                self._repeated.add(ifindex)
+                if len(table) != different:
+                    self._repeated.add(ifindex)
             place, number = place + length * count, number + count
 
 
