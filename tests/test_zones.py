@@ -1,5 +1,6 @@
 """Policy: which sets are fed, by what, with which elements; every rule of the contract as a row of a table."""
 
+import random
 from typing import Dict, List, Optional, Set, Tuple
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from netmgr.config.reader import parse as configuration
 from netmgr.config.schema import with_groups
 from netmgr.model.inventory import Addresses, Interface, Inventory, Thing
+from netmgr.model.selection import Entries, matches
 from netmgr.model.zones import FEW, REMEMBERED, Policy, feeds_of_zone, tally
 from netmgr.values import addresses
 from netmgr.values.addresses import identity, parse
@@ -354,3 +356,18 @@ def test_a_set_that_is_named_with_its_table_counts_more(names: Tuple[str, str]) 
     config = configuration("zones: {w: {table: [ip a, ip b], convention: false, sets: {%s}}}" % listed, "c.yaml")
     assert {feed.set: feed.holds for feed in feeds_of_zone(config.zones["w"])} == {
         SetName("ip", "a", "x"): "addresses", SetName("ip", "b", "x"): "networks"}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_entries_are_found_by_name_as_by_looking_at_each(seed: int) -> None:
+    source = random.Random(seed)
+    names = ("eth0", "eth1", "ppp0", "a]b", "a!", "lan", "*")
+    conditions = ("name: 'eth*'", "name: '[ep]*0'", "group: 7", "kind: vlan", "default_route: true",
+                  *("name: '%s'" % name for name in names), *("name: %s, group: 7" % name for name in names[:2]))
+    chosen = [source.choice(conditions) for _entry in range(source.randrange(12))]
+    rules = configuration("interfaces: [%s]" % ", ".join("{%s}" % each for each in chosen), "c.yaml").interfaces
+    entries = Entries(rules)
+    for _interface in range(30):
+        interface = Interface(source.choice(names), tuple(source.sample(names, source.randrange(3))), source.choice((0, 7)),
+                              source.choice(("", "vlan")), (), source.random() < 0.3)
+        assert entries.of(interface) == tuple(rule for rule in rules if matches(rule, interface))

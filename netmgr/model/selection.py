@@ -1,6 +1,7 @@
 """Which entries of the configuration are about an interface: those of which all conditions hold."""
 
 from fnmatch import fnmatchcase
+from typing import Dict, List, Sequence, Tuple
 
 from netmgr.config.schema import InterfaceRule
 from netmgr.model.inventory import Interface
@@ -20,3 +21,23 @@ def matches(rule: InterfaceRule, interface: Interface) -> bool:
 def is_one_name(pattern: str) -> bool:
     """Whether it is the name of one interface, and no pattern for several."""
     return not any(character in pattern for character in "*?[")
+
+
+class Entries:
+    """The entries, found by name where they say the name of one interface: for who asks about many interfaces."""
+
+    def __init__(self, rules: Sequence[InterfaceRule]) -> None:
+        self._rules, self._others = rules, [place for place, rule in enumerate(rules) if not _names_one(rule)]
+        self._named: Dict[str, List[int]] = {}
+        for place, rule in enumerate(rules):
+            if _names_one(rule):
+                self._named.setdefault(rule.pattern or "", []).append(place)
+
+    def of(self, interface: Interface) -> Tuple[InterfaceRule, ...]:
+        """Those that are about it, in their order."""
+        named = (place for name in (interface.name, *interface.altnames) for place in self._named.get(name, ()))
+        return tuple(self._rules[place] for place in sorted({*self._others, *named}) if matches(self._rules[place], interface))
+
+
+def _names_one(rule: InterfaceRule) -> bool:
+    return rule.pattern is not None and is_one_name(rule.pattern)

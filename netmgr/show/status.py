@@ -8,7 +8,7 @@ from netmgr.config.schema import InterfaceRule
 from netmgr.model import inventory
 from netmgr.model.managed_set import ERROR, ManagedSet, Role, Seen, State
 from netmgr.model.model import Lent, Model
-from netmgr.model.selection import is_one_name, matches
+from netmgr.model.selection import Entries, is_one_name
 from netmgr.model.zones import Policy
 from netmgr.show.answers import (
     Address,
@@ -176,10 +176,11 @@ class Links:
     def known(self) -> Iterator[Optional[Known]]:
         """Those of which the configuration speaks; without an index there is none of that name.  None where there are many others."""
         names: Set[str] = set()
+        entries = Entries(self.rules)
         for place, index in enumerate(sorted(self.links)):
             selected = self.selected[index]
             names.update((selected.name, *selected.altnames))
-            rules = tuple(rule for rule in self.rules if matches(rule, selected))
+            rules = entries.of(selected)
             if rules:
                 yield Known(index, self.links[index].up, selected, rules, self.addresses.get(index, {}))
             elif place % SOME == 0:
@@ -187,7 +188,7 @@ class Links:
         for name in dict.fromkeys(rule.pattern for rule in self.rules):
             if name is not None and is_one_name(name) and name not in names:
                 absent = inventory.Interface(name)
-                yield Known(None, False, absent, tuple(rule for rule in self.rules if matches(rule, absent)), {})
+                yield Known(None, False, absent, entries.of(absent), {})
 
 
 def _interfaces(model: Model, links: Links, of: Optional[AddressesOf]) -> Iterator[Optional[Interface]]:
