@@ -135,11 +135,12 @@ def _cut(connection: socket.socket) -> None:
 
 
 def _turn_away(connection: socket.socket) -> None:
-    text = b"there are %d connections already\n" % CONNECTIONS
+    text = _error("there are %d connections already" % CONNECTIONS)
+    head = {"Retry-After": "1", "Connection": "close", "Content-Type": JSON, "Content-Length": str(len(text)), **HEADERS}
+    lines = ["HTTP/1.1 503 Service Unavailable", *("%s: %s" % each for each in head.items()), "", text]
     try:
         connection.setblocking(False)
-        connection.send(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Type: text/plain\r\n"
-                        b"Content-Length: %d\r\n\r\n" % len(text) + text)
+        connection.send("\r\n".join(lines).encode())
     except OSError:
         pass
 
@@ -149,6 +150,7 @@ class Handler(BaseHTTPRequestHandler):
 
     server: Server
     protocol_version = "HTTP/1.1"
+    default_request_version = "HTTP/1.0"        # of whoever names none, or one that is not known: the answer has a head all the same
     timeout = SILENCE_SECONDS
     close_connection = True
 
@@ -329,7 +331,7 @@ def _head(connection: socket.socket) -> bytes:
             return b""
         if not more:
             return b""
-        head += more
+        head = (head + more).lstrip(b"\r\n")
     return head
 
 
@@ -348,10 +350,10 @@ def run(control: str, addresses: Sequence[str], token_file: Optional[str], hosts
     wanted = next(filter(None, addresses), "")
     if not wanted and not passed:
         raise ValueError("--listen ADDRESS:PORT or unix:PATH is needed, or http_bind_addr in the configuration")
-    listener, close = _listening(wanted) if wanted else _adopted(passed[0])
+    listener, close = _listening(wanted, token is not None) if wanted else _adopted(passed[0])
     try:
-        if token is None and _is_open_to_others(listener):
-            raise ValueError("beyond loopback a token is needed: --token-file FILE")
+        if token is None and listener.family != socket.AF_UNIX:
+            _stay_at_home(listener.getsockname()[0])
         template = (Path(__file__).parent / "web" / "page.html").read_text(encoding="utf-8")
         setup = Setup(control, Gate(frozenset(host.lower().rstrip(".") for host in hosts), token), template, _policy(template))
         server = Server(listener, setup)
@@ -369,18 +371,25 @@ def _leave(_signum: int, _frame: object) -> None:
 def _token(path: Optional[str]) -> Optional[str]:
     if path is None:
         return None
-    token = Path(path).read_text(encoding="ascii").strip()
+    try:
+        token = Path(path).read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise ValueError("%s: %s" % (path, reason(error))) from None
+    except UnicodeDecodeError:
+        raise ValueError("%s: a token is made of ASCII characters" % path) from None
     if not token:
         raise ValueError("there is no token in %s" % path)
     return token
 
 
-def _listening(wanted: str) -> Tuple[socket.socket, Callable[[], None]]:
+def _listening(wanted: str, has_token: bool) -> Tuple[socket.socket, Callable[[], None]]:
     if wanted.startswith("unix:"):
         made = listen(wanted[len("unix:"):], SOCKET_MODE, None)
         made.socket.setblocking(True)
         return made.socket, made.close
     address, port = _address(wanted)
+    if not has_token:
+        _stay_at_home(address)
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     listener = socket.create_server((address, port), family=family, backlog=128)
     return listener, listener.close
@@ -409,12 +418,11 @@ def _name_of(listener: socket.socket) -> str:
     return "http://%s:%d/" % ("[%s]" % where[0] if ":" in where[0] else where[0], where[1])
 
 
-def _is_open_to_others(listener: socket.socket) -> bool:
-    """Whether somebody on another machine may reach it."""
-    if listener.family == socket.AF_UNIX:
-        return False
+def _stay_at_home(address: str) -> None:
+    """Without a token nobody on another machine may reach it."""
     import ipaddress
-    return not ipaddress.ip_address(listener.getsockname()[0]).is_loopback
+    if not ipaddress.ip_address(address).is_loopback:
+        raise ValueError("beyond loopback a token is needed: --token-file FILE")
 
 
 def _policy(template: str) -> str:

@@ -5,7 +5,7 @@ import os
 import random
 import socket
 import sys
-from typing import Dict, Tuple
+from typing import Dict, List, Tuple
 
 import pytest
 
@@ -130,6 +130,43 @@ def test_garbage_does_no_harm(lab: Lab, site: Tuple[Netmgr, str]) -> None:
     assert "Traceback" not in lab.log(lab.processes[-1])
 
 
+def test_every_answer_has_a_head(lab: Lab, site: Tuple[Netmgr, str]) -> None:
+    _netmgr, path = site
+    for request, status in ((b"GET /health HTTP/2.0\r\nHost: localhost\r\n\r\n", 505), (b"\x16\x03\x01 x y z\r\n\r\n", 400),
+                            (b"GET /health\r\n\r\n", 400), (b"\r\n\r\nGET /health HTTP/1.1\r\nHost: localhost\r\n\r\n", 200)):
+        answer = raw(path, request)
+        assert answer.startswith(b"HTTP/1.1 %d " % status), answer
+        assert b"\r\nX-Content-Type-Options: nosniff\r\n" in answer
+
+
+def test_thirty_two_at_a_time_and_not_for_long(lab: Lab, site: Tuple[Netmgr, str]) -> None:
+    _netmgr, path = site
+    slow: List[socket.socket] = []
+    answers: List[Tuple[int, Dict[str, str], str]] = []
+
+    def turned_away() -> bool:
+        """Again, if the first of them have been cut off before the last came."""
+        while slow:
+            slow.pop().close()
+        for _each in range(32):
+            slow.append(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            slow[-1].settimeout(60)
+            slow[-1].connect(path)
+            slow[-1].sendall(b"GET /health HTTP/1.1\r\nHost: local")
+        answers.append(get(path, "/health"))
+        return answers[-1][0] == 503
+    try:
+        eventually(turned_away, 60)
+        status, headers, text = answers[-1]
+        assert (status, headers["Retry-After"], headers["X-Content-Type-Options"]) == (503, "1", "nosniff")
+        assert json.loads(text) == {"error": "there are 32 connections already"}
+        assert [each.recv(100) for each in slow] == [b""] * 32, "they are cut off"
+        eventually(lambda: get(path, "/health")[0] == 200, 60)
+    finally:
+        for each in slow:
+            each.close()
+
+
 def test_the_token(lab: Lab, site: Tuple[Netmgr, str]) -> None:
     netmgr, _path = site
     lab.stop(lab.processes[-1])
@@ -141,6 +178,12 @@ def test_the_token(lab: Lab, site: Tuple[Netmgr, str]) -> None:
     assert get(path, "/status", HEAD + "Authorization: Bearer wrong\r\n")[0] == 401
     assert get(path, "/status", "Host: fw.example:9476\r\nAuthorization: Bearer correct-horse\r\n")[0] == 200
     assert get(path, "/status", "Host: other.example\r\nAuthorization: Basic YW55OmNvcnJlY3QtaG9yc2U=\r\n")[0] == 200
+    for text in (b"", b"\xff"):
+        token.write_bytes(text)
+        command = [sys.executable, "-m", "netmgr", "http", "--listen", "0.0.0.0:9476", "--socket", str(netmgr.socket), "--token-file",
+                   str(token)]
+        done = lab.start(command, {**os.environ, "PYTHONPATH": str(ROOT)})
+        assert (done.wait(60), str(token) in lab.log(done)) == (1, True)
     refused = lab.run([sys.executable, "-m", "netmgr", "http", "--listen", "0.0.0.0:9476", "--socket", str(netmgr.socket)], check=False)
     assert refused == ""
     assert "9476" not in lab.run("ss -Hltn")
