@@ -2,7 +2,7 @@
 
 import os
 from functools import partial
-from typing import Callable, Collection, Iterator, List, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Callable, Collection, Iterator, List, Optional, Sequence, Union
 
 from netmgr import __version__
 from netmgr.config.schema import Config
@@ -13,18 +13,19 @@ from netmgr.keeper import Keeper
 from netmgr.model.managed_set import ERROR
 from netmgr.reloading import Edge, Options, Reloading, said
 from netmgr.settling import Settled, Settling
-from netmgr.show.answers import Explanation, GraphEdge, GraphNode, SetContents, Status
 from netmgr.show.happenings import KEPT
-from netmgr.show.problems import dated
-from netmgr.show.status import Manner, SourcesStatus, SourceStatus, everything, left_undone, set_contents, state
 from netmgr.sources import Sources
 from netmgr.values.errors import ConfigError
 from netmgr.values.happenings import Happening
 from netmgr.values.replies import Say
 
+if TYPE_CHECKING:
+    from netmgr.show.answers import Explanation, GraphEdge, GraphNode, SetContents, Status
+    from netmgr.show.status import Manner, SourcesStatus
+
 
 class Desk:
-    """The service behind netmgr.show.commands.  `clients` is how many are there."""
+    """The service behind netmgr.show.commands.  `clients` is how many are there.  What answers are made of is loaded for the first."""
 
     def __init__(self, loop: Loop, options: Options, edge: Edge, keeper: Keeper, sources: Sources, reloading: Reloading,
                  clients: Callable[[], int]) -> None:
@@ -34,22 +35,25 @@ class Desk:
         self._begun, self.started, self._calendar = loop.now(), Happening("started", utc()), Calendar()
         self.reload = reloading.reload
 
-    def status(self) -> Status:
+    def status(self) -> "Status":
         """The state of everything."""
+        from netmgr.show.problems import dated
+        from netmgr.show.status import everything
         manner, happenings = self._manner(), self._keeper.reporter.chronicle.last()
         begun = manner.utc(self._begun) if len(happenings) < KEPT else None
         return everything(self._keeper.model, self._sources_status(), manner, partial(dated, happenings=happenings, begun=begun))
 
-    def sets(self) -> Collection[SetContents]:
+    def sets(self) -> "Collection[SetContents]":
         """Every set with its elements."""
+        from netmgr.show.status import set_contents
         return set_contents(self._keeper.model, self._manner())
 
-    def explain(self, thing: str) -> Explanation:
+    def explain(self, thing: str) -> "Explanation":
         """Why this thing is in sets, or is not."""
         from netmgr.show.explain import explain
         return explain(self._keeper.model, thing, self._keeper.reporter.chronicle.last())
 
-    def graph(self) -> Iterator[Union[GraphNode, GraphEdge, None]]:
+    def graph(self) -> "Iterator[Union[GraphNode, GraphEdge, None]]":
         """What feeds what, made as it is read."""
         from netmgr.show.graph import graph
         return graph(self._keeper.model)
@@ -66,6 +70,7 @@ class Desk:
         """All that is counted, in the text format of Prometheus, in pieces.  What has not been counted yet is counted first."""
         from netmgr.io import process
         from netmgr.show import metrics
+        from netmgr.show.status import left_undone, state
         keeper, reloading, counting = self._keeper, self._reloading, self._keeper.counting()
 
         def measured() -> metrics.Measured:
@@ -117,11 +122,13 @@ class Desk:
         self._loop.call_later(0, self._loop.stop)
         reply("OK: stopping")
 
-    def _manner(self) -> Manner:
+    def _manner(self) -> "Manner":
+        from netmgr.show.status import Manner
         return Manner(os.getpid(), self._loop.now() - self._begun, self._options.config_path, self._calendar, self._options.dry_run,
                       self._begun, self._reloading.failed)
 
-    def _sources_status(self) -> SourcesStatus:
+    def _sources_status(self) -> "SourcesStatus":
+        from netmgr.show.status import SourcesStatus, SourceStatus
         told = [SourceStatus(name, each.source.state, each.source.error, each.source.facts, self._sources.since.get(name))
                 for name, each in self._sources.running.items()]
         repairs = self._keeper.repairs

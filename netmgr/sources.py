@@ -5,7 +5,7 @@ begins.  When the configuration changes, sources whose settings are the same go 
 Another kind of source is another recipe.
 """
 
-from typing import Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Protocol, Sequence
+from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Protocol, Sequence
 
 from netmgr.config.schema import Config, Docker, holds_gateways, needs_routes
 from netmgr.io.clock import utc
@@ -15,12 +15,14 @@ from netmgr.io.loop import Loop
 from netmgr.io.ruleset import Ruleset, watcher
 from netmgr.keeper import Keeper, Waiting
 from netmgr.reporter import Words
-from netmgr.show.answers import ConsumedZone, Fact
 from netmgr.values.counters import Told
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import ContainerSeen, Event, NextHops, Suspect
 from netmgr.values.text import Log as Say
 from netmgr.values.text import reason
+
+if TYPE_CHECKING:
+    from netmgr.show.answers import ConsumedZone, Fact
 
 Tell = Callable[[str, Optional[str], str, Optional[str], Optional[Words]], bool]
 
@@ -52,7 +54,7 @@ class Source(Protocol):
         """What it has told, counted."""
 
     @property
-    def facts(self) -> Mapping[str, Fact]:
+    def facts(self) -> "Mapping[str, Fact]":
         """What it has counted, and whatever else is worth telling, by name."""
 
     def start(self) -> None:
@@ -145,8 +147,9 @@ class Sources:
         """Whether one of them has still to read what it was asked to."""
         return any(each.source.behind and each.source.state not in SILENT for each in self.running.values())
 
-    def consumed(self) -> List[ConsumedZone]:
+    def consumed(self) -> "List[ConsumedZone]":
         """The zones that hold what other hosts publish."""
+        from netmgr.show.answers import ConsumedZone
         facts = (each.source.facts.get("consumed") for each in self.running.values())
         return [row for rows in facts if isinstance(rows, tuple) for row in rows if isinstance(row, ConsumedZone)]
 
