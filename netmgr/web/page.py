@@ -12,7 +12,7 @@ from netmgr.show.answers import Address, Container, Interface, SetStatus, Source
 from netmgr.show.answers_json import read_status
 from netmgr.show.tables import flags_of, source_detail
 from netmgr.values.errors import ProtocolError
-from netmgr.values.text import number, printable
+from netmgr.values.text import moment, number, printable
 
 SHOWN_HAPPENINGS = 40
 ADDRESSES_AT_FIRST = 8
@@ -139,7 +139,10 @@ def _happening(told: Mapping[str, Any]) -> Html:
         about = ", ".join(map(str, sets[:3])) + (" and %d more" % (len(sets) - 3) if len(sets) > 3 else "")
     details = [str(told[name]) for name in ("address", "error") if told.get(name)]
     details += [_elements(told, name, sign) for name, sign in (("removed", MINUS), ("added", "+")) if told.get(name)]
-    cause = '<span class="cause">%s</span>' % _text(str(told["cause"])) if told.get("cause") else ""
+    culprit = told.get("culprit")
+    command = culprit.get("command") if isinstance(culprit, dict) else None
+    causes = [str(each) for each in (told.get("cause"), command) if each]
+    cause = '<span class="cause">%s</span>' % _text(": ".join(causes)) if causes else ""
     tone = "wrong" if kind in ("set-error", "source-lost") else "doubt" if kind in ("repaired", "set-missing") else ""
     return Html('<li>%s <b class="kind %s">%s</b> <span class="name">%s</span> <span class="what">%s</span> %s</li>' % (
         _time(str(told.get("time", "?"))), tone, _text(kind), _text(about), _text(" ".join(details)), cause))
@@ -226,7 +229,7 @@ def _word(state: str) -> Html:
 
 def _time(text: str) -> Html:
     """To the second where people look, all of it for who wants to know."""
-    return Html('<time datetime="%s" title="%s">%s</time>' % (_text(text), _text(text), _text(text[:19].replace("T", " "))))
+    return Html('<time datetime="%s" title="%s">%s</time>' % (_text(text), _text(text), _text(moment(text) if text[-1:] == "Z" else text)))
 
 
 def _cell(cell: Cell) -> str:

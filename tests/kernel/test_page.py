@@ -78,6 +78,7 @@ def test_it_shows_follows_and_explains(lab: Lab, page: Browser, pictures: Path) 
     page.see("document.querySelector('#live').textContent === 'live'")
     assert "ready" in page.ask("document.querySelector('.pill').textContent")
     page.picture(pictures / "three-light.png")
+    assert page.ask("document.querySelector('time').textContent").endswith(" UTC")
 
     lab.run("ip addr add 203.0.113.99/24 dev wan0")
     page.see("document.querySelector('#drawing').textContent.includes('203.0.113.99')")
