@@ -54,6 +54,7 @@ deb:
 release-check: .venv/ready
 	.ci/release-check
 
+# Takes some 18 minutes of an idle machine, and bench-quick five.
 bench bench-quick: benchmarks/.venv/ready $(PEERS) .venv/engines .venv/monitoring
 	PATH="$$PATH:/usr/sbin:/sbin" benchmarks/.venv/bin/python -m benchmarks.report $(if $(filter bench-quick,$@),--quick)
 
