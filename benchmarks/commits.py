@@ -18,7 +18,7 @@ from netmgr.io.nft import Nft, at_once
 from netmgr.values.sets import SetName
 
 SETS, ELEMENTS = 120, 5000
-CHANGES, ROUNDS = 40, 3
+CHANGES, ROUNDS = 30, 2
 QUICK_CHANGES, QUICK_ROUNDS = 20, 1
 RESYNC_EACH = 10        # changes
 LOOK = 0.002            # seconds between two looks at the set
