@@ -108,6 +108,30 @@ def test_by_difference_or_anew_it_is_the_same_and_nothing_overlaps(form: Form, s
         assert beside(held, others, form) == held
 
 
+def overlap(form: Form, one: bytes, other: bytes) -> bool:
+    """Whether two elements have a key in common."""
+    low = [each[:form.width] for each in (one, other)]
+    high = [each[form.width:form.keys] or each[:form.width] for each in (one, other)]
+    met, at = True, 0
+    for part in form.parts:
+        size = 16 if part == "ifname" else 4
+        met = met and max(each[at:at + size] for each in low) <= min(each[at:at + size] for each in high)
+        at += size
+    return met
+
+
+@pytest.mark.parametrize("form", [BOXES, MARKS, RANGES, BOXED, Form("ipv4_addr . ipv4_addr", True)])
+@pytest.mark.parametrize("seed", range(8))
+def test_what_can_be_beside_anothers_has_no_key_of_it(form: Form, seed: int) -> None:
+    source = random.Random(seed)
+
+    def some() -> Set[bytes]:
+        return Composition({any_claim(source, form) for _ in range(6)}, (), form).wanted()
+    for _ in range(20):
+        own, others = some(), some() | some()
+        assert beside(own, others, form) == {each for each in own if not any(overlap(form, each, other) for other in others)}
+
+
 def looked(others: Others, form: Form, before: str, now: str, made_anew: bool = False) -> Others:
     """One element of another's in place of another, in the same map or in one that was made anew; netmgr wants the key as well."""
     was, held = (frozenset({element(form, each)}) for each in (before, now))

@@ -9,80 +9,18 @@ What another has put there stays, and what it covers is left out; with another v
 that is missing are left out.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from typing import AbstractSet, Dict, Iterable, List, Optional, Sequence, Set, Tuple, Type, Union
 
-from netmgr.model.keys import RANK
+from netmgr.model import ranges
 from netmgr.model.range_shares import Claim, Range, RangeShares
-from netmgr.values.sets import IPV4_ADDR, IPV6_ADDR, VERDICT, WIDTHS, Difference, Form, padded
+from netmgr.model.shape import Shape
+from netmgr.values.sets import VERDICT, Difference, Form
 from netmgr.values.verdicts import chain_of
 
+_END = b"\xff"
+
 Conflict = Tuple[bytes, bytes, bytes]       # a key, the value that it has, another that is claimed
-
-
-class Shape:
-    """How claims and elements of one form are taken to pieces.  `pivot`: where in a key the part is that makes ranges."""
-
-    def __init__(self, form: Form) -> None:
-        parts = form.parts
-        addresses = [index for index, part in enumerate(parts) if part in (IPV4_ADDR, IPV6_ADDR)]
-        chosen, offset = addresses[-1] if addresses else len(parts) - 1, 0
-        self.fields: List[Tuple[int, int]] = []         # where each part begins, and where it ends
-        for part in parts:
-            self.fields.append((offset, offset + WIDTHS[part]))
-            offset += padded(WIDTHS[part]) if len(parts) > 1 else WIDTHS[part]
-        self.form, self.width = form, form.width
-        self.rank = RANK if form.value else 0
-        self.pivot = self.fields[chosen]
-        self.chosen = chosen
-
-    def value(self, claim: bytes) -> bytes:
-        """The value in a claim."""
-        return claim[self.rank + self.width + (len(self.fields) if self.form.interval else 0):]
-
-    def span(self, claim: bytes) -> Tuple[bytes, bytes]:
-        """The first and the last key of a claim; without ranges they are the same."""
-        key = claim[self.rank:self.rank + self.width]
-        if not self.form.interval:
-            return key, key
-        last = bytearray(key)
-        for (begin, end), length in zip(self.fields, claim[self.rank + self.width:]):
-            host = (1 << (end - begin) * 8 - length) - 1
-            last[begin:end] = (int.from_bytes(key[begin:end], "big") | host).to_bytes(end - begin, "big")
-        return key, bytes(last)
-
-    def ends(self, element: bytes) -> Tuple[bytes, bytes]:
-        """The same of an element."""
-        return element[:self.width], element[self.width:self.form.keys] or element[:self.width]
-
-    def group(self, first: bytes, last: bytes) -> bytes:
-        """What is equal for all in a group."""
-        if not self.form.interval:
-            return first
-        begin, end = self.pivot
-        return first[:begin] + first[end:] + last[:begin] + last[end:]
-
-    def covers(self, one: bytes, first: bytes, last: bytes) -> bool:
-        """Whether an element has all of a group in every part but the pivot."""
-        low, high = self.ends(one)
-        return all(low[begin:end] <= first[begin:end] and last[begin:end] <= high[begin:end]
-                   for index, (begin, end) in enumerate(self.fields) if index != self.chosen)
-
-    def has(self, one: bytes, first: bytes, last: bytes) -> bool:
-        """Whether an element has all that is between these keys."""
-        low, high = self.ends(one)
-        return all(low[begin:end] <= first[begin:end] and last[begin:end] <= high[begin:end] for begin, end in self.fields)
-
-    def of_pivot(self, first: bytes, last: bytes) -> bytes:
-        """The range in the pivot alone."""
-        begin, end = self.pivot
-        return first[begin:end] + last[begin:end]
-
-    def element(self, first: bytes, last: bytes, span: bytes, value: bytes) -> bytes:
-        """An element of a group, with this range in the pivot."""
-        begin, end = self.pivot
-        size = end - begin
-        return first[:begin] + span[:size] + first[end:] + last[:begin] + span[size:] + last[end:] + value
 
 
 class KeyGroup:
@@ -183,7 +121,7 @@ class Composition:
         self.conflicts: Dict[bytes, Conflict] = {}
         for each in foreign:
             self._foreign.setdefault(self._shape.group(*self._shape.ends(each)), []).append(each)
-        self._wide = [each for some in self._foreign.values() for each in some if form.interval and self._is_wide(each)]
+        self._wide = [each for some in self._foreign.values() for each in some if self._shape.is_wide(each)]
         groups: Dict[bytes, List[bytes]] = {}
         for claim in claimed:
             groups.setdefault(self._group(claim), []).append(claim)
@@ -234,11 +172,6 @@ class Composition:
     def _group(self, claim: bytes) -> bytes:
         return self._shape.group(*self._shape.span(claim))
 
-    def _is_wide(self, element: bytes) -> bool:
-        shape = self._shape
-        first, last = shape.ends(element)
-        return any(first[begin:end] != last[begin:end] for index, (begin, end) in enumerate(shape.fields) if index != shape.chosen)
-
     def _is_lacking(self, element: bytes) -> bool:
         return bool(self._lacking) and chain_of(element[self._shape.form.keys:]) in self._lacking
 
@@ -249,8 +182,21 @@ def beside(own: AbstractSet[bytes], others: AbstractSet[bytes], form: Form) -> S
     if not form.interval:
         keys = {each[:form.keys] for each in others}
         return {each for each in own if each[:form.keys] not in keys}
-    spans = [shape.ends(each) for each in others]
-    return {each for each in own if not any(_overlap(shape, shape.ends(each), other) for other in spans)}
+    size = shape.pivot[1] - shape.pivot[0]
+    wide = [each for each in others if shape.is_wide(each)]
+    groups: Dict[bytes, Set[bytes]] = {}
+    for each in others - set(wide):
+        groups.setdefault(shape.group(*shape.ends(each)), set()).add(shape.of_pivot(*shape.ends(each)))
+    taken = {group: sorted(ranges.merged(some, size)) for group, some in groups.items()}
+
+    def is_free(each: bytes) -> bool:
+        ends = shape.ends(each)
+        if shape.is_wide(each):
+            return not any(_overlap(shape, ends, shape.ends(other)) for other in others)
+        spans, span = taken.get(shape.group(*ends), ()), shape.of_pivot(*ends)
+        place = bisect_right(spans, span[size:] + _END * size)      # behind the last that begins before its end
+        return (place == 0 or spans[place - 1][size:] < span[:size]) and not any(_overlap(shape, ends, shape.ends(other)) for other in wide)
+    return set(filter(is_free, own))
 
 
 def _overlap(shape: Shape, one: Tuple[bytes, bytes], other: Tuple[bytes, bytes]) -> bool:

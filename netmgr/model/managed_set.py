@@ -345,9 +345,10 @@ class ManagedSet:
         own: AbstractSet[bytes] = self.held.ours
         if form.composed and missing:
             own = self._composition(claimed, form, alone=True).wanted()
-        elif not form.composed and (missing or not form.interval):
-            wanted = ranges.minimal(claimed, _NOTHING, form.width, form.merge) if form.interval else claimed
-            own = wanted if missing or wanted == own else own       # the same, in an order that is quicker to sort
+        elif form.interval and missing:
+            own = ranges.minimal(claimed, _NOTHING, form.width, form.merge)
+        elif not form.composed and not form.interval and (missing or claimed == own):
+            own = claimed       # the same, in an order that is quicker to sort
         return self.others.offer(own, self.held, form, missing)
 
     def spare(self, claimed: AbstractSet[bytes]) -> None:

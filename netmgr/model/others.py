@@ -117,9 +117,13 @@ class Others:
         return not same or not held.foreign <= known or bool(self.displaced)
 
     def offer(self, own: AbstractSet[bytes], held: Held, form: Form, missing: bool) -> AbstractSet[bytes]:
-        """What of netmgr's elements the include file says: a full set of ranges refuses also those that it has."""
+        """What of netmgr's elements the include file says: a full set of ranges refuses also those that it has.
+
+        What is in a set together fits together; only in an auto-merge set it must not touch either.
+        """
         full = form.interval and self._room is not None and len(held.ours) + len(held.foreign) >= self._room
-        offered = _NOTHING if full else loadable(own, _union(held.foreign, self.absent, self.displaced), self._room, form)
+        others = _union(held.foreign if missing or form.merge or self._room is not None else _NOTHING, self.absent, self.displaced)
+        offered = _NOTHING if full else loadable(own, others, self._room, form)
         if form.merge:
             self._written = offered | self._written if missing else offered
         return offered

@@ -3,7 +3,7 @@
 from bisect import bisect_left, bisect_right
 from typing import Callable, Collection, Generator, Iterator, List, Mapping, Optional, Tuple
 
-from netmgr.model.composition import Shape
+from netmgr.model.shape import Shape
 from netmgr.show.answers import FeedRow
 from netmgr.show.moment import FEW, SOME, Moment, SetView
 from netmgr.show.rows import RUN, in_order

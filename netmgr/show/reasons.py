@@ -7,8 +7,8 @@ is equal for all addresses of one family is worked out once, in a Plan.  None am
 from typing import Callable, Collection, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from netmgr.model import keys
-from netmgr.model.composition import Shape
 from netmgr.model.inventory import Addresses, Interface
+from netmgr.model.shape import Shape
 from netmgr.model.zones import Feed, lasting
 from netmgr.show.answers import FeedRow, KeptOutRow
 from netmgr.show.holders import Holders, Span
