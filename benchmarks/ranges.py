@@ -71,7 +71,11 @@ def _p50s(case: Case, size: int, interfaces: int, quick: bool) -> List[Tuple[flo
             pass
         subjects: Sequence[Callable[[], ContextManager[object]]] = (
             lambda: Netmgr(space), lambda: space.background(peer("follow_ranges", *NETWORKS_SET, PROBE, *case.changes)))
-        return [(_p50(space, case, changes, subjects[0]), _p50(space, case, changes, subjects[1])) for _round in range(rounds)]
+        found = []
+        for number in range(rounds):        # in turns one or the other is first
+            first, second = (_p50(space, case, changes, each) for each in subjects[::-1 if number % 2 else 1])
+            found.append((second, first) if number % 2 else (first, second))
+        return found
 
 
 def _p50(space: Networks, case: Case, changes: int, start: Callable[[], ContextManager[object]]) -> float:

@@ -37,8 +37,9 @@ def run(quick: bool) -> Section:
         ours, c, kernel, nothing = _one_size(space, peer("kernel_share", *NETWORKS_SET, "networks"), count, min)
     rows.append(["{:,} networks".format(networks), milliseconds(ours), milliseconds(kernel), times(ours, kernel), milliseconds(c),
                  times(ours, c), times(ours, nothing)])
-    verdicts.append(Verdict("start with {:,} networks in a set of ranges, against the kernel's share".format(networks),
-                            ours / kernel, " x", 2.5))
+    if not quick:       # among few networks the start of Python counts more than they do
+        verdicts.append(Verdict("start with {:,} networks in a set of ranges, against the kernel's share".format(networks),
+                                ours / kernel, " x", 2.5))
     header = ["addresses", "netmgr", "kernel", "netmgr / kernel", "C program", "netmgr / C program", "netmgr / `python -c pass`"]
     return Section("Start", " ".join((__doc__ or "").split()), header, rows, verdicts,
                    {"start.svg": curves.draw("Process start to READY", "addresses", "milliseconds", series)})

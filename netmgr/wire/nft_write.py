@@ -84,7 +84,7 @@ BOUNDS = 2 * HEADER.size + 16       # bytes that both take
 class _Known(NamedTuple):
     """A set as the codec knows it; `names` are the bytes that it points to, `stride` is what an element takes, less a verdict.
 
-    `frames`, by operation: a message about one element, in three pieces; its number and the element go between them.
+    `frames`, by operation: a message about one element, in pieces; its number and the element, or the keys of a range, go between them.
     """
 
     form: Form
@@ -93,7 +93,7 @@ class _Known(NamedTuple):
     names: Tuple[ffi.CData, ffi.CData]
     stride: int
     manners: Dict[str, ffi.CData]
-    frames: Dict[str, Tuple[bytes, bytes, bytes]]
+    frames: Dict[str, Tuple[bytes, bytes, bytes, bytes]]
 
 
 class Writer:
@@ -144,14 +144,16 @@ class Writer:
         known, first = self._known.get(change.set), 0
         if known is None or (known.form is not change.form and known.form != change.form) or known.destroy != destroy:
             known = self._known[change.set] = self._know(change.set, change.form, destroy)
-            if not (change.form.interval or change.form.value or is_concatenation(change.form.type)):
+            if not (change.form.value or is_concatenation(change.form.type)):
                 known.frames.update((each, self._frame(known, each, change.set)) for each in known.manners)
         stride = known.stride
         if len(elements) == 1 and operation in known.frames and len(elements[0]) == stride:
-            before, between, after = known.frames[operation]
-            data = b"".join((before, seq.to_bytes(4, BYTEORDER), between, elements[0], after))
-            parts.append(Part(data, change.set, operation, 0))
-            return
+            before, between, middle, after = known.frames[operation]
+            keys = _ends(elements[0], middle) if middle else elements[0]
+            if keys:
+                data = b"".join((before, seq.to_bytes(4, BYTEORDER), between, keys, after))
+                parts.append(Part(data, change.set, operation, 0))
+                return
         if change.form.value == VERDICT:
             elements = _filled_up(elements, stride)
             stride = max(stride, len(elements[0]))
@@ -182,12 +184,19 @@ class Writer:
             "table": names[0], "name": names[1], "family": FAMILIES[name.family], "like": _like(form), "width": form.width, "value": value})
         return _Known(form, destroy, described, names, form.keys + value, _of_elements(form.interval, form.timeout, destroy), {})
 
-    def _frame(self, known: _Known, operation: str, about: SetName) -> Tuple[bytes, bytes, bytes]:
-        """What two messages about elements that have no byte in common have in common, but for their numbers."""
+    def _frame(self, known: _Known, operation: str, about: SetName) -> Tuple[bytes, bytes, bytes, bytes]:
+        """What two messages about elements that have no byte in common have in common, but for their numbers.
+
+        Of ranges that is all but the first key and the one after the last; the third piece stands between these.
+        """
+        low, high = bytes(known.stride), b"\xfe" * known.stride
         one, other = (self._message(lib.nftcodec_elements(self._room, MESSAGE_MAX, 0, known.set, known.manners[operation], each, 1), about)
-                      for each in (bytes(known.stride), b"\xff" * known.stride))
-        at = next(place for place, pair in enumerate(zip(one, other)) if pair[0] != pair[1])
-        return one[:8], one[12:at], one[at + known.stride:]
+                      for each in (low, high))
+        differ = [place for place, pair in enumerate(zip(one, other)) if pair[0] != pair[1]]
+        at, beyond = differ[0], differ[-1] + 1
+        width = known.stride // 2 if known.form.interval else 0
+        middle = one[at + width:beyond - width] if width else b""
+        return one[:8], one[12:at], middle, one[beyond:]
 
     def _create(self, seq: int, change: Change) -> Part:
         if isinstance(change, CreateTable):
@@ -204,6 +213,16 @@ def _like(form: Form) -> int:
     boxes = form.interval and is_concatenation(form.type)
     like: int = lib.NFTCODEC_BOXES if boxes else lib.NFTCODEC_RANGES if form.interval else 0
     return like | lib.NFTCODEC_VERDICTS if form.value == VERDICT else like
+
+
+def _ends(element: bytes, middle: bytes) -> bytes:
+    """The two keys of a range, with what is between them; nothing if it goes up to the last key, which has no end, or is none."""
+    width = len(element) // 2
+    following = int.from_bytes(element[width:], "big") + 1
+    if following >> width * 8:
+        return b""
+    first, end = element[:width], following.to_bytes(width, "big")
+    return first + middle + end if first < end else b""
 
 
 def _filled_up(elements: Sequence[bytes], shortest: int) -> Sequence[bytes]:
