@@ -141,7 +141,7 @@ class Nft:
     def _transact(self, data: bytes, seq: int, parts: Sequence[Part]) -> Outcome:
         following = seq + 1 + len(parts)
         try:
-            found, overrun = self.netfilter.exchange(data, following)
+            found, overrun = self.netfilter.exchange(data, following, stand_aside=True)
         except OSError as problem:
             if problem.errno != errno.EMSGSIZE:
                 raise

@@ -8,6 +8,7 @@ Only the kernel is believed: a connected socket takes messages for it alone from
 """
 
 import errno
+import os
 import socket
 import struct
 from typing import List, Optional, Tuple
@@ -76,9 +77,14 @@ class Netfilter:
             raise ProtocolError("netfilter: a datagram of more than %d bytes" % len(self._buffer))
         return self._buffer[:size if sender == 0 else 0]
 
-    def exchange(self, data: bytes, last: int) -> Tuple[List[bytes], bool]:
-        """Send, and receive all that comes of it; True: some of that was lost.  Nothing follows a message with the number `last`."""
+    def exchange(self, data: bytes, last: int, stand_aside: bool = False) -> Tuple[List[bytes], bool]:
+        """Send, and receive all that comes of it; True: some of that was lost.  Nothing follows a message with the number `last`.
+
+        `stand_aside`: who was waiting for what was sent may have this processor before what came of it is read.
+        """
         self._socket.send(data)
+        if stand_aside:
+            os.sched_yield()
         number = last.to_bytes(4, BYTEORDER)
         found: List[bytes] = []
         overrun = False

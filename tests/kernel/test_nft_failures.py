@@ -122,8 +122,8 @@ def test_without_the_capability(lab: Lab) -> None:
 class Silent(Netfilter):
     """The kernel's answers as before 6.10: no acknowledgement, only errors."""
 
-    def exchange(self, data: bytes, last: int) -> Tuple[List[bytes], bool]:
-        found, overrun = super().exchange(data, last)
+    def exchange(self, data: bytes, last: int, stand_aside: bool = False) -> Tuple[List[bytes], bool]:
+        found, overrun = super().exchange(data, last, stand_aside)
         return [each for each in found if not accepts(each, last)], overrun
 
 
@@ -139,7 +139,7 @@ def test_a_kernel_that_acknowledges_nothing_is_believed_when_it_answers(lab: Lab
 def test_a_kernel_that_acknowledges_is_not_believed_when_it_does_not(lab: Lab, nft: Nft, monkeypatch: pytest.MonkeyPatch) -> None:
     make(lab, a="type ipv4_addr;")
     assert nft.commit([add("a", ip(1))]) == DONE
-    monkeypatch.setattr(nft.netfilter, "exchange", lambda _data, _last: ([], False))
+    monkeypatch.setattr(nft.netfilter, "exchange", lambda _data, _last, **_aside: ([], False))
     assert nft.commit([add("a", ip(2))]) == Outcome(False, False, ())
 
 
