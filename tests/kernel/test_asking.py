@@ -9,7 +9,9 @@ from typing import Any, Dict, List, Sequence
 import pytest
 
 from netmgr.io.client import ask
+from tests import engine_bodies as bodies
 from tests import prometheus
+from tests.kernel.engine import Engine
 from tests.kernel.lab import Lab, kernel_pid
 from tests.kernel.running import ROOT, Netmgr
 from tests.waiting import eventually
@@ -192,7 +194,15 @@ def test_what_is_traced(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     for line in ("netlink received: RTM_NEWADDR", "nftables sent: NFT_MSG_NEWSETELEM", "nftables received: NLMSG_ERROR",
                  "control received: ping", "control sent: PONG", "netlink received: |00008|--|00002|        |len |flags| type|"):
         assert line in told, line
-    assert netmgr.stop() == 0
+    assert "docker " not in told and netmgr.stop() == 0
+    monkeypatch.setenv("NETMGR_TRACE", "docker")
+    engine = Engine(lab)
+    engine.runs(bodies.container(1, {"bridge": ["172.18.0.2/16"]}, name="web"))
+    netmgr.configure(CONFIG.replace("{enabled: false}", "{socket: %s}" % engine.socket))
+    netmgr.start()
+    for line in ("docker sent: GET /v1.41/containers/json", "docker received: HTTP/1.1 200 OK", '"/web"'):
+        eventually(lambda line=line: line in netmgr.log(), 60, line)      # type: ignore[misc]
+    assert "netlink received" not in netmgr.log() and netmgr.stop() == 0
     monkeypatch.setenv("NETMGR_TRACE", "everything")
     netmgr.start(wait=False)
     assert netmgr.process is not None and netmgr.process.wait(60) == 1
