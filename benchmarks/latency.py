@@ -114,7 +114,8 @@ def _staged(space: Space, count: int, pause: int) -> Dict[str, float]:
     path = space.directory / ("stages-%d" % pause)
     process = space.start(python_peer("staged_netmgr", path, "run", "--config", space.directory / "config.yaml"))
     while space.filled() != SIZES[0][0]:
-        pass
+        if process.poll() is not None:
+            raise RuntimeError("netmgr has ended: %s" % space.log(process))
     changes(space, count, pause)
     space.stop(process)
     return {stage: float(figure) / 1e6 for stage, figure in map(str.split, path.read_text().splitlines())}

@@ -22,9 +22,9 @@ def before(owner, name, stage):
     """Note the time of each call."""
     method = getattr(owner, name)
 
-    def noted(*arguments):
+    def noted(*arguments, **named):
         stamps.append((stage, time.perf_counter()))
-        return method(*arguments)
+        return method(*arguments, **named)
     setattr(owner, name, noted)
 
 
@@ -32,8 +32,8 @@ def after(owner, name, stage):
     """Note the time of each return."""
     method = getattr(owner, name)
 
-    def noted(*arguments):
-        found = method(*arguments)
+    def noted(*arguments, **named):
+        found = method(*arguments, **named)
         stamps.append((stage, time.perf_counter()))
         return found
     setattr(owner, name, noted)
