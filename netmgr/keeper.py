@@ -47,6 +47,7 @@ from netmgr.values.text import Log, reason
 
 MOMENT = 0.005      # seconds that looking for leftovers may take at a time
 REST = 0.02         # seconds between the sets and what is told and written about them
+TELLING = 0.001     # seconds that telling may take at a time
 REREAD = {"overrun": "events were lost", "unsure": "a link went down", "retry": "it could be read again"}      # without being asked
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Keeper:
         self._inventory = Inventory()
         self._wake: Optional[Deadline] = None
         self._rest: Optional[Deadline] = None       # what follows the sets has not been done
+        self._behind = False        # of what was to be told some is left
         self._audit_due: Optional[Deadline] = None
         self._leftovers: Optional[Iterator[Optional[SetName]]] = self._find_leftovers()
         self._make(config, directory)
@@ -361,7 +363,7 @@ class Keeper:
         """Whether what follows the sets must follow now: the moment is over, or something else is due; if not, the loop wakes up then."""
         if self._rest is None:
             self._rest = self._loop.call_at(self._loop.woken + REST, self._rest_over)
-        return due is not None or self._rest.when <= self._loop.woken
+        return due is not None or self._behind or self._rest.when <= self._loop.woken
 
     def _rest_over(self) -> None:
         """No more than that, too."""
@@ -371,13 +373,16 @@ class Keeper:
         if self._rest is not None:
             self._rest.cancel()
             self._rest = None
-        self.reporter.catch_up()
+        until = self._loop.now() + TELLING
+        self.reporter.catch_up(lambda: self._loop.now() >= until)
+        self._behind = self.reporter.behind
         self._count()
         self._files.write(self.model)
         if self._ready is None:
             self._manager.look()
         leftovers = None if self._leftovers is None or self.model.hold else self._loop.now()
-        times = self.repairs.deadline(), self._files.deadline(self.model), self._manager.deadline(), leftovers
+        untold = self._loop.now() if self._behind else None
+        times = self.repairs.deadline(), self._files.deadline(self.model), self._manager.deadline(), leftovers, untold
         self._wake_at(min([each for each in times if each is not None], default=None))
         self.afterwards()
 

@@ -4,7 +4,8 @@ While a wake-up is under way, what it brings is only kept.  Words are found afte
 a moment later, so that nobody waits for them who waited for the commit; but whoever asks what has happened is told all of it.
 """
 
-from typing import Container, Dict, Iterable, List, NamedTuple, Optional, Sequence, Union
+from collections import deque
+from typing import Callable, Container, Deque, Dict, Iterable, List, NamedTuple, Optional, Sequence, Union
 
 from netmgr.io import clock
 from netmgr.io.clock import utc
@@ -56,7 +57,7 @@ class Reporter:
     def __init__(self, log: Log) -> None:
         self._chronicle = Chronicle(utc, log)
         self._news: List[Union[News, Sequence[ThingChange]]] = []       # of most there is nothing but the changes
-        self._chapters: List[_Chapter] = []     # not told yet
+        self._chapters: Deque[_Chapter] = deque()       # not told yet
         self._ailments: Dict[str, _Ailment] = {}        # by set
         self.why: Optional[str] = None          # the cause of all that sets change, while there is one
 
@@ -135,11 +136,17 @@ class Reporter:
             self._chapters.append(_Chapter(clock.now(), model, self._news, changes, mended, quiet, self.why, otherwise))
             self._news = []
 
-    def catch_up(self) -> None:
-        """Tell all that is settled."""
-        chapters, self._chapters = self._chapters, []
-        for chapter in chapters:
-            self._tell(chapter)
+    @property
+    def behind(self) -> bool:
+        """Whether something is settled that is not told."""
+        return bool(self._chapters)
+
+    def catch_up(self, enough: Optional[Callable[[], bool]] = None) -> None:
+        """Tell all that is settled, or some of it, until it is enough."""
+        while self._chapters:
+            self._tell(self._chapters.popleft())
+            if enough is not None and enough():
+                return
 
     def _tell(self, chapter: _Chapter) -> None:
         time, model = utc(chapter.time), chapter.model

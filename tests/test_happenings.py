@@ -367,6 +367,15 @@ def test_the_reporter_tells_things_before_sets() -> None:
     reporter.catch_up()
     assert len(lines) == 2
     assert [each.zone for each in reporter.chronicle.last(1)] == ["wan"]
+    for last in (2, 3, 4):
+        changes = bench.inventory.apply(seen("192.0.2.%d/24" % last))
+        bench.model.apply(changes)
+        reporter.things(changes)
+        reporter.settled(bench.model, bench.settle(), (), False, None)
+    reporter.catch_up(lambda: len(lines) >= 3)
+    assert (len(lines), reporter.behind) == (4, True), "one wake-up at least, and no more than it takes until it is enough"
+    assert [each.added for each in reporter.chronicle.last(1)] == [("192.0.2.4",)]
+    assert (len(lines), reporter.behind) == (8, False), "who asks is told all of it"
 
 
 def test_a_link_that_goes_down_is_told_and_no_cause_of_what_else_happens() -> None:
