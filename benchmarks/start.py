@@ -14,7 +14,7 @@ from benchmarks.space import NETWORKS_SET, SET, Netmgr, Networks, Space
 
 SIZES = ((10, 10, 15), (1000, 10, 7), (20000, 40, 5), (100000, 100, 3))     # addresses, interfaces, turns
 QUICK = ((10, 10, 5), (20000, 40, 3))
-NETWORKS, QUICK_NETWORKS = (100000, 100, 5), (20000, 40, 3)
+NETWORKS, QUICK_NETWORKS = (100000, 100, 7), (20000, 40, 3)
 
 
 def run(quick: bool) -> Section:
