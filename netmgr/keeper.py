@@ -80,7 +80,8 @@ class Waiting(NamedTuple):
 class Keeper:
     """Owns the inventory, and what follows from it under one configuration: the model, the repairs, the include files.
 
-    `ready` is called once, when the sets are right for the first time; `afterwards` whenever all that follows the sets is done.
+    `ready` is called once, when the sets are right for the first time; `afterwards` whenever what
+    follows the sets has had its turn.
     """
 
     def __init__(self, loop: Loop, kernel: Kernel, manager: Manager, config: Config, directory: Optional[IncludeFiles],
