@@ -1,6 +1,8 @@
 """What `netmgr demo` shows: a ruleset, a configuration, and what happens, one step after the other."""
 
-from typing import Dict, FrozenSet, NamedTuple, Sequence
+from typing import Dict, FrozenSet, Sequence
+
+from netmgr.values.named_tuple import NamedTuple
 
 RULESET = """\
 flush ruleset

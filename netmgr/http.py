@@ -23,7 +23,7 @@ import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, TypeVar
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, TypeVar
 from urllib.parse import parse_qs
 
 from netmgr.io import systemd
@@ -32,6 +32,7 @@ from netmgr.io.listener import listen
 from netmgr.io.shared_questions import SharedQuestions
 from netmgr.paths import service_is_stopped
 from netmgr.values.errors import ProtocolError
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.text import reason
 from netmgr.web import page, requests
 from netmgr.web.requests import EVENTS, HEADERS, HTML, JSON, METHODS, Gate, Query, is_address

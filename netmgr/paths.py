@@ -4,9 +4,10 @@ The two ways that rust-network-mgr knows to its configuration bring its socket w
 """
 
 import os
-from typing import Callable, Mapping, NamedTuple, Optional, Tuple
+from typing import Callable, Mapping, Optional, Tuple
 
 from netmgr.values.errors import ConfigError
+from netmgr.values.named_tuple import NamedTuple
 
 CONFIG, OLD_CONFIG = "/etc/netmgr/config.yaml", "/etc/rust-network-mgr/config.yaml"
 SYSTEMD_SECONDS = 5.0       # that it may take to say how its units are

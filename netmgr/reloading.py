@@ -1,7 +1,7 @@
 """A new configuration takes the place of the old one, as a whole or not at all."""
 
 import os
-from typing import Callable, List, NamedTuple, Optional, Tuple
+from typing import Callable, List, Optional, Tuple
 
 from netmgr.config.schema import Config
 from netmgr.io import systemd
@@ -16,6 +16,7 @@ from netmgr.sources import Recipe, Sources
 from netmgr.sync.reconciler import Kernel
 from netmgr.values.errors import ConfigError
 from netmgr.values.happenings import Happening
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.replies import Say
 from netmgr.values.text import reason
 

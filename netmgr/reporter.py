@@ -5,7 +5,7 @@ a moment later, so that nobody waits for them who waited for the commit; but who
 """
 
 from collections import deque
-from typing import Callable, Container, Deque, Dict, Iterable, List, NamedTuple, Optional, Sequence, Union
+from typing import Callable, Container, Deque, Dict, Iterable, List, Optional, Sequence, Union
 
 from netmgr.io import clock
 from netmgr.io.clock import utc
@@ -15,6 +15,7 @@ from netmgr.model.model import Model
 from netmgr.show.happenings import Chronicle
 from netmgr.show.telling import Causes, News, of_set, of_things
 from netmgr.values.happenings import Happening
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.sets import Change, ChangeElements, SetName
 from netmgr.values.text import Log
 

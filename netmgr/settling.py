@@ -1,10 +1,11 @@
 """What is asked for is answered when it has been done: all sources have been read, and the sets have followed."""
 
-from typing import Callable, List, NamedTuple, Sequence
+from typing import Callable, List, Sequence
 
 from netmgr.io.loop import Loop
 from netmgr.keeper import Keeper
 from netmgr.sources import Sources
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.sets import Change, ChangeElements
 from netmgr.values.text import number
 

@@ -5,7 +5,7 @@ begins.  When the configuration changes, sources whose settings are the same go 
 Another kind of source is another recipe.
 """
 
-from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Protocol, Sequence
+from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, List, Mapping, Optional, Protocol, Sequence
 
 from netmgr.config.schema import Config, Docker, holds_gateways, needs_routes
 from netmgr.io.clock import utc
@@ -18,6 +18,7 @@ from netmgr.reporter import Words
 from netmgr.values.counters import Told
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import ContainerSeen, Event, NextHops, Suspect
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.text import Log as Say
 from netmgr.values.text import reason
 

@@ -1,8 +1,9 @@
 """Which sets a zone fills without a word in the configuration: one row for each name."""
 
-from typing import NamedTuple, Optional
+from typing import Optional
 
 from netmgr.values.holds import ADDRESSES, INTERFACES, NETWORKS
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.sets import IPV4_ADDR, IPV6_ADDR
 
 

@@ -4,12 +4,13 @@ Loaded only for configurations that have it.  Endpoints are literal addresses, f
 """
 
 import re
-from typing import NamedTuple, Optional, Tuple
+from typing import Optional, Tuple
 
 from netmgr.config import scalars
 from netmgr.values import addresses
 from netmgr.values.choice import Own
 from netmgr.values.errors import Entry
+from netmgr.values.named_tuple import NamedTuple
 
 DEFAULT_PORT = 2379
 MAX_ADDRESSES, MAX_HOSTS = 64, 20_000

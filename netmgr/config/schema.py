@@ -4,12 +4,13 @@ What is in it can be acted on: names are what nft's grammar and the kernel take,
 tables and sets exist is not asked; they may come and go.  `entry` is where something stands in the user's files.
 """
 
-from typing import TYPE_CHECKING, Dict, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Dict, Mapping, Optional, Tuple, Union
 
 from netmgr.config import scalars
 from netmgr.values.choice import USUAL, Choice
 from netmgr.values.errors import Entry
 from netmgr.values.holds import GATEWAYS, Value
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.sets import AND, Form
 
 if TYPE_CHECKING:

@@ -5,11 +5,12 @@ although it seems to.  Docker says at once that it will; of others nobody knows 
 and still no event has come some time later, none will come.
 """
 
-from typing import Callable, List, NamedTuple, Optional
+from typing import Callable, List, Optional
 
 from netmgr.io.http_exchange import Exchange, Failure
 from netmgr.io.loop import Deadline, Loop
 from netmgr.values.errors import ProtocolError
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.text import reason
 from netmgr.wire import docker, http1
 

@@ -20,7 +20,7 @@ containers in each turn of the loop, and passed on in pieces.
 """
 
 import os
-from typing import Callable, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence
+from typing import Callable, Dict, FrozenSet, Iterable, List, Optional, Sequence
 
 from netmgr.config.schema import Docker
 from netmgr.io.clock import utc
@@ -30,6 +30,7 @@ from netmgr.io.loop import Deadline, Loop
 from netmgr.values.counters import Told
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import ContainerSeen
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.text import Log, printable, reason
 from netmgr.wire import docker, http1
 from netmgr.wire.docker_containers import Reading

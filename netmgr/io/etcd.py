@@ -9,11 +9,12 @@ whose other side has vanished.
 import errno
 import socket
 from collections import deque
-from typing import TYPE_CHECKING, Callable, Deque, NamedTuple, Optional, Union
+from typing import TYPE_CHECKING, Callable, Deque, Optional, Union
 
 from netmgr.config.fleet import Endpoint, Tls
 from netmgr.io.loop import READ, WRITE, Deadline, Loop
 from netmgr.values.errors import ProtocolError
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.wire import http1
 
 if TYPE_CHECKING:

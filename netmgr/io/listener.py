@@ -15,8 +15,9 @@ import fcntl
 import os
 import socket
 import stat
-from typing import NamedTuple, Optional, Tuple, Union
+from typing import Optional, Tuple, Union
 
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.text import reason
 
 PATH_LIMIT = 107

@@ -10,7 +10,9 @@ import errno
 import os
 import socket
 import struct
-from typing import NamedTuple, Optional, Tuple
+from typing import Optional, Tuple
+
+from netmgr.values.named_tuple import NamedTuple
 
 SO_PEERGROUPS = 59
 NGROUPS_MAX = 65536

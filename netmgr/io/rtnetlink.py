@@ -13,13 +13,14 @@ but its peer, the kernel; what comes by a group tells its sender, and only port 
 import errno
 import os
 import socket
-from typing import Callable, List, NamedTuple, Tuple
+from typing import Callable, List, Tuple
 
 from netmgr.io.socket_buffers import dropped, idle, memory, receive_buffer
 from netmgr.io.trace import traced
 from netmgr.values.addresses import identity, with_peer
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import AddressSeen, Event
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.snapshots import Snapshot, agreed
 from netmgr.wire import rtnetlink
 from netmgr.wire.netlink import (

@@ -18,12 +18,13 @@ Times are seconds of any monotonic clock; whoever asks passes them in.
 import json
 from bisect import bisect_left, insort
 from fnmatch import fnmatchcase
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 from netmgr.config.fleet import Consumed, Network, host_name
 from netmgr.values import addresses
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import HostSeen
+from netmgr.values.named_tuple import NamedTuple
 
 VERSION = 1
 RECORD_LIMIT = 16 << 10         # bytes

@@ -17,10 +17,11 @@ of one link's addresses is one thing.  Addresses may come before their link is k
 from functools import reduce
 from itertools import chain
 from operator import or_
-from typing import AbstractSet, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple, Union
+from typing import AbstractSet, Dict, Iterable, Iterator, List, Optional, Set, Tuple, Union
 
 from netmgr.values.addresses import IFA_F_SECONDARY, identity, with_peer
 from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, Event, HostGone, HostSeen, LinkSeen, NextHops
+from netmgr.values.named_tuple import NamedTuple
 
 IPV6 = 33       # bytes in the identity of such an address
 

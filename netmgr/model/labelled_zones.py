@@ -6,10 +6,11 @@ of its sets was ever there: names without end must not take memory without end.
 Who is in a zone is kept by the zone, so that neither an event nor the question whether a zone is in use looks at all containers.
 """
 
-from typing import Collection, Dict, List, NamedTuple, Tuple
+from typing import Collection, Dict, List, Tuple
 
 from netmgr.model.zones import Policy
 from netmgr.values.events import ContainerSeen
+from netmgr.values.named_tuple import NamedTuple
 
 
 class Arrival(NamedTuple):

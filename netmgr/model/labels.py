@@ -5,10 +5,11 @@ The label is chosen by whoever made the image or started the container, so it ne
 """
 
 from fnmatch import fnmatchcase
-from typing import Dict, Iterable, NamedTuple, Tuple
+from typing import Dict, Iterable, Tuple
 
 from netmgr.config.scalars import zone_name
 from netmgr.config.schema import Config, Docker
+from netmgr.values.named_tuple import NamedTuple
 
 MOST_ZONES = 16                 # of one container, by its label
 LONGEST_LABEL = 4096            # room for so many, whatever their names

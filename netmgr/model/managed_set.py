@@ -10,7 +10,7 @@ costs the same in a set of ten and of 100,000.  (Full sets are always compared a
 and what nft makes of that beside netmgr's, is in others.py.
 """
 
-from typing import TYPE_CHECKING, AbstractSet, Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, AbstractSet, Callable, List, Optional, Sequence, Tuple, Union
 
 from netmgr.model import ranges
 from netmgr.model.others import Before, Held, Look, Others
@@ -18,6 +18,7 @@ from netmgr.model.range_set import RangeSet
 from netmgr.model.zones import Feed
 from netmgr.values import sets
 from netmgr.values.holds import misfit
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.notation import element_text, value_text
 from netmgr.values.outcomes import Reading
 from netmgr.values.sets import ChangeElements, Contents, Form, SetInfo, SetName

@@ -10,7 +10,7 @@ addresses, in sets of `held_zones` only.
 
 import errno
 from itertools import islice
-from typing import AbstractSet, Callable, Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import AbstractSet, Callable, Dict, FrozenSet, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from netmgr.config.schema import Config
 from netmgr.model.inventory import Addresses, Interface, Inventory, Thing, ThingChange
@@ -22,6 +22,7 @@ from netmgr.model.zones import Claims, Feed, Policy, tally
 from netmgr.values import sets
 from netmgr.values.events import ContainerSeen
 from netmgr.values.holds import OWN_ADDRESS
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.outcomes import Fault, Reading
 from netmgr.values.sets import Change, ChangeElements, CreateSet, CreateTable, DeleteSet, Form, SetInfo, SetName
 

@@ -15,9 +15,10 @@ In auto-merge sets a range with netmgr's comment may hold what is another's, for
 round (merged_away()).  And of two ranges that touch, one netmgr's, nft drops the lower one when it adds something else there (dropped()).
 """
 
-from typing import AbstractSet, Callable, NamedTuple, Optional, Set, Tuple
+from typing import AbstractSet, Callable, Optional, Set, Tuple
 
 from netmgr.model import ranges
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.sets import VERDICT, Form, SetInfo
 from netmgr.values.verdicts import chain_of
 

@@ -5,9 +5,10 @@ find out.  The marks of a set are worked out anew from what is known of it (mark
 """
 
 import heapq
-from typing import AbstractSet, Dict, List, NamedTuple, Optional, Set, Tuple
+from typing import AbstractSet, Dict, List, Optional, Set, Tuple
 
 from netmgr.model.managed_set import ERROR, IS_SYNCED, MISSING, SYNCED, ManagedSet, State
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.sets import SetName
 from netmgr.values.text import number
 

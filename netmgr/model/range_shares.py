@@ -10,11 +10,12 @@ split, as far as its networks become whole or break.
 """
 
 from bisect import bisect_left, bisect_right, insort
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 from netmgr.model import ranges
 from netmgr.model.ranges import Span
 from netmgr.model.whole_networks import WholeNetworks
+from netmgr.values.named_tuple import NamedTuple
 
 Range = Tuple[int, bytes]               # first and last key as one number, and the value
 Rank = Tuple[bytes, bytes]              # what decides between claims: the rank and the value

@@ -6,7 +6,7 @@ kernel's set decides the family and whether elements are ranges.
 
 from collections import Counter
 from fnmatch import fnmatchcase
-from typing import Callable, Collection, Container, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Collection, Container, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from netmgr.config.convention import CONVENTION
 from netmgr.config.schema import Config, Zone, default_zone
@@ -18,6 +18,7 @@ from netmgr.values.addresses import IFA_F_PERMANENT, from_far_end, identity, kin
 from netmgr.values.choice import Choice, counts
 from netmgr.values.events import ContainerSeen, Endpoint, HostSeen
 from netmgr.values.holds import ADDRESSES, INTERFACES, OWN_ADDRESS, PEERS, PUBLISHED_PORTS, WORDS, Value, fits, made_of
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.sets import WIDTHS, Form, SetName
 
 REMEMBERED = 4096       # interfaces whose zones are not worked out anew for each event; names may come and go without end

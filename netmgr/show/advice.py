@@ -4,7 +4,7 @@ They compare the configuration with what is there just now.  Interfaces and sets
 """
 
 import re
-from typing import AbstractSet, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
+from typing import AbstractSet, Dict, Iterator, List, Mapping, Optional, Sequence
 
 from netmgr.config.schema import NOWHERE, Config, InterfaceRule, Table, Zone
 from netmgr.model.inventory import Interface
@@ -12,6 +12,7 @@ from netmgr.model.selection import is_one_name, matches
 from netmgr.model.zones import Feed, feeds_of_zone
 from netmgr.values.errors import Entry, Remark
 from netmgr.values.holds import agree, misfit, right_types
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.sets import SetInfo, SetName
 from netmgr.values.text import number
 

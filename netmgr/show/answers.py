@@ -4,7 +4,9 @@ The fields and their order are those of the JSON (netmgr(8)).  Each has a defaul
 which leaves it out.  What there may be very many of is made as it is read (rows.py), or a tuple where a client has read it.
 """
 
-from typing import Collection, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Collection, Mapping, Optional, Tuple, Union
+
+from netmgr.values.named_tuple import NamedTuple
 
 UNKNOWN = "?"
 

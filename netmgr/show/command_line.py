@@ -4,8 +4,9 @@ An option may stand before or after the command, as `--name value`, `--name=valu
 asks the daemon means --json, as on the control socket.
 """
 
-from typing import Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.text import LEVELS, aligned, nearest
 
 # What each takes as its value, "" for a switch, and what it means.

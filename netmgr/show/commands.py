@@ -7,10 +7,11 @@ The daemon hands out values (answers.py); with the word `json` behind the comman
 says them is loaded when somebody asks: an idle daemon has no use for it.
 """
 
-from typing import TYPE_CHECKING, Callable, Collection, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Callable, Collection, Iterator, List, Optional, Protocol, Sequence, Tuple, Union
 
 from netmgr import __version__
 from netmgr.values.happenings import Happening
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.replies import Reply, Say
 from netmgr.values.text import Log, aligned, printable
 

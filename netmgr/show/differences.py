@@ -1,6 +1,6 @@
 """What netmgr would do, without doing it: what `netmgr check` and `netmgr diff` show."""
 
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from netmgr.config.schema import Config
 from netmgr.model.inventory import Inventory
@@ -8,6 +8,7 @@ from netmgr.model.managed_set import ManagedSet
 from netmgr.model.model import Model
 from netmgr.sync.reconciler import Kernel, Reconciler
 from netmgr.values.holds import misfit
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.sets import Change, SetInfo, SetName
 from netmgr.values.text import aligned
 from netmgr.wire import nft_text

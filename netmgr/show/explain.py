@@ -6,7 +6,7 @@ so when somebody asked.
 """
 
 from functools import partial
-from typing import Callable, Dict, Generator, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Type, TypeVar
+from typing import Callable, Dict, Generator, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar
 
 from netmgr.model.managed_set import ManagedSet
 from netmgr.model.model import Model
@@ -23,6 +23,7 @@ from netmgr.values.addresses import network
 from netmgr.values.choice import network_of
 from netmgr.values.happenings import Culprit, Happening
 from netmgr.values.holds import HARDWARE_ADDRESSES
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.notation import key_of
 from netmgr.values.sets import AND, ETHER_ADDR, IFNAME, INET_PROTO, INET_SERVICE, IPV4_ADDR, IPV6_ADDR, WIDTHS, SetName
 

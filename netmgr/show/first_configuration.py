@@ -7,13 +7,14 @@ which tables the zones are.
 
 import re
 from collections import Counter
-from typing import AbstractSet, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import AbstractSet, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from netmgr.config.convention import CONVENTION
 from netmgr.config.schema import Docker, Nftables, Table
 from netmgr.config.yaml_values import FLAGS
 from netmgr.model.inventory import Interface, Inventory
 from netmgr.values import addresses
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.sets import SetName
 from netmgr.values.text import number
 

@@ -4,7 +4,7 @@ What is kept of all sets is taken at one moment, which is a copy of a few tables
 """
 
 from itertools import accumulate, islice
-from typing import AbstractSet, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import AbstractSet, Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple
 
 from netmgr.model.managed_set import SYNCED, ManagedSet
 from netmgr.model.model import Model
@@ -12,6 +12,7 @@ from netmgr.model.overview import Marks
 from netmgr.show.answers import ConsumedZone
 from netmgr.values.counters import COMMIT_BOUNDS, Counters, Told
 from netmgr.values.holds import ADDRESSES
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.sets import SetName
 from netmgr.values.text import printable
 

@@ -5,7 +5,7 @@ than that something was done.
 """
 
 from itertools import islice
-from typing import AbstractSet, Callable, Collection, Dict, Iterable, Iterator, NamedTuple, Optional, Tuple
+from typing import AbstractSet, Callable, Collection, Dict, Iterable, Iterator, Optional, Tuple
 
 from netmgr.config.schema import Config
 from netmgr.model.inventory import Addresses, Interface, Thing
@@ -20,6 +20,7 @@ from netmgr.values.addresses import from_far_end, identity, local, network, pref
 from netmgr.values.errors import Entry
 from netmgr.values.events import ContainerSeen
 from netmgr.values.holds import ADDRESSES, GATEWAYS, HARDWARE_ADDRESSES, HOSTS, PEERS
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.sets import AND, SetName
 
 ONLY_ITSELF = (ADDRESSES, GATEWAYS)     # words by which a set holds of an address nothing but that

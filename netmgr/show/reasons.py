@@ -4,7 +4,7 @@ Every feed that it may have to do with is asked by the functions that fill the s
 is equal for all addresses of one family is worked out once, in a Plan.  None among the rows means no more than that something was done.
 """
 
-from typing import Callable, Collection, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Callable, Collection, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from netmgr.model import keys
 from netmgr.model.inventory import Addresses, Interface
@@ -30,6 +30,7 @@ from netmgr.values.holds import (
     made_of,
     misfit,
 )
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.sets import AND, WIDTHS, Form, SetName, takes_addresses
 from netmgr.wire.nft_text import element_text
 

@@ -1,7 +1,7 @@
 """The state of everything as one value, and every set with its elements."""
 
 from functools import partial
-from typing import Callable, Collection, Dict, FrozenSet, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Callable, Collection, Dict, FrozenSet, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 from netmgr import __version__
 from netmgr.config.schema import InterfaceRule
@@ -31,6 +31,7 @@ from netmgr.values.addresses import local, prefixlen
 from netmgr.values.choice import ALL, Choice, counts, objections
 from netmgr.values.events import ContainerSeen
 from netmgr.values.holds import ADDRESSES, Value, by_far_end, made_of
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.sets import Contents, Form, SetName
 from netmgr.values.text import number
 from netmgr.wire import nft_text

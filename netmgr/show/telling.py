@@ -1,12 +1,13 @@
 """What the inventory gained and lost, and what became of the sets, as happenings with their causes."""
 
-from typing import Callable, Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, FrozenSet, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from netmgr.model.inventory import Addresses, Interface, Thing, ThingChange
 from netmgr.values import addresses
 from netmgr.values.addresses import IFA_F_DEPRECATED, local, prefixlen
 from netmgr.values.events import ContainerSeen, HostSeen
 from netmgr.values.happenings import NAMED_AT_MOST, Happening
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.sets import ChangeElements, SetName
 from netmgr.values.text import number
 from netmgr.wire import nft_text

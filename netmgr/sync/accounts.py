@@ -5,8 +5,9 @@ how often, until a minute without.
 """
 
 from collections import deque
-from typing import Deque, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Deque, Dict, List, Optional, Sequence, Tuple
 
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.sets import SetName
 from netmgr.values.text import number
 

@@ -10,7 +10,7 @@ and is put down to the process that the kernel named, or to each of those that m
 """
 
 import math
-from typing import Callable, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, FrozenSet, Iterable, List, Optional, Sequence, Tuple
 
 from netmgr.sync.accounts import Accounts, names_of
 from netmgr.sync.damper import Damper
@@ -18,6 +18,7 @@ from netmgr.sync.reconciler import Reconciler
 from netmgr.sync.suspects import OTHER, Culprits, Identify, Suspects, named, unread
 from netmgr.values.events import Suspect
 from netmgr.values.happenings import NAMED_AT_MOST, Happening
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.pace import Pace
 from netmgr.values.sets import Change, ChangeElements, Form, SetName
 from netmgr.values.text import Log

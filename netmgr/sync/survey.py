@@ -5,11 +5,12 @@ several slices; what netmgr itself commits into it meanwhile is put right in wha
 is not verified then.
 """
 
-from typing import Callable, Dict, Generator, Iterable, List, NamedTuple, Optional, Protocol, Sequence, Set, Tuple
+from typing import Callable, Dict, Generator, Iterable, List, Optional, Protocol, Sequence, Set, Tuple
 
 from netmgr.model.model import Model
 from netmgr.values import sets
 from netmgr.values.errors import ProtocolError
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.outcomes import NOTHING, Reading
 from netmgr.values.sets import Change, ChangeElements, Contents, SetInfo, SetName
 from netmgr.values.text import reason

@@ -1,6 +1,6 @@
 """Which addresses count, by kinds and networks: those that are of nothing excluded and, where `only` says anything, of one of that."""
 
-from typing import Iterable, List, NamedTuple, Optional, Tuple
+from typing import Iterable, List, Optional, Tuple
 
 from netmgr.values.addresses import (
     GLOBAL,
@@ -16,6 +16,7 @@ from netmgr.values.addresses import (
     network,
     prefixlen,
 )
+from netmgr.values.named_tuple import NamedTuple
 
 Network = Tuple[bytes, bytes]       # its first and its last address
 Part = Tuple[int, Tuple[Network, ...]]      # kinds as a mask, and networks

@@ -4,7 +4,9 @@ ProtocolError   a peer (kernel, container engine, control client) sent bytes tha
 ConfigError     the text that the user wrote is wrong; carries every error of its files
 """
 
-from typing import NamedTuple, Sequence, Tuple
+from typing import Sequence, Tuple
+
+from netmgr.values.named_tuple import NamedTuple
 
 
 class ProtocolError(Exception):

@@ -7,7 +7,9 @@ AddressSeen and AddressGone are the specification: wire/rtnetlink.py says with t
 AddressesSeen that csrc/rtcodec.c makes of very many equal to that.
 """
 
-from typing import Dict, NamedTuple, Optional, Tuple, Union
+from typing import Dict, Optional, Tuple, Union
+
+from netmgr.values.named_tuple import NamedTuple
 
 GONE = -1
 

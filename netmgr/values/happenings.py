@@ -1,6 +1,8 @@
 """What happens, as one value: the log, `log`, `watch`, the journal's fields and the page say it in different clothes."""
 
-from typing import NamedTuple, Optional, Tuple
+from typing import Optional, Tuple
+
+from netmgr.values.named_tuple import NamedTuple
 
 NAMED_AT_MOST = 20      # elements that one happening names; the counts are whole
 

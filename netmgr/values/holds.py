@@ -5,8 +5,9 @@ words is a concatenation, here the words with a dot between them, as nft writes 
 """
 
 from functools import cache
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Dict, Optional, Tuple
 
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.sets import (
     AND,
     ETHER_ADDR,

@@ -1,7 +1,8 @@
 """What became of a transaction and of a reading, as values."""
 
-from typing import NamedTuple, Optional, Tuple
+from typing import Optional, Tuple
 
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.sets import Contents, SetName
 
 

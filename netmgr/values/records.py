@@ -1,6 +1,8 @@
 """What stands under the keys of a store that hosts share, and on which condition it may be written."""
 
-from typing import NamedTuple, Optional, Tuple
+from typing import Optional, Tuple
+
+from netmgr.values.named_tuple import NamedTuple
 
 
 class Pair(NamedTuple):

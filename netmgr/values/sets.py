@@ -7,7 +7,9 @@ value is another element.  A transaction is a sequence of changes; within it, al
 a full set may exchange members and a key of a map have another value.
 """
 
-from typing import AbstractSet, Iterable, NamedTuple, Optional, Sequence, Set, Tuple, Union
+from typing import AbstractSet, Iterable, Optional, Sequence, Set, Tuple, Union
+
+from netmgr.values.named_tuple import NamedTuple
 
 NFT_SET_ANONYMOUS = 0x1
 NFT_SET_CONSTANT = 0x2

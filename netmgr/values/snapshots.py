@@ -6,9 +6,10 @@ were made, the events since tell, and must be applied afterwards.
 """
 
 from collections import Counter
-from typing import Dict, Iterable, List, NamedTuple, Sequence
+from typing import Dict, Iterable, List, Sequence
 
 from netmgr.values.events import Event
+from netmgr.values.named_tuple import NamedTuple
 
 AGREE = 2               # dumps that must show it
 

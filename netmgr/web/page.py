@@ -6,12 +6,13 @@ All of it is here without a script, in plain tables.  The script of the page dra
 
 import json
 from html import escape
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
 from netmgr.show.answers import Address, Container, Interface, SetStatus, Source, Status
 from netmgr.show.answers_json import read_status
 from netmgr.show.tables import flags_of, source_detail
 from netmgr.values.errors import ProtocolError
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.text import moment, number, printable
 
 SHOWN_HAPPENINGS = 40

@@ -12,9 +12,10 @@ import binascii
 import hmac
 import ipaddress
 import re
-from typing import Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Callable, Dict, FrozenSet, List, Mapping, Optional, Sequence
 
 from netmgr.values.errors import ProtocolError
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.text import printable
 
 JSON, TEXT, HTML, EVENTS = "application/json", "text/plain; charset=utf-8", "text/html; charset=utf-8", "text/event-stream"

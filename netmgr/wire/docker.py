@@ -14,9 +14,10 @@ container in an attribute).  Its list knows states that neither engine takes as 
 Who stands between (a socket proxy) may refuse some paths.  GET /_ping tells what is needed as well as GET /version does.
 """
 
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from netmgr.values.errors import ProtocolError
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.wire import http1
 from netmgr.wire.docker_containers import is_identifier
 from netmgr.wire.json_values import fields, items, parse, text

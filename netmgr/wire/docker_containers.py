@@ -16,10 +16,11 @@ kept, up to a little more than what may have a meaning.
 
 import re
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import ContainerSeen, Endpoint, Port
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.wire.json_elements import Element
 from netmgr.wire.json_values import fields, items, parse, text
 

@@ -11,9 +11,10 @@ other (see docker_details.py).
 At any time one question of each kind is under way.  An engine that does not answer for one container thus does not hold up the others.
 """
 
-from typing import Dict, Iterable, Iterator, NamedTuple, Set, Tuple
+from typing import Dict, Iterable, Iterator, Set, Tuple
 
 from netmgr.values.errors import ProtocolError
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.wire import docker, http1
 from netmgr.wire.docker_containers import ENTRY_LIMIT, Listed, Reading
 from netmgr.wire.docker_details import Details

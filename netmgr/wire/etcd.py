@@ -12,9 +12,10 @@ header runs ahead of the events that are still to come, so it is not used; the r
 
 import json
 from base64 import b64decode, b64encode
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from netmgr.values.errors import ProtocolError
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.records import Committed, Condition, Event, Page, Pair, Seen
 from netmgr.wire import http1
 

@@ -13,9 +13,10 @@ ProtocolError raises it again for whatever follows.
 Refused, although some servers do it: header lines folded over several, a transfer coding other than chunked, a change of protocol (101).
 """
 
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 from netmgr.values.errors import ProtocolError
+from netmgr.values.named_tuple import NamedTuple
 
 HEAD_LIMIT = 1 << 16            # status line and header; the trailers again
 CHUNK_LINE_LIMIT = 1 << 12      # a chunk's size and its extensions

@@ -8,9 +8,10 @@ beyond sense is passed over by its brackets and quotation marks, and spoils no o
 import codecs
 import json
 import re
-from typing import Any, Dict, Iterator, NamedTuple, Optional
+from typing import Any, Dict, Iterator, Optional
 
 from netmgr.values.errors import ProtocolError
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.wire.json_values import integer
 
 HEAD = 400                      # characters of an object that is passed over

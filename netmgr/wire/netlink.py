@@ -12,9 +12,10 @@ views into the buffer that was given.
 """
 
 import struct
-from typing import Dict, Iterator, List, Literal, NamedTuple, Tuple, Union
+from typing import Dict, Iterator, List, Literal, Tuple, Union
 
 from netmgr.values.errors import ProtocolError
+from netmgr.values.named_tuple import NamedTuple
 
 NLMSG_NOOP, NLMSG_ERROR, NLMSG_DONE, NLMSG_OVERRUN = 1, 2, 3, 4
 

@@ -8,8 +8,9 @@ carry the offset of what was refused; from that comes the position of an element
 
 import errno
 import struct
-from typing import Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Iterable, List, Optional, Sequence, Tuple
 
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.outcomes import Fault, Outcome
 from netmgr.values.sets import SetName
 from netmgr.wire.netlink import BYTEORDER, HEADER, NLM_F_CAPPED, NLMSG_ERROR, Ack, error, messages

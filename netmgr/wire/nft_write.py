@@ -16,9 +16,10 @@ together; a range that someone has split since it was read loses its first start
 
 from functools import cache
 from operator import itemgetter
-from typing import Dict, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import Dict, Iterator, List, Sequence, Tuple
 
 from netmgr._nftcodec import ffi, lib
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.sets import (
     COMMENT,
     IPV4_ADDR,

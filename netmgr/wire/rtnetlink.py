@@ -15,10 +15,11 @@ Four things that are easily got wrong, each held by a kernel test:
 """
 
 import struct
-from typing import Callable, Dict, Iterator, NamedTuple, Optional
+from typing import Callable, Dict, Iterator, Optional
 
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import AddressGone, AddressSeen, Event, LinkGone, LinkSeen
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.wire.netlink import NLM_F_DUMP, Buffer, Message, attribute, attribute_list, attributes, messages, request
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
