@@ -39,7 +39,7 @@ from netmgr.sync.reconciler import Kernel, Reconciler
 from netmgr.sync.repairs import Repairs
 from netmgr.values.counters import Counters
 from netmgr.values.errors import ProtocolError
-from netmgr.values.events import ContainerSeen, Event, HostGone, HostSeen, LinkSeen, NextHops
+from netmgr.values.events import AddressesSeen, ContainerSeen, Event, HostGone, HostSeen, LinkSeen, NextHops
 from netmgr.values.happenings import Happening
 from netmgr.values.sets import Change, SetName
 from netmgr.values.snapshots import Snapshot
@@ -112,6 +112,9 @@ class Keeper:
     def events(self, events: Iterable[Event]) -> bool:
         """Links and addresses that come and go; True: that is not all, a snapshot is due."""
         for event in events:
+            if type(event) is AddressesSeen:        # mostly
+                self._changed(self._inventory.addresses_seen(*event))
+                continue
             if type(event) is LinkSeen:
                 self._look_at_link(event)
             self._changed(self._inventory.apply(event))

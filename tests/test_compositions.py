@@ -9,7 +9,7 @@ from netmgr.model.composition import Composition, beside
 from netmgr.model.keys import rank
 from netmgr.model.others import Before, Held, Look, Others
 from netmgr.values.notation import element_text
-from netmgr.values.sets import Contents, Form, difference
+from netmgr.values.sets import Form
 from tests.keys import element
 from tests.nftables import info
 
@@ -97,8 +97,8 @@ def test_by_difference_or_anew_it_is_the_same_and_nothing_overlaps(form: Form, s
         claimed ^= touched
         anew = Composition(claimed, others, form)
         kept = kept or anew
-        change = kept.update(touched, claimed) if kept is not anew else difference(anew.wanted(), Contents(held, held, frozenset()), False)
-        held = (held - change.delete) | change.add
+        gone, come = kept.update(touched, claimed) if kept is not anew else (frozenset(), anew.wanted())
+        held = (held - gone) | come
         assert held == anew.wanted() == kept.wanted() and kept.conflicts == anew.conflicts
         keys: Dict[Tuple[bytes, int], bytes] = {}
         for each in [*held, *others]:

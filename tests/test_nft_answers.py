@@ -88,8 +88,9 @@ def test_a_message_about_one_element_says_what_it_says_beside_another(form: Form
     for seq in range(100, 200):
         low, high = sorted(bytes(dice.choices((0, 0xFF, 0xA5, dice.randrange(256)), k=form.width)) for _end in range(2))
         one = low + high if form.interval else bytes(dice.choices((0, 0xFF, 0xA5, dice.randrange(256)), k=stride))
-        for few, many in (((one,), (), ()), ((one, one), (), ())), (((), (one,), ()), ((), (one, one), ())), (
-                ((), (), (one,)), ((), (), (one, one))):
+        several = (one,) * (nft_write.FEW + 1)
+        for few, many in (((one,), (), ()), (several, (), ())), (((), (one,), ()), ((), several, ())), (
+                ((), (), (one,)), ((), (), several)):
             (alone,), (both,) = (writer.parts(seq, [ChangeElements(NAME, form, *each)], destroy) for each in (few, many))
             assert alone[1:] == both[1:] and header(alone)[0] == len(alone.data) and header(alone)[1:] == header(both)[1:]
             heads = [alone.data[16:alone.data.index(NAME.name.encode())], both.data[16:both.data.index(NAME.name.encode())]]

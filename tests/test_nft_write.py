@@ -2,13 +2,14 @@
 
 import random
 from itertools import product
-from typing import Tuple
+from typing import List, Tuple
 
 import pytest
 
-from netmgr.values.sets import ChangeElements, Form
+from netmgr.values.sets import Change, ChangeElements, CreateTable, Form
 from netmgr.wire import nft_write
 from netmgr.wire.netlink import HEADER, attribute
+from netmgr.wire.nft_write import FEW
 from tests.nftables import NAME
 
 FORMS = [Form(*each) for each in product(("ipv4_addr", "ipv6_addr", "ifname"), (False, True), (False, True))]
@@ -35,8 +36,27 @@ def test_one_element_is_told_as_one_of_several(form: Form, operation: str) -> No
     source, writer = random.Random(1), nft_write.Writer()
     for _ in range(100):
         one, other = any_element(source, form), any_element(source, form)
-        alone, several = said(writer, form, operation, (one,)), said(writer, form, operation, (one, other))
+        alone, several = said(writer, form, operation, (one,)), said(writer, form, operation, (one, *[other] * FEW))
         assert alone[4:LISTED - 4] == several[4:LISTED - 4] and alone[LISTED:] == several[LISTED:len(alone)]
+
+
+@pytest.mark.parametrize("form", [*FORMS, Form("ipv4_addr . ifname"), Form("ipv4_addr", value="mark")])
+@pytest.mark.parametrize("destroy", [False, True])
+def test_a_few_elements_are_told_in_one_step_as_in_several(form: Form, destroy: bool) -> None:
+    source, writer = random.Random(str(form)), nft_write.Writer()
+    told = 0
+    for seq in range(200, 500):
+        value, numbers = bytes(4 * bool(form.value)), source.choices((0, 0, 1, 1, 2, FEW), k=3)
+        delete, add, restore = ([any_element(source, form) + value for _ in range(number)] for number in numbers)
+        change = ChangeElements(NAME, form, delete, add, source.choice(((), (), (), restore)))
+        several: List[List[Change]] = [[change], [change, change], [CreateTable("inet", "t")], []]
+        changes = several[source.choice((0, 0, 0, 1, 2, 3))]
+        data, following = writer.of_few(seq, changes, destroy, 0x01020304)
+        parts = writer.parts(seq, changes, destroy)
+        told += bool(data and delete + add)
+        assert not data or (data, following) == (nft_write.transaction(seq, parts, seq + 1 + len(parts), 0x01020304), seq + 1 + len(parts))
+        assert [part.first for part in parts if data] == [*range(len(delete)), *range(len(add))][:len(parts) if data else 0]
+    assert bool(told) == (not (form.value or " . " in form.type))
 
 
 @pytest.mark.parametrize("element", [b"", b"\1\2\3\4", bytes((1, 2, 3, 5, 1, 2, 3, 4)), bytes(9)])

@@ -87,10 +87,11 @@ class LinkSource:
         except OSError as problem:
             self._deaf(problem)
             return
-        self.told.events += len(drained.events)
-        if drained.lost or drained.more or self._queued or self._lost:
+        events, lost, more = drained
+        self.told.events += len(events)
+        if lost or more or self._queued or self._lost:
             self._take_in(drained)
-        elif self._seen(drained.events):
+        elif self._seen(events):
             self._snapshot_due, self._why = True, "unsure"
         if self._snapshot_due or self.pending:
             self._advance()

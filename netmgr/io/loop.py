@@ -11,13 +11,10 @@ import signal
 import socket
 import time
 from itertools import count
-from operator import itemgetter
 from typing import Callable, Dict, List, Optional, Set, Tuple
 
 READ, WRITE = int(select.EPOLLIN), int(select.EPOLLOUT)
 FEW = 64                # deadlines that are not worth a look for cancelled ones
-
-_fd = itemgetter(0)
 
 
 class Deadline:
@@ -52,11 +49,13 @@ class Loop:
         self._signals: Dict[int, Callable[[], None]] = {}
         self._received: Set[int] = set()
         self._wakeup: Optional[socket.socket] = None
+        self._changed: Set[int] = set()         # those watched anew or no longer since it woke up: what is ready now may not be they
         self._running = False
         self.woken = self.now()
 
     def watch(self, fd: int, callback: Callable[[int], None], events: int = READ) -> None:
         """Call callback(READ and/or WRITE) whenever fd is ready.  Watching a watched fd replaces events and callback."""
+        self._changed.add(fd)
         if fd in self.watched:
             self._epoll.modify(fd, events)
         else:
@@ -66,6 +65,7 @@ class Loop:
     def unwatch(self, fd: int) -> None:
         """Forget fd; call it before closing.  An fd that is not watched is fine."""
         if self.watched.pop(fd, None) is not None:
+            self._changed.add(fd)
             try:
                 self._epoll.unregister(fd)
             except OSError:         # mostly it is closed now, which does the same; else turn() finds it
@@ -131,10 +131,15 @@ class Loop:
             hook()
         ready = self._epoll.poll(self._sleep_time(longest), len(self.watched) or 1)
         self.woken = self.now()
-        for (fd, events), found in zip(ready, [*map(self.watched.get, map(_fd, ready))]):
+        if self._changed:
+            self._changed.clear()
+        for fd, events in ready:
+            if fd in self._changed:
+                continue
+            found = self.watched.get(fd)
             if found is None:
                 self._epoll.unregister(fd)
-            elif self.watched.get(fd) is found:
+            else:
                 callback, wanted = found
                 callback(events & wanted or wanted)         # an error or a hang-up: reading and writing will tell
         if self._deadlines and self._deadlines[0][0] <= self.now():

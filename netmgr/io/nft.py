@@ -18,9 +18,9 @@ from netmgr.values.outcomes import COMMITTED, OVERTAKEN, Fault, Outcome, Reading
 from netmgr.values.sets import Change, SetInfo, SetName
 from netmgr.wire import nft, nft_answers, nft_read, nft_write
 from netmgr.wire.netlink import NLM_F_DUMP, NLMSG_DONE, NLMSG_ERROR, attribute, error, messages, request
-from netmgr.wire.nft_answers import Part
 
 NFNLGRP_NFTABLES = 7
+SEQ_END = 0x3FFFFFFF        # from there on sequence numbers begin again
 RECEIVES_AT_MOST = 100      # of what others commit, in one turn of the loop
 
 PAUSES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.1, 0.1)     # seconds before each further attempt to read a set
@@ -125,21 +125,26 @@ class Nft:
         transactions: creations, deletes and the first adds, then the other adds, and these in any generation.  ValueError for elements
         that are not of their set's form; OSError and ProtocolError from a socket or kernel that is out of order.
         """
-        parts = self._writer.parts(self._seq, changes, self.destroys)
+        seq = self._seq
+        whole, following = self._writer.of_few(seq, changes, self.destroys, generation)
+        if whole:
+            self._seq = following + 1 if seq < SEQ_END else 1
+            return self._transact(whole, seq, following, changes)
+        parts = self._writer.parts(seq, changes, self.destroys)
         seq = self._reserve(len(parts) + 2)
         whole = nft_write.transaction(seq, parts, seq + 1 + len(parts), generation)
         limit = self.netfilter.limit if len(whole) <= self.netfilter.limit else self.netfilter.room(len(whole))
         if len(whole) <= limit and parts:
-            return self._transact(whole, seq, parts)
+            return self._transact(whole, seq, seq + 1 + len(parts), changes)
         for done, some in enumerate(nft_write.split(parts, limit)):
             piece = nft_write.transaction(seq, some, seq + 1 + len(parts), 0 if done else generation)
-            outcome = self._transact(piece, seq, parts)
+            outcome = self._transact(piece, seq, seq + 1 + len(parts), changes)
             if not outcome.committed:
                 return outcome._replace(known=outcome.known and done == 0)
         return COMMITTED
 
-    def _transact(self, data: bytes, seq: int, parts: Sequence[Part]) -> Outcome:
-        following = seq + 1 + len(parts)
+    def _transact(self, data: bytes, seq: int, following: int, changes: Sequence[Change]) -> Outcome:
+        """Send the messages of these changes, or some of them; those numbers are the first's and the last's."""
         try:
             found, overrun = self.netfilter.exchange(data, following, stand_aside=True)
         except OSError as problem:
@@ -152,7 +157,7 @@ class Nft:
         answers = nft_answers.acks(found, seq, following)
         if nft_answers.overtaken(seq, answers):
             return OVERTAKEN
-        trouble = nft_answers.faults(parts, seq, answers)
+        trouble = nft_answers.faults(self._writer.parts(seq, changes, self.destroys), seq, answers) if answers else ()
         if trouble:
             return Outcome(False, not overrun, tuple(self._cleared(fault) for fault in trouble))
         if any(number == following for number, _ack in answers):
@@ -239,7 +244,7 @@ class Nft:
     def _reserve(self, count: int) -> int:
         """The first of so many sequence numbers that no recent request has used."""
         first = self._seq
-        self._seq = first + count if first < 0x3FFFFFFF else 1
+        self._seq = first + count if first < SEQ_END else 1
         return first
 
     def _probe_acknowledgement(self) -> bool:

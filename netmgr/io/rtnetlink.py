@@ -15,7 +15,7 @@ import os
 import socket
 from typing import Callable, List, Tuple
 
-from netmgr.io.socket_buffers import dropped, idle, memory, receive_buffer
+from netmgr.io.socket_buffers import asking_for_memory, dropped, idle, receive_buffer
 from netmgr.io.trace import traced
 from netmgr.values.addresses import identity, with_peer
 from netmgr.values.errors import ProtocolError
@@ -40,6 +40,7 @@ EVENT_BUFFER = 64 << 20
 RECEIVE_SIZE = 128 << 10
 BYTES_AT_A_TIME = 256 << 10
 KERNEL = (0, 0)         # port, groups
+_new = tuple.__new__    # as the class itself does, which is one more function of Python
 DUMP_ATTEMPTS = 5
 
 
@@ -60,7 +61,8 @@ class EventSocket:
         receive_buffer(self.socket, buffer_size)
         self.socket.bind((0, 0))
         self.socket.connect(KERNEL)
-        self._idle = memory(self.socket)
+        self.memory = asking_for_memory(self.socket)
+        self._idle = self.memory()
         for group in rtnetlink.GROUPS:
             self.socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
         self._reader = AddressReader(BYTES_AT_A_TIME + RECEIVE_SIZE)
@@ -85,8 +87,8 @@ class EventSocket:
                 size, (sender, _groups) = self.socket.recvfrom_into(self._reader.buffer[filled:])
                 if sender:
                     return Drained(self._reader.events(filled), lost, True)
-                if not filled and not lost and memory(self.socket) == self._idle:
-                    return Drained(self._reader.events(size), "", False)
+                if not filled and not lost and self.memory() == self._idle:
+                    return _new(Drained, (self._reader.events(size), "", False))
                 filled = 0 if lost else filled + (size + 3 & ~3)
             except BlockingIOError:
                 return self._drained(filled, lost)
@@ -102,7 +104,7 @@ class EventSocket:
         self.socket.close()
 
     def _drained(self, filled: int, lost: str) -> Drained:
-        now = memory(self.socket)
+        now = self.memory()
         drops = dropped(now) - dropped(self._idle) & 0xFFFFFFFF
         self._idle = idle(now)
         if drops and not lost:

@@ -80,8 +80,10 @@ class RulesetEvents:
     def commit(self, changes: Sequence[Change], generation: int = 0) -> Outcome:
         """As Nft.commit()."""
         for change in changes:
-            if isinstance(change, ChangeElements) and len(change.add) + len(change.delete) >= MANY:
-                return self._commit_unwatched(changes, generation)
+            if type(change) is ChangeElements:
+                _set, _form, delete, add, _restore = change
+                if len(add) + len(delete) >= MANY:
+                    return self._commit_unwatched(changes, generation)
         return self._nft.commit(changes, generation)
 
     def _commit_unwatched(self, changes: Sequence[Change], generation: int) -> Outcome:

@@ -6,7 +6,8 @@ gives.
 
 import socket
 import struct
-from typing import Sequence, Tuple
+from functools import partial
+from typing import Callable, Sequence, Tuple
 
 from netmgr._nftcodec import ffi
 
@@ -30,7 +31,13 @@ def send_buffer(opened: socket.socket, size: int) -> None:
 
 def memory(opened: socket.socket) -> bytes:
     """SO_MEMINFO: how much memory is taken by what waits to be received, ..., how many datagrams could not be queued so far."""
-    return opened.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMINFO.size)
+    return asking_for_memory(opened)()
+
+
+def asking_for_memory(opened: socket.socket) -> Callable[[], bytes]:
+    """memory() of this socket, for whoever asks often."""
+    ask: Callable[[int, int, int], bytes] = opened.getsockopt
+    return partial(ask, socket.SOL_SOCKET, SO_MEMINFO, _MEMINFO.size)
 
 
 def idle(info: bytes) -> bytes:

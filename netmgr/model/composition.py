@@ -15,7 +15,7 @@ from typing import AbstractSet, Dict, Iterable, List, Optional, Sequence, Set, T
 from netmgr.model import ranges
 from netmgr.model.range_shares import Claim, Range, RangeShares
 from netmgr.model.shape import Shape
-from netmgr.values.sets import VERDICT, Difference, Form
+from netmgr.values.sets import VERDICT, Form, Moves
 from netmgr.values.verdicts import chain_of
 
 _END = b"\xff"
@@ -132,7 +132,7 @@ class Composition:
         """All of them."""
         return {each for group in self._groups.values() for each in group.elements() if not self._is_lacking(each)}
 
-    def update(self, touched: AbstractSet[bytes], claimed: AbstractSet[bytes]) -> Difference:
+    def update(self, touched: AbstractSet[bytes], claimed: AbstractSet[bytes]) -> Moves:
         """Which elements go and which come when these claims have begun or ended."""
         gone: Set[bytes] = set()
         come: Set[bytes] = set()
@@ -147,7 +147,7 @@ class Composition:
             come.update(here)
         if self._lacking:
             gone, come = ({each for each in some if not self._is_lacking(each)} for some in (gone, come))
-        return Difference(gone, set(), come)
+        return gone, come
 
     def is_free(self, element: bytes) -> bool:
         """Whether nothing is claimed in the group of an element."""

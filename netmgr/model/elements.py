@@ -19,8 +19,9 @@ _FRONT = {width: itemgetter(slice(width)) for width in WIDTHS.values()}
 
 def of_addresses(identities: Collection[bytes], form: Form, _suffixes: Sequence[bytes] = ()) -> List[bytes]:
     """The addresses themselves."""
-    width = WIDTHS[form.type]
-    if not form.interval:
+    kind, interval, *_more = form
+    width = WIDTHS[kind]
+    if not interval:
         return list(map(_FRONT[width], identities))
     bits = bytes((width * 8,))
     return [each[:width] + bits for each in identities]

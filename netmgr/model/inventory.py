@@ -24,6 +24,7 @@ from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, 
 from netmgr.values.named_tuple import NamedTuple
 
 IPV6 = 33       # bytes in the identity of such an address
+_new = tuple.__new__        # as the class itself does, which is one more function of Python
 
 
 class Link(NamedTuple):
@@ -121,16 +122,43 @@ class Inventory:
     def apply(self, event: Event) -> List[ThingChange]:
         """Take in one event of a link or address."""
         if isinstance(event, AddressesSeen):
-            self.unsure |= event.repeated and self._in_order
-            return self._addresses_changed(event.ifindex, event.flags)
+            return self.addresses_seen(*event)
         if isinstance(event, AddressSeen):
             flags = with_peer(event.flags, event.local, event.peer)
-            return self._addresses_changed(event.ifindex, {identity(event.local, event.prefixlen, event.peer): flags})
+            return self.addresses_seen(event.ifindex, {identity(event.local, event.prefixlen, event.peer): flags})
         if isinstance(event, AddressGone):
-            return self._addresses_changed(event.ifindex, {identity(event.local, event.prefixlen, event.peer): GONE})
+            return self.addresses_seen(event.ifindex, {identity(event.local, event.prefixlen, event.peer): GONE})
         if isinstance(event, LinkSeen):
             return self._link_seen(event)
         return self._link_gone(event.ifindex)
+
+    def addresses_seen(self, ifindex: int, changed: Dict[bytes, int], repeated: bool = False) -> List[ThingChange]:
+        """Take in an AddressesSeen of these."""
+        if repeated and self._in_order:
+            self.unsure = True
+        if ifindex in self._lent:
+            self._lent.discard(ifindex)
+            self.addresses[ifindex] = self.addresses.get(ifindex, {}).copy()
+        known, interface = self.addresses.setdefault(ifindex, {}), self._known.get(ifindex)
+        gone: Dict[bytes, int] = {}
+        gained: Dict[bytes, int] = {}
+        for key, flags in changed.items():
+            before = known.pop(key, GONE) if flags == GONE else known.get(key, GONE)
+            if before == flags:
+                continue
+            if before != GONE:
+                gone[key] = before
+                if before & ~flags & IFA_F_SECONDARY:
+                    known.pop(key, None)        # the kernel puts one that was secondary behind all the others
+            if flags != GONE:
+                known[key] = gained[key] = flags
+                self.flagged |= flags
+        changes: List[ThingChange] = []
+        if gone and interface is not None:
+            changes.append((False, _new(Addresses, (interface, gone))))
+        if gained and interface is not None:
+            changes.append((True, _new(Addresses, (interface, gained))))
+        return changes
 
     def replace_interfaces(self, links: Iterable[Event], addresses: Dict[int, Dict[bytes, int]]) -> List[Tuple[ThingChange, ...]]:
         """Make links and addresses equal to a snapshot, and count anew what there is.
@@ -204,31 +232,6 @@ class Inventory:
     def keep_hosts(self, zones: AbstractSet[str]) -> None:
         """Forget the hosts in other zones; that is not told, for it is part of a new configuration."""
         self.hosts = {key: seen for key, seen in self.hosts.items() if seen.zone in zones}
-
-    def _addresses_changed(self, ifindex: int, changed: Dict[bytes, int]) -> List[ThingChange]:
-        if ifindex in self._lent:
-            self._lent.discard(ifindex)
-            self.addresses[ifindex] = self.addresses.get(ifindex, {}).copy()
-        known, interface = self.addresses.setdefault(ifindex, {}), self._known.get(ifindex)
-        gone: Dict[bytes, int] = {}
-        gained: Dict[bytes, int] = {}
-        for key, flags in changed.items():
-            before = known.pop(key, GONE) if flags == GONE else known.get(key, GONE)
-            if before == flags:
-                continue
-            if before != GONE:
-                gone[key] = before
-                if before & ~flags & IFA_F_SECONDARY:
-                    known.pop(key, None)        # the kernel puts one that was secondary behind all the others
-            if flags != GONE:
-                known[key] = gained[key] = flags
-                self.flagged |= flags
-        changes: List[ThingChange] = []
-        if gone and interface is not None:
-            changes.append((False, Addresses(interface, gone)))
-        if gained and interface is not None:
-            changes.append((True, Addresses(interface, gained)))
-        return changes
 
     def _link_seen(self, event: LinkSeen) -> List[ThingChange]:
         ifindex, link, before = event.ifindex, Link(*event[1:]), self.links.get(event.ifindex)

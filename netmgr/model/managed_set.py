@@ -21,7 +21,7 @@ from netmgr.values.holds import misfit
 from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.notation import element_text, value_text
 from netmgr.values.outcomes import Reading
-from netmgr.values.sets import ChangeElements, Contents, Form, SetInfo, SetName
+from netmgr.values.sets import ChangeElements, Contents, Difference, Form, SetInfo, SetName
 from netmgr.values.text import number
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ CONFLICT = "%s has the value %s, and %s is claimed for it, too"
 RETRY_FIRST, RETRY_LONGEST = 1.0, 60.0
 SYNCED, MISSING, ERROR = "synced", "missing", "error"
 
+_new = tuple.__new__        # as the class itself does, which is one more function of Python
 _NOTHING: AbstractSet[bytes] = frozenset()
 _EMPTY = Contents(_NOTHING, _NOTHING, _NOTHING)
 
@@ -365,16 +366,32 @@ class ManagedSet:
 
     def plan(self, claimed: AbstractSet[bytes], touched: AbstractSet[bytes]) -> Optional[ChangeElements]:
         """What makes it true; None when it is.  Only the touched elements are looked at if that will do."""
-        form, held, role, others = self.seen.form, self.held, self.role, self.others
+        _info, form, _verified, capacity, _looked = self.seen       # to take it apart is quicker than to ask it twice
+        _feeds, exclusive, retiring = self.role
+        others = self.others
         assert form is not None
+        if (self.whole or self.spared or exclusive or retiring or others.awaited or others.displaced or others.muddled
+                or self.wrong is not ALL_IS_WELL or capacity is not None):
+            return self._plan_closely(claimed, touched, form)
+        ours, _expiring, foreign = self.held
+        known = self._ranges
+        delete, add = sets.difference_at(touched, claimed, ours, foreign) if known is None else known.update(touched, claimed)
+        if delete or add:
+            return _new(ChangeElements, (self.name, form, sorted(delete), sorted(add), ()))
+        self._settled()
+        return None
+
+    def _plan_closely(self, claimed: AbstractSet[bytes], touched: AbstractSet[bytes], form: Form) -> Optional[ChangeElements]:
+        """The same where there may be more to it than a few elements that come and go."""
+        held, role, others = self.held, self.role, self.others
         if role.retiring:
             claimed = _NOTHING
         if self.whole or self.wrong.full or (role.exclusive and held.foreign) or others.awaited or (form.merge and self.spared):
             found = sets.difference(self._all_wanted(claimed), Contents(*held), role.exclusive and not role.retiring)
         elif self._ranges is not None:
-            found = self._ranges.update(touched, claimed)
+            found = Difference(*self._ranges.update(touched, claimed))
         else:
-            found = sets.difference_at(touched, claimed, held.ours, held.foreign)
+            found = Difference(*sets.difference_at(touched, claimed, held.ours, held.foreign))
         if self.spared and (form.composed or not form.interval):
             found.delete.update(self._spare_less(claimed, form))
             found.delete.difference_update(self.spared)

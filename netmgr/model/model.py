@@ -17,7 +17,7 @@ from netmgr.model.inventory import Addresses, Interface, Inventory, Thing, Thing
 from netmgr.model.labelled_zones import LabelledZones
 from netmgr.model.ledger import Ledger
 from netmgr.model.managed_set import ManagedSet, Role
-from netmgr.model.overview import Overview, marks_of
+from netmgr.model.overview import AS_IT_SHOULD, Overview, marks_of
 from netmgr.model.zones import Claims, Feed, Policy, tally
 from netmgr.values import sets
 from netmgr.values.events import ContainerSeen
@@ -88,15 +88,19 @@ class Model:
     def apply(self, changes: Iterable[ThingChange]) -> None:
         """Account for what is gone from the inventory and what it gained."""
         primaries: Dict[str, None] = {}
+        ledger, claims = self.ledger, self.policy.claims
         for gained, thing in changes:
+            if type(thing) is Addresses and not self._has_primaries:        # mostly
+                for name, elements in claims(thing):
+                    (ledger.claim if gained else ledger.release)(name, elements)
+                continue
             if self._has_primaries and isinstance(thing, (Interface, Addresses)):
                 interface = thing.interface if isinstance(thing, Addresses) else thing
                 primaries[interface.name] = None
             if gained and isinstance(thing, ContainerSeen):
                 self._welcome(thing)
-            account = self.ledger.claim if gained else self.ledger.release
-            for name, elements in self.policy.claims(thing):
-                account(name, elements)
+            for name, elements in claims(thing):
+                (ledger.claim if gained else ledger.release)(name, elements)
             if not gained and isinstance(thing, ContainerSeen):
                 self._part_with(thing)
         for interface_name in primaries:
@@ -216,13 +220,24 @@ class Model:
 
     def plan(self, now: float) -> List[Change]:
         """The one transaction that makes every set true that can be; empty when there is nothing to do."""
-        self.now = now
-        if self.overview.pauses:
+        self.now, overview, touched = now, self.overview, self.ledger.touched
+        if not touched and not overview.compare and not overview.pauses:
+            return []
+        if overview.pauses:
             self._end_pauses()
-        touched, self.ledger.touched = self.ledger.touched, {}
+        self.ledger.touched = {}
         changes: List[Change] = []
-        for name in sorted(self.overview.compare.keys() | touched) if self.overview.compare or len(touched) > 1 else touched:
-            changes += self._changes(self.sets[name], touched.get(name, _NOTHING))
+        for name in sorted(overview.compare.keys() | touched) if overview.compare or len(touched) > 1 else touched:
+            managed, elements = self.sets[name], touched.get(name, _NOTHING)
+            if overview.marks.get(name) is not AS_IT_SHOULD:
+                changes += self._changes(managed, elements)
+                continue
+            self.unwritten.add(name)
+            change = managed.plan(self.ledger.wanted(name), elements)
+            if change is not None:
+                changes.append(change)
+            else:
+                self._note(managed)
         return changes
 
     def unreadable(self, name: SetName, reason: str, now: float) -> None:
@@ -348,6 +363,7 @@ class Model:
             self._note(self.sets[name])
 
     def _changes(self, managed: ManagedSet, touched: AbstractSet[bytes]) -> List[Change]:
+        """Of a set that is missing, new, in doubt, withdrawn from, set aside."""
         if managed.seen.form is not None:
             self.unwritten.add(managed.name)
         if (self.overview.waiting and managed.name in self.overview.waiting) or (self.unsurveyed and managed.name in self.unsurveyed):

@@ -65,8 +65,8 @@ def marks_of(managed: ManagedSet, unread: bool, promised: bool, claimed: Abstrac
 class Overview:
     """The marks of all sets.  `own` is how many elements netmgr has in them; `news` are sets whose state has changed.
 
-    `since`: how each set is, in a word, and since when; `warned`: since when a set is one to be warned of.
-    `pauses` has the ends of all pauses, also of those that have been cut short.
+    `marks`: those of each set, AS_IT_SHOULD itself where nothing is to be said of it.  `since`: how each set is, in a word, and since
+    when; `warned`: since when a set is one to be warned of.  `pauses` has the ends of all pauses, also of those that have been cut short.
     """
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class Overview:
         self.news: Set[SetName] = set()
         self.since: Dict[SetName, Tuple[str, float]] = {}
         self.warned: Dict[SetName, float] = {}
-        self._marks: Dict[SetName, Marks] = {}
+        self.marks: Dict[SetName, Marks] = {}
         self._own: Dict[SetName, int] = {}
         self.pauses: List[Tuple[float, SetName]] = []
 
@@ -90,7 +90,7 @@ class Overview:
 
     def note(self, name: SetName, marks: Marks) -> Marks:
         """From now on these are a set's marks; what they were."""
-        before = self._marks.get(name, UNMARKED)
+        before = self.marks.get(name, UNMARKED)
         if marks == before:
             return before
         if marks == AS_IT_SHOULD:
@@ -102,18 +102,18 @@ class Overview:
             self.news.add(name)
         if marks.waiting and marks.waiting != before.waiting:
             heapq.heappush(self.pauses, (marks.waiting, name))
-        self._marks[name] = marks
+        self.marks[name] = marks
         return before
 
     def count(self, name: SetName, own: int) -> bool:
         """So many of netmgr's elements are in a set now.  Whether there is no more to be said of it, so long as nothing is wrong."""
         self.own += own - self._own.get(name, 0)
         self._own[name] = own
-        return self._marks.get(name) is AS_IT_SHOULD
+        return self.marks.get(name) is AS_IT_SHOULD
 
     def all_marks(self) -> Dict[SetName, Marks]:
         """Those of all sets as they are now."""
-        return self._marks.copy()
+        return self.marks.copy()
 
     def all_own(self) -> Dict[SetName, int]:
         """How many elements netmgr has now in each set that it does not withdraw from."""
@@ -138,7 +138,7 @@ class Overview:
         del self._own[name]
         self.since.pop(name, None)
         self.warned.pop(name, None)
-        self._marks.pop(name, None)
+        self.marks.pop(name, None)
         self.news.discard(name)
 
     def take_news(self) -> List[SetName]:
@@ -165,4 +165,4 @@ class Overview:
 
     def _counts(self, until: float, name: SetName) -> bool:
         """Whether this is how long the set is set aside; it may have been resumed or forgotten."""
-        return self._marks.get(name, UNMARKED).waiting == until
+        return self.marks.get(name, UNMARKED).waiting == until

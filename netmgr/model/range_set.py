@@ -19,7 +19,7 @@ from typing import AbstractSet, Iterable, List, Set, Tuple
 from netmgr.model import ranges
 from netmgr.model.ranges import Span
 from netmgr.model.whole_networks import WholeNetworks
-from netmgr.values.sets import Difference
+from netmgr.values.sets import Moves
 
 FEW = 16        # claims that are looked at one by one, and besides one for so many that there are; with more of them all begins anew
 
@@ -47,7 +47,7 @@ class RangeSet:
         near = [ranges.between(self._spans, max((each >> bits) - 1, 0), (each & keys) + 1, bits) for each in self._holes]
         return len({place for each in near for place in range(each.start, each.stop)})
 
-    def update(self, touched: AbstractSet[bytes], claimed: AbstractSet[bytes]) -> Difference:
+    def update(self, touched: AbstractSet[bytes], claimed: AbstractSet[bytes]) -> Moves:
         """Which ranges go and which come when the claims of these prefixes have begun or ended."""
         claims, size = self._claims, self._width * 2
         if len(touched) > FEW + len(claims) // FEW:
@@ -71,13 +71,13 @@ class RangeSet:
                 for span in here:
                     each = span.to_bytes(size, "big")
                     (gone.remove if each in gone else come.add)(each)
-        return Difference(gone, set(), come)
+        return gone, come
 
-    def _anew(self, claimed: AbstractSet[bytes]) -> Difference:
+    def _anew(self, claimed: AbstractSet[bytes]) -> Moves:
         before = self.wanted()
         self._begin(claimed)
         after = self.wanted()
-        return Difference(before - after, set(), after - before)
+        return set(before - after), set(after - before)
 
     def _begin(self, claimed: AbstractSet[bytes]) -> None:
         bits = self._bits

@@ -92,12 +92,10 @@ def touching_joined(spans: Iterable[Span]) -> List[Span]:
 
 def between(held: List[int], first: int, last: int, bits: int) -> slice:
     """Where in a sorted list of ranges, as numbers of twice the bits of a key, those are that have something between these keys."""
-    begin = end = bisect_left(held, first << bits)
+    begin = bisect_left(held, first << bits)
+    end = bisect_left(held, last + 1 << bits, begin)
     if begin and held[begin - 1] & (1 << bits) - 1 >= first:
         begin -= 1
-    beyond = last + 1 << bits
-    while end < len(held) and held[end] < beyond:
-        end += 1
     return slice(begin, end)
 
 

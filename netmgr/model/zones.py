@@ -119,7 +119,7 @@ class Policy:
         for engine in config.docker:
             if engine.enabled != "false" and engine.zone is not None:
                 self.add_zone(engine.zone)
-        self.by_interface: Dict[Interface, Bound] = {}
+        self.by_index: Dict[int, Tuple[Interface, Bound]] = {}      # an interface is quicker told by its index than by all that it has
         self._by_zones: Dict[Tuple[str, ...], Bound] = {}
 
     def add_zone(self, name: str) -> bool:
@@ -139,7 +139,7 @@ class Policy:
         found = object.__new__(Policy)
         found.__dict__.update(self.__dict__)
         found.zones, found.feeds, found._forms = self.zones.copy(), self.feeds.copy(), self._forms.copy()
-        found.by_interface, found._by_zones = {}, {}
+        found.by_index, found._by_zones = {}, {}
         return found
 
     def only_labelled(self, zone: str) -> bool:
@@ -158,7 +158,7 @@ class Policy:
             self._forms.pop(name, None)
         else:
             self._forms[name] = form
-        self.by_interface.clear()
+        self.by_index.clear()
         self._by_zones.clear()
 
     def zones_of_interface(self, interface: Interface) -> Tuple[str, ...]:
@@ -198,11 +198,12 @@ class Policy:
     def claims(self, thing: Thing, names: Optional[Container[SetName]] = None) -> Claims:
         """The elements that the thing claims, set by set; what it claims several times comes several times.  With names: in these sets."""
         if isinstance(thing, Addresses):
-            bound = self.by_interface.get(thing.interface) or self._feeds(thing.interface)
-            if names is not None:
-                bound = _among(bound, names)
-            claims = _of_addresses(bound.taking, thing.flags)
-            return claims + self._composed(bound.others, thing.interface, thing.flags) if bound.others else claims
+            interface, flags = thing
+            known = self.by_index.get(interface.ifindex)
+            bound = known[1] if known is not None and known[0] is interface else self._feeds(interface)
+            _plain, others, taking = bound if names is None else _among(bound, names)
+            claims = _of_addresses(taking, flags)
+            return claims + self._composed(others, interface, flags) if others else claims
         if isinstance(thing, Interface):
             bound = _among(self._feeds(thing), names)
             return _of_interface(bound.plain, thing) + self._composed_by_interface(bound.others, thing)
@@ -302,15 +303,16 @@ class Policy:
         return [element for _set, elements in claims for element in elements]
 
     def _feeds(self, interface: Interface) -> Bound:
-        feeds = self.by_interface.get(interface)
+        known = self.by_index.get(interface.ifindex)
+        if known is not None and known[0] == interface:
+            return known[1]
+        if len(self.by_index) >= REMEMBERED:
+            self.by_index.clear()
+        zones = self.zones_of_interface(interface)
+        feeds = self._by_zones.get(zones)
         if feeds is None:
-            if len(self.by_interface) >= REMEMBERED:
-                self.by_interface.clear()
-            zones = self.zones_of_interface(interface)
-            feeds = self._by_zones.get(zones)
-            if feeds is None:
-                feeds = self._by_zones[zones] = self._bound(zones)
-            self.by_interface[interface] = feeds
+            feeds = self._by_zones[zones] = self._bound(zones)
+        self.by_index[interface.ifindex] = interface, feeds
         return feeds
 
     def _bound(self, zones: Iterable[str]) -> Bound:
@@ -371,7 +373,10 @@ def _of_addresses(taking: Iterable[Taking], addresses: Dict[bytes, int]) -> Clai
         elif len(addresses) > FEW and _all_kept(addresses, width, exclude):
             kept = addresses
         else:
-            kept = [each for each, flags in addresses.items() if len(each) == 2 * width + 1 and not kinds(each[:width], flags) & exclude]
+            kept, size = [], 2 * width + 1
+            for each, flags in addresses.items():
+                if len(each) == size and not kinds(each[:width], flags) & exclude:
+                    kept.append(each)
         elements = make(kept, form, suffixes) if kept else None
         if elements:
             found.append((name, elements))

@@ -65,24 +65,27 @@ class Reconciler:
         """
         done: List[Change] = []
         suspects: Set[SetName] = set()
-        self.model.now = now
-        for _round in range(3 * len(self.model.sets) + 3):
-            due = self.model.to_survey(now) if self.model.overview.look or self.model.overview.pauses else ()
-            if due:
-                self.survey.look(due, True, now, enough)
-            if self.model.overview.look and not enough():
-                continue
-            if self.model.overview.look and not self.complete:
-                return done
-            changes = self.model.plan(now)
-            self.complete = self.complete or self.dry_run or not any(isinstance(change, CreateSet) for change in changes)
+        model, overview = self.model, self.model.overview
+        model.now = now
+        for _round in range(3 * len(model.sets) + 3):
+            if overview.look or overview.pauses:
+                due = model.to_survey(now)
+                if due:
+                    self.survey.look(due, True, now, enough)
+                if overview.look and not enough():
+                    continue
+                if overview.look and not self.complete:
+                    return done
+            changes = model.plan(now)
+            if not self.complete:
+                self.complete = self.dry_run or not any(isinstance(change, CreateSet) for change in changes)
             if not changes:
                 break
             if self.dry_run:
                 done.extend(self._tell(changes))
                 break
             done += self._commit(changes, now, suspects, enough)
-            if self.model.calm:
+            if model.calm:
                 break
         else:
             self.complete = True

@@ -38,7 +38,7 @@ _BEGINNINGS = {LINK_LOCAL: b"\xa9\xfe", PRIVATE: b"\x0a\x64\xac\xc0\xfc\xfd", LO
 def kinds(local: bytes, flags: int) -> int:
     """Every kind that an address with these IFA_FLAGS is of, as a mask; but for SINGLE, which is a matter of the prefix length."""
     six = len(local) == 16
-    return _BY_FLAGS[six][flags & 0xFF] | (_BY_FIRST[six][local[0]] or _kinds_by_value(local))
+    return _BY_FLAGS[six][flags & 0xFF] | (_BY_FIRST[six][local[0]] or (_kinds_by_value(local) if six else _BY_SECOND[local[0]][local[1]]))
 
 
 def suspicious(first_bytes: bytes, kinds: int) -> bool:
@@ -85,6 +85,8 @@ def _by_first(first: int, width: int, others: Sequence[int]) -> int:
 
 _BY_FIRST = tuple(tuple(_by_first(first, width, others) for first in range(256))
                   for width, others in ((4, (100, 169, 172, 192)), (16, (0x00, 0xFE))))
+_BY_SECOND = {first: tuple(_kinds_by_value(bytes((first, second, 0, 1))) for second in range(256))
+              for first, kind in enumerate(_BY_FIRST[0]) if not kind}
 
 
 def network(address: bytes, prefixlen: int) -> bytes:

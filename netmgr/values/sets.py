@@ -198,8 +198,11 @@ class Difference(NamedTuple):
     """What brings a set from what it holds to what it should hold; `renew` goes and comes again."""
 
     delete: Set[bytes]
-    renew: Set[bytes]
     add: AbstractSet[bytes]
+    renew: AbstractSet[bytes] = frozenset()
+
+
+Moves = Tuple[Set[bytes], Set[bytes]]       # the elements that go, and those that come
 
 
 def names_of(changes: Iterable[Change]) -> Set[SetName]:
@@ -234,17 +237,18 @@ def difference(wanted: AbstractSet[bytes], held: Contents, exclusive: bool) -> D
         delete.update(element for element in held.foreign if element not in wanted)
         renew.update(element for element in held.foreign if element in wanted)
     add = dict.fromkeys([element for element in wanted if element not in held.ours and element not in held.foreign])
-    return Difference(delete, renew, add.keys())
+    return Difference(delete, add.keys(), renew)
 
 
 def difference_at(touched: AbstractSet[bytes], wanted: AbstractSet[bytes], ours: AbstractSet[bytes],
-                  foreign: AbstractSet[bytes]) -> Difference:
-    """The same for a few elements of a large set that is not exclusive and was right otherwise."""
-    delete, add = set(), set()
+                  foreign: AbstractSet[bytes]) -> Moves:
+    """The same for a few elements of a large set that is not exclusive and was right otherwise: nothing has to come again."""
+    delete: Set[bytes] = set()
+    add: Set[bytes] = set()
     for element in touched:
         if element not in wanted:
             if element in ours:
                 delete.add(element)
         elif element not in ours and element not in foreign:
             add.add(element)
-    return Difference(delete, set(), add)
+    return delete, add

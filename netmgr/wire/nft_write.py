@@ -50,6 +50,7 @@ from netmgr.wire.nft_answers import Part
 
 ELEMENTS_MAX, MESSAGE_MAX = lib.NFTCODEC_ELEMENTS_MAX, lib.NFTCODEC_MESSAGE_MAX
 CODE = 4                # bytes of a verdict before the name of its chain
+FEW = 4                 # elements of one set that get a message each, which takes no codec
 REMEMBERED = 4096       # sets whose names are not encoded anew each time; names may come and go without end
 
 _NO_SET = SetName("inet", "netmgr-probe", "netmgr-probe")
@@ -115,6 +116,33 @@ class Writer:
         part = Part(self.about_set(seq + 1, _NO_SET, NFT_MSG_DESTROYSETELEM, 0), None, "probe", 0)
         return transaction(seq, (part,), seq + 2)[:-HEADER.size - 4]
 
+    def of_few(self, seq: int, changes: Sequence[Change], destroy: bool, generation: int) -> Tuple[bytes, int]:
+        """The transaction about a few elements of one set, and the number of its END; no bytes if it is not that simple.
+
+        Mostly it is, and then somebody waits for it; so it is what parts() and transaction() make, in one step.
+        """
+        change = changes[0] if len(changes) == 1 else None
+        if type(change) is not ChangeElements:
+            return b"", seq
+        name, form, delete, add, restore = change
+        known = self._known.get(name)
+        if known is None or known.form is not form or known.destroy != destroy or restore or len(delete) + len(add) > FEW:
+            return b"", seq
+        pieces = [_BEGIN, seq.to_bytes(4, BYTEORDER), _AFTER_BEGIN, generation.to_bytes(4, "big")]
+        frames, stride = known.frames, known.stride
+        for operation, elements in (("delete", delete), ("add", add)):
+            for element in elements:
+                if len(element) != stride or operation not in frames:
+                    return b"", seq
+                before, between, middle, after = frames[operation]
+                keys = _ends(element, middle) if middle else element
+                if not keys:
+                    return b"", seq
+                seq += 1
+                pieces += before, seq.to_bytes(4, BYTEORDER), between, keys, after
+        pieces += _END, (seq + 1).to_bytes(4, BYTEORDER), _AFTER_END
+        return b"".join(pieces), seq + 1
+
     def parts(self, seq: int, changes: Sequence[Change], destroy: bool) -> List[Part]:
         """The messages for these changes; `destroy`: the kernel knows NFT_MSG_DESTROYSETELEM.
 
@@ -148,12 +176,12 @@ class Writer:
             if not (change.form.value or is_concatenation(change.form.type)):
                 known.frames.update((each, self._frame(known, each, change.set)) for each in known.manners)
         stride = known.stride
-        if len(elements) == 1 and operation in known.frames and len(elements[0]) == stride:
+        if len(elements) <= FEW and operation in known.frames and {*map(len, elements)} == {stride}:
             before, between, middle, after = known.frames[operation]
-            keys = _ends(elements[0], middle) if middle else elements[0]
-            if keys:
-                data = b"".join((before, seq.to_bytes(4, BYTEORDER), between, keys, after))
-                parts.append(Part(data, change.set, operation, 0))
+            keys = [_ends(element, middle) for element in elements] if middle else elements
+            if all(keys):
+                parts += (Part(b"".join((before, (seq + first).to_bytes(4, BYTEORDER), between, each, after)), change.set, operation, first)
+                          for first, each in enumerate(keys))
                 return
         if change.form.value == VERDICT:
             elements = _filled_up(elements, stride)
@@ -162,9 +190,9 @@ class Writer:
         for element in elements:
             if len(element) != stride:
                 raise ValueError("elements of %s must have %d bytes" % (change.set, stride))
-        keys, manner = b"".join(elements), known.manners[operation]
+        packed, manner = b"".join(elements), known.manners[operation]
         while first < len(elements):
-            some = keys[first * stride:(first + ELEMENTS_MAX) * stride]
+            some = packed[first * stride:(first + ELEMENTS_MAX) * stride]
             taken = lib.nftcodec_elements(self._room, MESSAGE_MAX, seq, known.set, manner, some, len(some) // stride)
             parts.append(Part(self._message(taken, change.set), change.set, operation, first))
             first, seq = first + taken, seq + 1

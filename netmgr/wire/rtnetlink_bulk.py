@@ -20,6 +20,7 @@ ROOM = 4096
 
 Tables = Dict[int, Dict[bytes, int]]    # ifindex -> identity -> IFA_FLAGS, or GONE
 
+_new = tuple.__new__        # as the class itself does, which is one more function of Python
 _IDENTITIES = {length: Struct("%ds" % length) for length in (9, 33)}
 _FOUND, _RUN = Struct("=II"), Struct("=III")        # struct rtcodec_found, struct rtcodec_run
 _FIRST = Struct("=IIIII")                           # both
@@ -62,7 +63,7 @@ class AddressReader:
         if lib.rtcodec_addresses(self._from, end, ROOM, *self._into) == end:
             runs, _message_flags, ifindex, length, count = _FIRST.unpack(self._first)
             if runs == 1 == count:
-                return [AddressesSeen(ifindex, {bytes(self._identities[:length]): self._flags[0]})]
+                return [_new(AddressesSeen, (ifindex, {bytes(self._identities[:length]): self._flags[0]}, False))]
             self._enter(tables)
             return self._seen(tables)
         for message in self.read(end, tables):

@@ -63,12 +63,12 @@ def test_a_queue_takes_memory_as_long_as_anything_is_in_it(observer: Observer) -
 
 def test_an_event_between_a_receive_and_the_look_at_the_queue_is_not_left_there(
         observer: Observer, monkeypatch: pytest.MonkeyPatch) -> None:
-    def late(opened: socket.socket) -> bytes:
+    def late() -> bytes:
         observer.churn(1)
         monkeypatch.undo()
-        return memory(opened)
+        return observer.events.memory()
 
-    monkeypatch.setattr("netmgr.io.rtnetlink.memory", late)
+    monkeypatch.setattr(observer.events, "memory", late)
     observer.lab.run("ip addr add 192.0.2.1/24 dev eth0")
     assert observer.agrees()
     assert of_link(observer.follow(), "eth0") >= {"192.0.2.1/24", "198.51.100.1/32"}
