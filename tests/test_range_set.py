@@ -69,7 +69,7 @@ def test_several_claims_at_once(merge: bool) -> None:
         kept, held = RangeSet(claimed.keys(), foreign, 1, merge), minimal(claimed, foreign, 1, merge)
         touched = {change(source, claimed, nested) for _ in range(source.choice((2, 3, 4, 8)))}
         gone, come = kept.update(touched, claimed.keys())
-        assert (gone <= held, come & held, held - gone | come) == (True, set(), kept.wanted())
+        assert (gone <= held, come & held, held - gone | come) == (True, set(), set(kept.wanted()))
         assert kept.wanted() == minimal(claimed, foreign, 1, merge)
         assert kept.beside() == len(kept.wanted() - apart(kept.wanted(), foreign, 1))
 

@@ -9,10 +9,13 @@ from struct import pack
 from typing import Callable, Collection, Dict, List, Sequence
 
 from netmgr.model.inventory import Interface
+from netmgr.values import prefixes
 from netmgr.values.addresses import IFA_F_PERMANENT, identity, network
 from netmgr.values.choice import Choice, counts
 from netmgr.values.holds import ADDRESSES, GATEWAYS, HARDWARE_ADDRESSES, HOSTS, INDEXES, INTERFACES, NETWORKS, PEERS
 from netmgr.values.sets import WIDTHS, Form
+
+FEW = 16        # that are quicker taken one by one
 
 _FRONT = {width: itemgetter(slice(width)) for width in WIDTHS.values()}
 
@@ -31,6 +34,8 @@ def of_networks(identities: Collection[bytes], form: Form, _suffixes: Sequence[b
     """The networks that they are in: the bits of the prefix, none of the host's, and the length, which is an identity's last byte."""
     width = WIDTHS[form.type]
     bits = width * 8
+    if len(identities) > FEW:
+        return prefixes.of_identities(identities, width)
     return [(int.from_bytes(each[:width], "big") >> bits - each[-1] << bits - each[-1] + 8 | each[-1]).to_bytes(width + 1, "big")
             for each in identities]
 

@@ -349,8 +349,9 @@ class ManagedSet:
             own = self._composition(claimed, form, alone=True).wanted()
         elif form.interval and missing:
             own = ranges.minimal(claimed, _NOTHING, form.width, form.merge)
-        elif not form.composed and not form.interval and (missing or claimed == own):
-            own = claimed       # the same, in an order that is quicker to sort
+        elif not form.composed:
+            as_wanted = claimed if not form.interval else self._ranges.wanted() if isinstance(self._ranges, RangeSet) else own
+            own = as_wanted if missing or as_wanted == own else own     # the same, in an order that is quicker to sort
         return self.others.offer(own, self.held, form, missing)
 
     def spare(self, claimed: AbstractSet[bytes]) -> None:
@@ -431,7 +432,7 @@ class ManagedSet:
             self._ranges = None
             return _NOTHING if self.role.retiring else self.wanted(claimed)
         self._ranges = RangeSet(claimed, self._there(), form.width, form.merge)
-        return self._ranges.wanted() | self.spared
+        return self._ranges.wanted() | self.spared if self.spared else self._ranges.wanted()
 
     def _composition(self, claimed: AbstractSet[bytes], form: Form, alone: bool = False) -> "Composition":
         from netmgr.model.composition import Composition

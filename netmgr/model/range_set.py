@@ -5,7 +5,7 @@ The rules are those of ranges.py, where minimal() is the specification.  To foll
   networks  those that are whole: see whole_networks.py
   claims    the claimed prefixes, sorted; as bytes, a network comes before those that are inside it
   holes     the foreign ranges, sorted; as numbers of twice a key's bits, the first key before the last
-  spans     the ranges that should be in the set, in the same way
+  spans     the ranges that should be in the set, sorted, as bytes
 
 The largest network that a claim makes whole or breaks is the one place where ranges have to be worked out anew; inside one that is
 and stays whole nothing changes.  Of several claims each is followed by itself, while others may still stand as they were; their own
@@ -14,7 +14,7 @@ kernel a hundred times as long for its part.
 """
 
 from bisect import bisect_left, bisect_right
-from typing import AbstractSet, Iterable, List, Set, Tuple
+from typing import AbstractSet, Iterable, KeysView, List, Set, Tuple
 
 from netmgr.model import ranges
 from netmgr.model.ranges import Span
@@ -36,20 +36,18 @@ class RangeSet:
         self._holes = sorted(int.from_bytes(each, "big") for each in foreign)
         self._begin(claimed)
 
-    def wanted(self) -> Set[bytes]:
-        """All of them."""
-        size = self._width * 2
-        return {each.to_bytes(size, "big") for each in self._spans}
+    def wanted(self) -> KeysView[bytes]:
+        """All of them, in their order."""
+        return dict.fromkeys(self._spans).keys()
 
     def beside(self) -> int:
         """How many of them touch a foreign range."""
-        bits, keys = self._bits, self._keys
-        near = [ranges.between(self._spans, max((each >> bits) - 1, 0), (each & keys) + 1, bits) for each in self._holes]
+        near = [self._between((each >> self._bits) - 1, (each & self._keys) + 1) for each in self._holes]
         return len({place for each in near for place in range(each.start, each.stop)})
 
     def update(self, touched: AbstractSet[bytes], claimed: AbstractSet[bytes]) -> Moves:
         """Which ranges go and which come when the claims of these prefixes have begun or ended."""
-        claims, size = self._claims, self._width * 2
+        claims = self._claims
         if len(touched) > FEW + len(claims) // FEW:
             return self._anew(claimed)
         gone: Set[bytes] = set()
@@ -65,11 +63,9 @@ class RangeSet:
             network = self._networks.recheck(prefix, claimed.__contains__)
             if network is not None:
                 there, here = self._renew(*network)
-                for span in there:
-                    each = span.to_bytes(size, "big")
+                for each in there:
                     (come.remove if each in come else gone.add)(each)
-                for span in here:
-                    each = span.to_bytes(size, "big")
+                for each in here:
                     (gone.remove if each in gone else come.add)(each)
         return gone, come
 
@@ -84,22 +80,28 @@ class RangeSet:
         self._claims = sorted(claimed)
         self._networks = WholeNetworks(self._claims, self._width)
         holes = [(each >> bits, each & self._keys) for each in self._holes]
-        spans = ranges.in_order(self._claims, self._networks.levels, holes, self._width, self._merge)
-        self._spans = [first << bits | last for first, last in spans]
+        self._spans = ranges.in_order(self._claims, self._networks.levels, holes, self._width, self._merge)
 
-    def _renew(self, first: int, last: int, whole: bool) -> Tuple[List[int], List[int]]:
+    def _between(self, first: int, last: int) -> slice:
+        """Where those of the ranges are that have something between these keys, as far as there are such keys."""
+        spans, width = self._spans, self._width
+        low, high = max(first, 0).to_bytes(width, "big"), min(last, self._keys).to_bytes(width, "big") + _END * (width + 1)
+        begin = bisect_left(spans, low)
+        return slice(begin - (begin > 0 and spans[begin - 1][width:] >= low), bisect_right(spans, high, begin))
+
+    def _renew(self, first: int, last: int, whole: bool) -> Tuple[List[bytes], List[bytes]]:
         """Work out what is in a network: what was there, and what is.  Where ranges that touch are joined, that goes further."""
         spans, bits, keys = [(first, last)] if whole else self._largest(first, last), self._bits, self._keys
         if self._holes:
             holes = self._holes[ranges.between(self._holes, first, last, bits)]
             spans = ranges.without(spans, [(each >> bits, each & keys) for each in holes])
-        place = ranges.between(self._spans, first - self._merge, last + self._merge, bits)
+        place = self._between(first - self._merge, last + self._merge)
         before = self._spans[place]
         if self._merge and before:
-            begin, end = before[0] >> bits, before[-1] & keys
+            begin, end = ranges.unpack(before[0], self._width)[0], ranges.unpack(before[-1], self._width)[1]
             lower, upper = [(begin, first - 1)] if begin < first else [], [(last + 1, end)] if end > last else []
             spans = ranges.touching_joined([*lower, *spans, *upper])
-        after = self._spans[place] = [first << bits | last for first, last in spans]
+        after = self._spans[place] = ranges.packed(spans, self._width)
         return before, after
 
     def _largest(self, first: int, last: int) -> List[Span]:

@@ -10,7 +10,11 @@ file that is loaded together with it (apart()).
 """
 
 from bisect import bisect_left, bisect_right
-from typing import Dict, Iterable, List, Set, Tuple
+from collections import Counter
+from operator import itemgetter
+from typing import Collection, Dict, Iterable, List, Set, Tuple
+
+from netmgr.values.prefixes import ranges as all_as_ranges
 
 Span = Tuple[int, int]
 Networks = Dict[int, Set[int]]      # prefix length -> networks, as their first bits
@@ -21,16 +25,19 @@ def minimal(prefixes: Iterable[bytes], foreign: Iterable[bytes], width: int, mer
 
     `merge`: as an auto-merge set wants them, none touches another.
     """
-    known = list(prefixes)
-    return packed(in_order(known, whole(known, width), _spans(foreign, width), width, merge), width)
+    known = sorted(set(prefixes))
+    return set(in_order(known, whole(known, width), _spans(foreign, width), width, merge))
 
 
-def in_order(prefixes: Iterable[bytes], networks: Networks, holes: List[Span], width: int, merge: bool) -> List[Span]:
-    """The same as numbers, sorted, when it is known which networks are whole."""
-    spans = _outermost(prefixes, networks, width)
+def in_order(prefixes: List[bytes], networks: Networks, holes: List[Span], width: int, merge: bool) -> List[bytes]:
+    """The same, sorted, when the prefixes are and it is known which networks are whole."""
+    found = _outermost(prefixes, networks, width)
+    if not holes and not merge:
+        return found
+    spans: Iterable[Span] = (unpack(each, width) for each in found)
     if holes:
         spans = without(spans, holes)
-    return touching_joined(spans) if merge else spans
+    return packed(touching_joined(spans) if merge else spans, width)
 
 
 def merged(ranges: Iterable[bytes], width: int) -> Set[bytes]:
@@ -59,10 +66,10 @@ def pack(first: int, last: int, width: int) -> bytes:
     return first.to_bytes(width, "big") + last.to_bytes(width, "big")
 
 
-def packed(spans: Iterable[Span], width: int) -> Set[bytes]:
+def packed(spans: Iterable[Span], width: int) -> List[bytes]:
     """The same for many, in one stroke each."""
     bits, size = width * 8, width * 2
-    return {(first << bits | last).to_bytes(size, "big") for first, last in spans}
+    return [(first << bits | last).to_bytes(size, "big") for first, last in spans]
 
 
 def unpack(element: bytes, width: int) -> Span:
@@ -105,12 +112,10 @@ def network(prefix: bytes, width: int) -> Tuple[int, int]:
     return int.from_bytes(prefix, "big") >> 8 + width * 8 - length, length
 
 
-def whole(prefixes: Iterable[bytes], width: int) -> Networks:
+def whole(prefixes: Collection[bytes], width: int) -> Networks:
     """The networks that are given, or made of two halves that are whole; the shortest prefixes first."""
     bits = width * 8
-    by_length: Dict[int, List[bytes]] = {}
-    for prefix in prefixes:
-        by_length.setdefault(prefix[width], []).append(prefix)
+    by_length = _by_length(prefixes, width)
     by_length.pop(bits, None)
     found = {length: {int.from_bytes(each, "big") >> 8 + bits - length for each in some} for length, some in by_length.items()}
     lengths = sorted(found)
@@ -124,18 +129,31 @@ def whole(prefixes: Iterable[bytes], width: int) -> Networks:
     return dict(sorted(found.items()))
 
 
-def _outermost(prefixes: Iterable[bytes], networks: Networks, width: int) -> List[Span]:
-    """What is claimed or whole and inside nothing else that is, sorted.  Numbers with a length at their end sort like prefixes."""
-    bits, found, reached = width * 8, [], -1
-    known = [int.from_bytes(each, "big") for each in prefixes if each[width] == bits]
-    for length, level in networks.items():
-        known += [number << 8 + bits - length | length for number in level]
-    for each in sorted(known):
-        first = each >> 8
-        if first > reached:
-            reached = first | (1 << bits - (each & 255)) - 1
-            found.append((first, reached))
-    return found
+def _by_length(prefixes: Collection[bytes], width: int) -> Dict[int, Collection[bytes]]:
+    lengths = set(map(itemgetter(width), prefixes))
+    if len(lengths) == 1:
+        return {lengths.pop(): prefixes}
+    found: Dict[int, List[bytes]] = {length: [] for length in lengths}
+    for prefix in prefixes:
+        found[prefix[width]].append(prefix)
+    return {**found}
+
+
+def _outermost(prefixes: List[bytes], networks: Networks, width: int) -> List[bytes]:
+    """What is claimed or whole and inside nothing else that is, as ranges; sorted, as the prefixes are."""
+    bits, lengths = width * 8, Counter(map(itemgetter(width), prefixes))
+    if any(len(level) > lengths[length] for length, level in networks.items()):
+        made = ((number << 8 + bits - length | length).to_bytes(width + 1, "big") for length, level in networks.items() for number in level)
+        return _outermost(sorted({*prefixes, *made}), {}, width)
+    found = all_as_ranges(prefixes, width)
+    if len(lengths) == 1:
+        return found        # none is inside another
+    outer, reached = [], b""
+    for each in found:
+        if each[:width] > reached:
+            reached = each[width:]
+            outer.append(each)
+    return outer
 
 
 def without(spans: Iterable[Span], holes: List[Span]) -> List[Span]:
