@@ -13,7 +13,7 @@ from netmgr.config.schema import Config, Zone, default_zone
 from netmgr.model.elements import FROM_ADDRESSES, FROM_INTERFACE
 from netmgr.model.inventory import Addresses, Interface, Thing
 from netmgr.model.labels import NOTHING, Labels, Said
-from netmgr.model.selection import matches
+from netmgr.model.selection import Entries, matches
 from netmgr.values.addresses import IFA_F_PERMANENT, from_far_end, identity, kinds, kinds_by_flags, suspicious
 from netmgr.values.choice import Choice, counts
 from netmgr.values.events import ContainerSeen, Endpoint, HostSeen
@@ -107,10 +107,14 @@ def feeds_of_zone(zone: Zone) -> Tuple[Feed, ...]:
 
 
 class Policy:
-    """The configuration, asked about one thing at a time.  `zones` grows by those that only container labels name; `feeds` are theirs."""
+    """The configuration, asked about one thing at a time.
+
+    `zones` grows by those that only container labels name; `feeds` are theirs.  `entries` are those that are about interfaces.
+    """
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self.entries = Entries(config.interfaces)
         self._forms: Dict[SetName, Form] = {}
         self.zones: Dict[str, Zone] = dict(config.zones)
         self.feeds = {name: feeds_of_zone(zone) for name, zone in self.zones.items()}
@@ -163,7 +167,7 @@ class Policy:
 
     def zones_of_interface(self, interface: Interface) -> Tuple[str, ...]:
         """The zones that an interface is in: those of all entries that match it."""
-        found = [zone for rule in self._config.interfaces if matches(rule, interface) for zone in rule.zones]
+        found = [zone for rule in self.entries.of(interface) for zone in rule.zones]
         return tuple(dict.fromkeys(found))
 
     def zones_of_container(self, container: ContainerSeen, network_name: Optional[str] = None, ill: bool = False) -> Tuple[str, ...]:

@@ -11,7 +11,6 @@ from netmgr.config.schema import Config
 from netmgr.model.inventory import Addresses, Interface, Thing
 from netmgr.model.managed_set import ManagedSet, Seen, Wrong
 from netmgr.model.model import Model
-from netmgr.model.selection import matches
 from netmgr.model.zones import NO_INTERFACE, NO_LEAVE, Feed, Policy, interface_of, lasting
 from netmgr.show.answers import KeptOutRow
 from netmgr.show.rows import RUN
@@ -87,10 +86,9 @@ class Moment:
     def of_link(self, _ifindex: int, interface: Interface, flags: Dict[bytes, int]) -> Iterator[Claimant]:
         """An interface, and its addresses."""
         entries: Dict[str, Optional[Entry]] = {}
-        for rule in self.config.interfaces:
-            if matches(rule, interface):
-                for zone in rule.zones:
-                    entries.setdefault(zone, rule.entry)
+        for rule in self.policy.entries.of(interface):
+            for zone in rule.zones:
+                entries.setdefault(zone, rule.entry)
         yield Claimant(interface, interface.name, tuple(entries), entries, interface=interface)
         yield Claimant(Addresses(interface, flags), interface.name, tuple(entries), entries, interface=interface)
 

@@ -86,7 +86,7 @@ class Reasons:
     def of(self, claimant: Claimant) -> Steps:
         """All of it, address by address."""
         yield from () if self._wanted else claimant.objections
-        plans: Dict[int, List[Plan]] = {}
+        plans: Dict[Tuple[int, str], Plan] = {}
         in_no_zone = not claimant.zones and not claimant.objections and not self._wanted and (
             (isinstance(claimant.thing, Addresses) and not claimant.word)
             or (isinstance(claimant.thing, Interface) and claimant.word == HARDWARE_ADDRESSES))
@@ -101,11 +101,15 @@ class Reasons:
             single = claimant._replace(thing=Addresses(Interface(claimant.source), {key: flags[key]})) if flags else claimant
             if in_no_zone:
                 yield KeptOutRow(None, None, claimant.source, "no_zone", SENTENCES["no_zone"], _address_of(single))
-            if len(key) not in plans:
-                plans[len(key)] = [self._plan(single, zone) for zone in claimant.zones]
-            for plan in plans[len(key)]:
+            for zone in claimant.zones:
+                plan = plans.get((len(key), zone))
+                if plan is None:
+                    plan = plans[len(key), zone] = self._plan(single, zone)
                 yield from self._in_zone(plan, single, key)
                 done += 1 + len(plan.parts)
+                if done >= LINES:
+                    yield None
+                    done = 0
 
     def _plan(self, claimant: Claimant, zone: str) -> Plan:
         """When no set of the zone takes addresses of the family, that is said once; when only some sets matter, for none."""

@@ -8,7 +8,7 @@ from netmgr.config.schema import InterfaceRule
 from netmgr.model import inventory
 from netmgr.model.managed_set import ERROR, ManagedSet, Role, Seen, State
 from netmgr.model.model import Lent, Model
-from netmgr.model.selection import Entries, is_one_name
+from netmgr.model.selection import is_one_name
 from netmgr.model.zones import Policy
 from netmgr.show.answers import (
     Address,
@@ -171,13 +171,13 @@ class Links:
     """The interfaces and their addresses at one moment."""
 
     def __init__(self, model: Model) -> None:
-        self.rules = model.config.interfaces
+        self.rules, self.entries = model.config.interfaces, model.policy.entries
         self.links, self.selected, self.addresses = model.inventory.links.copy(), model.inventory.selected(), model.inventory.lend()
 
     def known(self) -> Iterator[Optional[Known]]:
         """Those of which the configuration speaks; without an index there is none of that name.  None where there are many others."""
         names: Set[str] = set()
-        entries = Entries(self.rules)
+        entries = self.entries
         for place, index in enumerate(sorted(self.links)):
             selected = self.selected[index]
             names.update((selected.name, *selected.altnames))
@@ -186,7 +186,9 @@ class Links:
                 yield Known(index, self.links[index].up, selected, rules, self.addresses.get(index, {}))
             elif place % SOME == 0:
                 yield None
-        for name in dict.fromkeys(rule.pattern for rule in self.rules):
+        for place, name in enumerate(dict.fromkeys(rule.pattern for rule in self.rules)):
+            if place % SOME == SOME - 1:
+                yield None
             if name is not None and is_one_name(name) and name not in names:
                 absent = inventory.Interface(name)
                 yield Known(None, False, absent, entries.of(absent), {})
