@@ -63,7 +63,10 @@ def check(model: Model, now: float = 0.0, planned: bool = True) -> None:
     for name, expected in marks(model, now):
         assert set(getattr(model.overview, name)) == expected or (name == "fleeting" and not planned), name
     assert str(model.overview) == text(model)
-    assert [managed.name for managed in status.shown(model)] == [managed.name for managed in shown(model)]
+    there = [*shown(model)]
+    assert [managed.name for managed in status.shown(model)] == [managed.name for managed in there]
+    assert [(each.name, each.state, each.elements, each.foreign, each.warning) for each in status.SetsThere(model, there, False)] == [
+        (each.name, each.state, len(each.held.ours), len(each.held.foreign), each.warning) for each in there]
     assert all(active(model, zone) == model.active(zone) for zone in model.policy.zones)
     until = [managed.pause.until for managed in model.sets.values() if managed.pause.until > now]
     assert model.next_retry() == min(until, default=None)

@@ -228,9 +228,8 @@ class Loans:
 
     def take(self) -> None:
         model = self._life.bench.model
-        for managed in model.sets.values():
+        for managed, lent in zip(model.sets.values(), model.lend(model.sets.values(), self._life.source.random() < 0.2)):
             found = Lent(set(model.wanted(managed)), set(managed.held.ours), set(managed.held.foreign))
-            lent = model.lend(managed, self._life.source.random() < 0.2)
             assert lent == found, managed.name
             self._lent.append((lent, found))
 

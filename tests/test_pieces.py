@@ -106,6 +106,8 @@ ASKED: Dict[str, Asking] = {
     "graph": lambda bench: graph.dot_pieces(graph.graph(bench.model)),
     **{"explain " + thing: partial(lambda thing, bench: explain_text.explanation_pieces(explain(bench.model, thing, ())), thing)
        for thing in ("wan_ips", "wan_nets", "wan", "eth0", "10.0.0.77", "10.0.0.0/24")},
+    **{"explain " + thing: partial(lambda thing, bench: explain_text.explanation_pieces(explain(bench.model, thing, ())), thing)
+       for thing in ("z7", "z7_ips", "veth7", "192.0.2.1", "8080")},
     "explain wan json": lambda bench: answers_json.explanation_pieces(explain(bench.model, "wan", ())),
 }
 
@@ -196,6 +198,27 @@ def test_no_piece_takes_long_however_many_things_there_are(name: str, crowded: B
     hold_to_calls(name, crowded)
 
 
+@pytest.fixture(scope="module")
+def spoken_of() -> Bench:
+    """Very many sets of very many zones, and as many entries and interfaces."""
+    count = 600
+    zones = ", ".join("z%d" % number for number in range(count))
+    entries = ", ".join("{name: veth%d, nftables_zone: z%d}" % (number, number) for number in range(count))
+    bench = Bench("interfaces: [{name: eth0, nftables_zone: [%s]}, %s]\ndocker: {enabled: false}\n" % (zones, entries))
+    for number in range(count):
+        bench.make("z%d_ips" % number)
+    bench.happen(*(LinkSeen(number + 10, "veth%d" % number, True) for number in range(count)))
+    bench.happen(*(seen("10.0.%d.%d/24" % (number >> 8, number & 255), index=number + 10) for number in range(count)))
+    bench.happen(seen("192.0.2.1/24"))
+    bench.settle()
+    return bench
+
+
+@pytest.mark.parametrize("name", [*ASKED])
+def test_no_piece_takes_long_however_many_sets_and_entries_there_are(name: str, spoken_of: Bench) -> None:
+    hold_to_calls(name, spoken_of)
+
+
 @pytest.mark.parametrize("name", ["status", "status json", "status of some"])
 def test_containers_and_interfaces_are_told_as_they_were(name: str) -> None:
     source = random.Random(8)
@@ -214,3 +237,11 @@ def test_containers_and_interfaces_are_told_as_they_were(name: str) -> None:
         bench.containers(*source.sample(there, 60))
         bench.settle()
     assert "".join(told) == whole
+
+
+def test_between_paragraphs_stands_one_blank_line(spoken_of: Bench) -> None:
+    """Whatever is passed over in between."""
+    contents = cut_sets(set_contents(spoken_of.model, MANNER), ["z3", "z77_ips", "z590_ips"])
+    told = tables.sets_text(contents)
+    assert told == "".join(tables.sets_pieces(list(contents))) and told.count("\n\n") == 2
+    assert [line.split()[2] for line in told.split("\n") if line.startswith("inet")] == ["z3_ips:", "z77_ips:", "z590_ips:"]

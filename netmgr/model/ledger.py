@@ -28,7 +28,7 @@ class Ledger:
     def lend(self, name: SetName) -> KeysView[bytes]:
         """Every element that somebody claims now; what comes later changes nothing of it."""
         self._lent.add(name)
-        return self.wanted(name)
+        return self._counts.get(name, _NOTHING).keys()
 
     def claim(self, name: SetName, elements: Iterable[bytes]) -> None:
         """One more claim of each."""

@@ -174,9 +174,10 @@ class ManagedSet:
     @property
     def is_settled(self) -> bool:
         """Whether it held all that was claimed, and nothing that was not, when it was planned for last."""
+        if self.whole or self.spared or self.seen.info is None or self.wrong != ALL_IS_WELL:
+            return False
         others, role = self.others, self.role
-        aside = self.spared or others.awaited or others.displaced or others.muddled or role.retiring
-        return self.state is IS_SYNCED and not (self.whole or aside or (role.exclusive and self.held.foreign))
+        return not (others.awaited or others.displaced or others.muddled or role.retiring or (role.exclusive and self.held.foreign))
 
     @property
     def identity(self) -> Optional[Tuple[int, int]]:

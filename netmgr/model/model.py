@@ -197,20 +197,11 @@ class Model:
         """The elements that the set should hold."""
         return managed.wanted(self.ledger.wanted(managed.name))
 
-    def lend(self, managed: ManagedSet, dry_run: bool) -> Lent:
-        """What the set should hold and holds, now, for whoever reads it bit by bit.  Of what is the same one is enough."""
-        name, form, claims = managed.name, managed.seen.form, self.ledger
-        if dry_run or form is None or name in claims.touched or name in self.unsurveyed or not managed.is_settled:
-            held = managed.lend()
-            return Lent(managed.wanted(claims.lend(name)), held.ours, held.foreign)
-        if form.interval or form.composed:
-            held = managed.lend()
-            return Lent(held.ours, held.ours, held.foreign)
-        claimed = claims.lend(name)
-        if not managed.held.foreign:
-            return Lent(claimed, claimed, _NOTHING)
-        held = managed.lend()
-        return Lent(claimed, held.ours, held.foreign)
+    def lend(self, several: Iterable[ManagedSet], dry_run: bool) -> List[Lent]:
+        """What each of them should hold and holds, now, for whoever reads it bit by bit."""
+        busy = self.ledger.touched.keys() | self.unsurveyed
+        return [self._lend_settled(each) if not dry_run and each.is_settled and not (busy and each.name in busy)
+                else self._lend_worked_out(each) for each in several]
 
     @property
     def calm(self) -> bool:
@@ -340,6 +331,22 @@ class Model:
                    for feed in managed.role.feeds)
 
     # -- inner parts
+
+    def _lend_settled(self, managed: ManagedSet) -> Lent:
+        """Of what is the same one is enough."""
+        name, form, held = managed.name, managed.seen.form, managed.held
+        if form is None or form.interval or form.value:
+            managed.lend()
+            return Lent(held.ours, held.ours, held.foreign)
+        claimed = self.ledger.lend(name)
+        if not held.foreign:
+            return Lent(claimed, claimed, _NOTHING)
+        managed.lend()
+        return Lent(claimed, held.ours, held.foreign)
+
+    def _lend_worked_out(self, managed: ManagedSet) -> Lent:
+        held = managed.lend()
+        return Lent(managed.wanted(self.ledger.lend(managed.name)), held.ours, held.foreign)
 
     def _note(self, managed: ManagedSet) -> None:
         name = managed.name

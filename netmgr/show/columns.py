@@ -74,12 +74,17 @@ def _arranged(row: Row, columns: Sequence[Sequence[int]]) -> Row:
 def _narrow(widths: List[int], words: Sequence[int], room: int, whole: Optional[int]) -> None:
     """Take from the widest what there is no room for; from the first, which says what it is about, as the last."""
     room -= 2 * (len(widths) - 1)
-    while sum(widths) > room:
-        places = [place for place, width in enumerate(widths) if width > words[place]] or [
-            place for place, width in enumerate(widths) if width > NARROWEST and place != whole]
-        if not places:
-            return
-        widths[max(places, key=lambda place: (place > 0, widths[place]))] -= 1
+    for least in (words, [width if place == whole else NARROWEST for place, width in enumerate(widths)]):
+        excess = sum(widths) - room
+        while excess > 0:
+            places = [place for place, width in enumerate(widths) if width > least[place]]
+            if not places:
+                break
+            widest = max(places, key=lambda place: (place > 0, widths[place]))
+            next_widest = max((widths[place] for place in places if 0 < place != widest), default=0)
+            taken = max(1, min(excess, widths[widest] - max(least[widest], next_widest)))
+            widths[widest] -= taken
+            excess -= taken
 
 
 def _lines(row: Row, widths: Sequence[int]) -> Iterator[str]:

@@ -6,7 +6,7 @@ so when somebody asked.
 """
 
 from functools import partial
-from typing import Callable, Dict, Generator, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Type, TypeVar
+from typing import Callable, Dict, Generator, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Type, TypeVar
 
 from netmgr.model.managed_set import ManagedSet
 from netmgr.model.model import Model
@@ -62,7 +62,7 @@ def explain(model: Model, words: str, happenings: Sequence[Happening]) -> Explan
     moment = Moment(model, question.sets, question.address)
     return Explanation(1, words, question.kind, made(partial(_rows, moment, question, happenings, FeedRow)),
                        made(partial(_rows, moment, question, happenings, KeptOutRow)),
-                       made(partial(_repairs, words, question, [*map(str, question.sets)], happenings)))
+                       made(partial(_repairs, words, question, happenings)))
 
 
 # -- finding
@@ -75,20 +75,20 @@ def _address(model: Model, words: str) -> Optional[Question]:
         return None
     family = IPV4_ADDR if len(packed) == WIDTHS[IPV4_ADDR] else IPV6_ADDR
     sets = {managed.name: managed.seen.form for managed in shown(model)}
-    wanted = {name: [network_of(packed, length)] for name, form in sets.items() if form is not None and form.type == family}
+    span = [network_of(packed, length)]
+    wanted = {name: span for name, form in sets.items() if form is not None and form.type == family}
     if "/" in words and network(packed, length) == packed and length < len(packed) * 8:
         return Question("network", lambda moment: moment.in_network(packed, length), sets, wanted=wanted)
     return Question("address", lambda moment: moment.with_address(packed), sets, wanted=wanted, address=packed)
 
 
 def _named(model: Model, words: str) -> Optional[Question]:
-    parts, policy, inventory = words.split(), model.policy, model.inventory
-    interfaces = {ifindex: interface for ifindex in inventory.links for interface in [inventory.interface(ifindex)]
-                  if words in (interface.name, *interface.altnames)}
+    parts, policy, inventory = tuple(words.split()), model.policy, model.inventory
+    interfaces = {ifindex: each for ifindex, each in inventory.selected().items() if words == each.name or words in each.altnames}
     if interfaces or any(rule.pattern == words for rule in model.config.interfaces):
         return Question("interface", lambda moment: _of_interfaces(moment, [*interfaces], words),
                         _sets_of(model, (zone for each in interfaces.values() for zone in policy.zones_of_interface(each))))
-    names = [name for name in model.sets if (name.name == words if len(parts) == 1 else list(name) == parts)]
+    names = [name for name in model.sets if (name.name == words if len(parts) == 1 else name == parts)]
     if names:
         zones = {feed.zone for name in names for feed in model.sets[name].role.feeds}
         return Question("set", lambda moment: moment.inside(zones), names, names)
@@ -141,14 +141,16 @@ def _parsed(kind: str, words: str) -> Optional[bytes]:
 
 
 def _sets_of(model: Model, zones: Iterable[str]) -> Dict[SetName, None]:
-    return dict.fromkeys(feed.set for zone in zones for feed in model.policy.feeds[zone] if feed.set in model.sets)
+    """Those that concern the user."""
+    seen, feeds = model.overview, model.policy.feeds
+    there = {**seen.synced, **seen.missing, **seen.error}
+    return dict.fromkeys([feed.set for zone in zones for feed in feeds[zone] if feed.set in there])
 
 
 def _of_interfaces(moment: Moment, indexes: Sequence[int], words: str) -> Claimants:
     """One of which the configuration speaks may not be there."""
-    for each in moment.links:
-        if each[0] in indexes:
-            yield from moment.of_link(*each)
+    for ifindex in indexes:
+        yield from moment.of_link(ifindex)
     if not indexes:
         row = KeptOutRow(None, None, words, "no_address", "there is no such interface now")
         yield Claimant(NO_INTERFACE, words, (), {}, (row,))
@@ -181,7 +183,8 @@ def _feeds(moment: Moment, question: Question, happenings: Sequence[Happening]) 
 
 def _kept_out(moment: Moment, question: Question) -> Steps:
     for name in question.own:
-        yield from _of_set(moment.sets[name], question.kind == "set")
+        view = moment.set(name)
+        yield from () if view is None else _of_set(view, question.kind == "set")
     yield from _of_claimants(moment, question, lambda _name, _element: None)
 
 
@@ -205,12 +208,13 @@ def _of_set(view: SetView, is_asked: bool) -> Iterator[KeptOutRow]:
         yield KeptOutRow(str(view.name), zone, None, "set_full" if error == view.wrong.full else "set_error", error)
 
 
-def _repairs(words: str, question: Question, sets: Iterable[str], happenings: Sequence[Happening]) -> Iterator[Optional[RepairRow]]:
+def _repairs(words: str, question: Question, happenings: Sequence[Happening]) -> Iterator[Optional[RepairRow]]:
     """The last repair of each set; where it is about elements, the last that brought or took one of the same name."""
-    rest = set(sets)
+    rest: Optional[Set[str]] = None
     for each in reversed(happenings):
         if each.kind == "repaired" and (not question.wanted or words in each.added or words in each.removed):
             culprit = each.culprit or Culprit(0, "")
+            rest = set(map(str, question.sets)) if rest is None else rest
             for name in each.sets:
                 if name in rest:
                     rest.remove(name)

@@ -13,7 +13,7 @@ from netmgr.model.zones import Policy
 from netmgr.show.answers import GraphEdge, GraphNode
 from netmgr.show.answers_json import line
 from netmgr.show.rows import LINES, pieces
-from netmgr.show.status import HEALTH, Known, Links, SetThere, error_of, sets_there
+from netmgr.show.status import HEALTH, Known, Links, SetsThere, SetThere, error_of, shown
 from netmgr.values import addresses
 from netmgr.values.addresses import local, prefixlen
 from netmgr.values.events import ContainerSeen, HostSeen
@@ -30,10 +30,10 @@ def graph(model: Model) -> Iterator[Optional[Row]]:
     """All nodes, then all edges, from left to right; None in between means no more than that something was done."""
     policy, inventory = model.policy.at_rest(), model.inventory
     return _rows(list(model.config.zones), _sources(Links(model), policy, [*inventory.containers.values()], [*inventory.hosts.values()]),
-                 sets_there(model, False))
+                 SetsThere(model, shown(model), False))
 
 
-def _rows(zones: List[str], sources: Iterable[Optional[Source]], sets: List[SetThere]) -> Iterator[Optional[Row]]:
+def _rows(zones: List[str], sources: Iterable[Optional[Source]], sets: SetsThere) -> Iterator[Optional[Row]]:
     edges: List[GraphEdge] = []
     used = dict.fromkeys("zone:" + zone for zone in zones)
     told: Dict[str, None] = {}
@@ -49,9 +49,11 @@ def _rows(zones: List[str], sources: Iterable[Optional[Source]], sets: List[SetT
         if node.id not in told:
             yield node
         told[node.id] = None
-        new = [GraphEdge(node.id, "zone:" + zone, "") for zone in of_source]
-        used.update(dict.fromkeys(edge.target for edge in new))
-        edges += new
+        for place, zone in enumerate(of_source):
+            used["zone:" + zone] = None
+            edges.append(GraphEdge(node.id, "zone:" + zone, ""))
+            if place % LINES == LINES - 1:
+                yield None
     for zone in used:
         yield GraphNode(zone, "zone", zone.partition(":")[2])
     yield from map(_of_set, sets)

@@ -86,9 +86,9 @@ def _sorted(elements: Collection[bytes]) -> Generator[None, None, List[bytes]]:
 def covering(moment: Moment, wanted: Mapping[SetName, List[Span]]) -> Iterator[Optional[FeedRow]]:
     """Elements in the kernel that have all of one of these ranges, whosever they are."""
     for number, (name, spans) in enumerate(wanted.items()):
-        view = moment.sets[name]
-        form = view.seen.form
-        if form is not None and view.seen.info is not None:
+        view = moment.set(name)
+        form = None if view is None else view.seen.form
+        if view is not None and form is not None and view.seen.info is not None:
             has = _has_any(form, spans)
             for owner, held in zip(OWNERS, (view.ours, view.foreign)):
                 keys_alone = not form.interval and not form.value

@@ -45,6 +45,9 @@ class Claimant(NamedTuple):
 
 
 Steps = Iterator[Optional[Claimant]]
+Kept = Tuple[Seen, Wrong, Tuple[Feed, ...], bool, AbstractSet[bytes], AbstractSet[bytes]]       # of a SetView, but for its name
+
+_NOTHING: AbstractSet[bytes] = frozenset()
 
 
 class SetView(NamedTuple):
@@ -64,18 +67,27 @@ class Moment:
 
     def __init__(self, model: Model, names: Iterable[SetName], address: bytes = b"") -> None:
         inventory = model.inventory
-        tables = inventory.lend()
         self.config: Config = model.config
         self.policy: Policy = model.policy.at_rest()
-        self.links = [(ifindex, inventory.interface(ifindex), tables.get(ifindex, {})) for ifindex in inventory.links]
+        self.interfaces, self._tables = inventory.selected(), inventory.lend()
         self.containers = list(inventory.containers.values())
         self.hosts = list(inventory.hosts.values())
-        self.sets = {name: _view(model, model.sets[name], address) for name in names}
+        alone = frozenset((address,)) if address else _NOTHING
+        self._sets = {name: _kept(model, model.sets[name], alone) for name in names}
+
+    def set(self, name: SetName) -> Optional[SetView]:
+        """A set, if it is one of those that matter."""
+        kept = self._sets.get(name)
+        return None if kept is None else SetView(name, *kept)
+
+    def addresses(self, ifindex: int) -> Dict[bytes, int]:
+        """Those of an interface."""
+        return self._tables.get(ifindex, {})
 
     def claimants(self) -> Steps:
         """Everything that may feed a set, and of what is in no zone that too."""
-        for each in self.links:
-            yield from self.of_link(*each)
+        for ifindex in self.interfaces:
+            yield from self.of_link(ifindex)
             yield None
         for place, container in enumerate(self.containers):
             yield from self.of_container(container)
@@ -83,8 +95,9 @@ class Moment:
                 yield None
         yield from self.of_hosts()
 
-    def of_link(self, _ifindex: int, interface: Interface, flags: Dict[bytes, int]) -> Iterator[Claimant]:
+    def of_link(self, ifindex: int) -> Iterator[Claimant]:
         """An interface, and its addresses."""
+        interface, flags = self.interfaces[ifindex], self.addresses(ifindex)
         entries: Dict[str, Optional[Entry]] = {}
         for rule in self.policy.entries.of(interface):
             for zone in rule.zones:
@@ -185,8 +198,9 @@ class Moment:
 
     def _holds(self, claimant: Claimant, words: Collection[str]) -> bool:
         """Whether a set of its zones holds one of these."""
-        feeds = (feed for zone in claimant.zones for feed in self.policy.feeds[zone])
-        return any(word in words for feed in feeds for word in feed.holds.split(AND))
+        feeds = self.policy.feeds
+        held = {feed.holds for zone in claimant.zones for feed in feeds[zone]}
+        return any(word in words for each in held for word in each.split(AND))
 
 
 def _chosen(claimant: Claimant, thing: Addresses, is_chosen: Callable[[bytes], bool], at_once: int) -> Steps:
@@ -216,11 +230,17 @@ def _with_neighbour(claimant: Claimant, thing: Addresses, packed: bytes) -> Step
             yield single._replace(word=HOSTS, suffix=host.to_bytes(len(packed), "big"))
 
 
-def _view(model: Model, managed: ManagedSet, address: bytes) -> SetView:
-    form, feeds, held = managed.seen.form, managed.role.feeds, managed.held
-    promised = managed.seen.info is None and model.promised(managed)
-    if address and form is not None and not form.interval and all(feed.value is None and feed.holds in ONLY_ITSELF for feed in feeds):
-        of_it = frozenset((address,))
-        return SetView(managed.name, managed.seen, managed.wrong, feeds, promised, of_it & held.ours, of_it & held.foreign)
+def _kept(model: Model, managed: ManagedSet, alone: AbstractSet[bytes]) -> Kept:
+    """What a view of the set shows.  Where only one address matters, it has no more of the elements than that."""
+    seen, wrong, feeds, held = managed.seen, managed.wrong, managed.role.feeds, managed.held
+    promised = seen.info is None and (model.promised(managed) if managed.error else managed.name in model.overview.missing)
+    if alone and seen.form is not None and not seen.form.interval and _is_of_addresses(feeds):
+        return (seen, wrong, feeds, promised, _NOTHING if held.ours.isdisjoint(alone) else alone,
+                _NOTHING if held.foreign.isdisjoint(alone) else alone)
     managed.lend()
-    return SetView(managed.name, managed.seen, managed.wrong, feeds, promised, held.ours, held.foreign)
+    return seen, wrong, feeds, promised, held.ours, held.foreign
+
+
+def _is_of_addresses(feeds: Tuple[Feed, ...]) -> bool:
+    """Whether the elements of the set are nothing but addresses of things."""
+    return all(feed.value is None and feed.holds in ONLY_ITSELF for feed in feeds)

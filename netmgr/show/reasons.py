@@ -81,7 +81,7 @@ class Reasons:
         self._moment, self._only, self._wanted, self._since = moment, only, wanted, since
         self._holders: Dict[SetName, Holders] = {}
         self._own: Dict[Tuple[str, SetName, str], Optional[bytes]] = {}
-        self._tables = {interface.name: flags for _ifindex, interface, flags in moment.links}
+        self._indexes: Dict[str, int] = {}
 
     def of(self, claimant: Claimant) -> Steps:
         """All of it, address by address."""
@@ -119,7 +119,7 @@ class Reasons:
         fitting = [feed for feed in feeds if self._fits(feed, claimant)]
         parts: List[Part] = []
         for feed in feeds:
-            view = self._moment.sets.get(feed.set)
+            view = self._moment.set(feed.set)
             if view is None or (self._only is not None and feed.set not in self._only):
                 continue
             if feed in fitting:
@@ -134,7 +134,7 @@ class Reasons:
 
     def _fits(self, feed: Feed, claimant: Claimant) -> bool:
         """Whether the set is there and takes what it is to hold, of this family."""
-        view = self._moment.sets.get(feed.set)
+        view = self._moment.set(feed.set)
         form = None if view is None or view.seen.info is None or _misfit(view, feed) is not None else view.seen.form
         return form is not None and all(takes_addresses(form, len(key) >> 1) for key in _flags(claimant))
 
@@ -171,7 +171,9 @@ class Reasons:
     def _primary(self, feed: Feed, form: Form, name: str) -> Optional[bytes]:
         place = (name, feed.set, feed.zone)
         if place not in self._own:
-            self._own[place] = keys.primary(self._tables.get(name, {}), WIDTHS[form.value], feed.choice)
+            self._indexes = self._indexes or {each.name: ifindex for ifindex, each in self._moment.interfaces.items()}
+            flags = self._moment.addresses(self._indexes.get(name, 0))
+            self._own[place] = keys.primary(flags, WIDTHS[form.value], feed.choice)
         return self._own[place]
 
     def _held(self, holders: Holders, claimant: Claimant, feed: Feed, element: bytes) -> Steps:

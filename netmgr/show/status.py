@@ -46,6 +46,7 @@ FLAG_NAMES = (
 WITHDRAWN = "netmgr's elements cannot be taken out: %s"
 SIZES = (9, 33)         # of the identity of an address, by family
 UNDONE = "a dry run: %s would be added, %d removed"
+UNDATED: Tuple[str, Optional[float]] = ("", None)
 HEALTH = {None: None, True: "healthy", False: "unhealthy"}
 
 
@@ -112,9 +113,9 @@ class SetThere(NamedTuple):
 
 def everything(model: Model, sources: SourcesStatus, manner: Manner, date: Date = undated) -> Status:
     """All of it.  `date` says of a problem since when it is there."""
-    there, links, policy = sets_there(model, manner.dry_run), Links(model), model.policy.at_rest()
+    there, links, policy = SetsThere(model, shown(model), manner.dry_run), Links(model), model.policy.at_rest()
     containers = list(model.inventory.containers.values())
-    words = [ERROR] if any(each.undone for each in there) or model.overview.error else []
+    words = [ERROR] if there.undone or model.overview.error else []
     status = Status(
         1, __version__, state(words, model, sources), manner.pid, round(manner.uptime, 1), manner.config_path,
         interfaces=made(partial(_interfaces, model, links, None)),
@@ -135,17 +136,18 @@ def state(words: Iterable[str], model: Model, sources: SourcesStatus) -> str:
     return "ready" if healthy and ERROR not in words and not model.overview.unwritten else "degraded"
 
 
-def shown(model: Model) -> Iterator[ManagedSet]:
+def shown(model: Model) -> List[ManagedSet]:
     """The sets that concern the user: those that exist, the missing ones that the configuration promises, old ones that are in error."""
-    known = model.overview
-    names = known.synced.keys() | known.missing.keys() | known.error.keys()
-    return (managed for name, managed in model.sets.items() if name in names)
+    beside = model.overview.missing.keys() | model.overview.error.keys()
+    return [each for each in model.sets.values()
+            if (each.seen.info is not None and not each.role.retiring) or (beside and each.name in beside)]
 
 
 def set_contents(model: Model, manner: Manner) -> Collection[SetContents]:
     """Every set with its elements."""
-    there = [(each, model.lend(model.sets[each.name], manner.dry_run)) for each in sets_there(model, manner.dry_run)]
-    return Rows(len(there), partial(iter, there), lambda each: SetContents(_row(manner.utc, each[0]), _elements(*each)))
+    concerned = shown(model)
+    there, lent = SetsThere(model, concerned, manner.dry_run), model.lend(concerned, manner.dry_run)
+    return Rows(len(there), lambda: zip(there, lent), lambda each: SetContents(_row(manner.utc, each[0]), _elements(*each)))
 
 
 def broken_expectations(rule: InterfaceRule, held: Dict[bytes, int]) -> Iterator[str]:
@@ -205,10 +207,9 @@ def _interfaces(model: Model, links: Links, of: Optional[AddressesOf]) -> Iterat
         expectations = dict.fromkeys(each for rule in known.rules for each in broken_expectations(rule, known.held))
         if of is None and zones not in choices:
             for found in _choices(model, zones):
-                if found is None:
-                    yield None
-                else:
+                if found is not None:
                     choices[zones] = found
+                yield None
         addresses = _addresses(known.held, choices[zones]) if of is None else of(known.held)
         yield Interface(known.selected.name, known.index, known.up, zones, addresses, tuple(expectations))
 
@@ -285,18 +286,28 @@ def _odd_containers(policy: Policy, containers: Iterable[ContainerSeen]) -> Iter
             yield None
 
 
-def _set_there(managed: ManagedSet, since: Optional[float] = None, warned: Optional[float] = None,
-               undone: Optional[str] = None) -> SetThere:
-    held = managed.held
-    return SetThere(managed.name, managed.seen, managed.role, managed.state, len(held.ours), len(held.foreign), managed.warning,
-                    since, warned, undone)
+class SetsThere:
+    """Sets at one moment, made as they are read.  `undone`: what a dry run leaves undone, by set.
 
+    There may be very many of them, so at that moment no more is taken of each than what may change.
+    """
 
-def sets_there(model: Model, dry_run: bool) -> List[SetThere]:
-    """Every set that concerns the user, as it is now."""
-    since, warned = model.overview.since, model.overview.warned
-    return [_set_there(each, since.get(each.name, (None, None))[1], warned.get(each.name) if warned else None,
-                       _left_undone(model, each) if dry_run and each.error is None else None) for each in shown(model)]
+    def __init__(self, model: Model, there: Sequence[ManagedSet], dry_run: bool) -> None:
+        overview = model.overview
+        self._marks, self._since, self._warned = overview.all_marks(), overview.since.copy(), overview.warned.copy()
+        self._kept = [(each.name, each.seen, each.role, len(held.ours), len(held.foreign),
+                       each.warning if form is not None and (form.merge or form.value) else each.unwritten)
+                      for each in there for held, form in ((each.held, each.seen.form),)]
+        undone = [(each.name, _left_undone(model, each)) for each in there if each.error is None] if dry_run else []
+        self.undone = {name: text for name, text in undone if text is not None}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __iter__(self) -> Iterator[SetThere]:
+        for name, seen, role, elements, foreign, warning in self._kept:
+            yield SetThere(name, seen, role, self._marks[name].state, elements, foreign, warning, self._since.get(name, UNDATED)[1],
+                           self._warned.get(name), self.undone.get(name))
 
 
 def left_undone(model: Model) -> FrozenSet[SetName]:

@@ -178,10 +178,11 @@ def _zone_detail(row: Union[PublishedZone, ConsumedZone]) -> str:
 def _paragraphs(contents: Collection[SetContents]) -> Iterator[Optional[str]]:
     between: Optional[str] = None
     for each in steps_of(contents):
-        if each is None or between is not None:
-            yield between
         if each is None:
+            yield None
             continue
+        if between is not None:
+            yield between
         (entry, elements), between = each, ""
         title = "%s: %s, %d own, %d foreign" % (_set_name(entry), entry.state, entry.elements, entry.foreign)
         yield printable(title + (": " + entry.error if entry.error else ""))

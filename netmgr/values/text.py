@@ -52,11 +52,15 @@ def printable_lines(text: str) -> str:
 
 def broken(text: str, width: int) -> Iterator[str]:
     """The text in lines of at most this width, at gaps where there are some."""
-    while len(text) > width:
-        gap = text.rfind(" ", 1, width + 1)
-        yield text[:gap if gap > 0 else width].rstrip()
-        text = text[gap if gap > 0 else width:].lstrip()
-    yield text
+    begin, end = 0, len(text)
+    while end - begin > width:
+        gap = text.rfind(" ", begin + 1, begin + width + 1)
+        after = gap if gap > 0 else begin + width
+        yield text[begin:after].rstrip()
+        while after < end and text[after].isspace():
+            after += 1
+        begin = after
+    yield text[begin:]
 
 
 def hung(line: str, width: int) -> Iterator[str]:
