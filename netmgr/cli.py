@@ -6,6 +6,8 @@ Exit status: 0 done; 1 failed, or `status` says degraded; 2 wrong usage; 3 no da
 difference, 2 trouble.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 from contextlib import contextmanager
@@ -174,7 +176,7 @@ def _status_now(request: Request) -> int:
     return DONE if status.state == "ready" else FAILED
 
 
-def _show_status(request: Request) -> "Status":
+def _show_status(request: Request) -> Status:
     from netmgr.show.answers_json import read_status
     from netmgr.show.tables import WIDTH, status_text
     from netmgr.values.errors import ProtocolError

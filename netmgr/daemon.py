@@ -1,5 +1,7 @@
 """The daemon: the configuration, the sources, the keeper of the sets, the control socket and the service manager, wired together."""
 
+from __future__ import annotations
+
 import gc
 import signal
 import sys

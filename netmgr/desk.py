@@ -1,5 +1,7 @@
 """What the control socket asks for, answered from the daemon's parts."""
 
+from __future__ import annotations
+
 import os
 from functools import partial
 from typing import TYPE_CHECKING, Callable, Collection, Iterator, List, Optional, Sequence, Union
@@ -35,7 +37,7 @@ class Desk:
         self._begun, self.started, self._calendar = loop.now(), Happening("started", utc()), Calendar()
         self.reload = reloading.reload
 
-    def status(self) -> "Status":
+    def status(self) -> Status:
         """The state of everything."""
         from netmgr.show.problems import dated
         from netmgr.show.status import everything
@@ -43,17 +45,17 @@ class Desk:
         begun = manner.utc(self._begun) if len(happenings) < KEPT else None
         return everything(self._keeper.model, self._sources_status(), manner, partial(dated, happenings=happenings, begun=begun))
 
-    def sets(self) -> "Collection[SetContents]":
+    def sets(self) -> Collection[SetContents]:
         """Every set with its elements."""
         from netmgr.show.status import set_contents
         return set_contents(self._keeper.model, self._manner())
 
-    def explain(self, thing: str) -> "Explanation":
+    def explain(self, thing: str) -> Explanation:
         """Why this thing is in sets, or is not."""
         from netmgr.show.explain import explain
         return explain(self._keeper.model, thing, self._keeper.reporter.chronicle.last())
 
-    def graph(self) -> "Iterator[Union[GraphNode, GraphEdge, None]]":
+    def graph(self) -> Iterator[Union[GraphNode, GraphEdge, None]]:
         """What feeds what, made as it is read."""
         from netmgr.show.graph import graph
         return graph(self._keeper.model)
@@ -122,12 +124,12 @@ class Desk:
         self._loop.call_later(0, self._loop.stop)
         reply("OK: stopping")
 
-    def _manner(self) -> "Manner":
+    def _manner(self) -> Manner:
         from netmgr.show.status import Manner
         return Manner(os.getpid(), self._loop.now() - self._begun, self._options.config_path, self._calendar, self._options.dry_run,
                       self._begun, self._reloading.failed)
 
-    def _sources_status(self) -> "SourcesStatus":
+    def _sources_status(self) -> SourcesStatus:
         from netmgr.show.status import SourcesStatus, SourceStatus
         told = [SourceStatus(name, each.source.state, each.source.error, each.source.facts, self._sources.since.get(name))
                 for name, each in self._sources.running.items()]

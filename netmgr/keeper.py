@@ -8,6 +8,8 @@ What is told and written about it afterwards, in words and in files, waits a mom
 processor first, and many changes in a row are told together.
 """
 
+from __future__ import annotations
+
 from typing import (
     TYPE_CHECKING,
     Callable,
@@ -320,7 +322,7 @@ class Keeper:
         for line in self._refusals.news(self.model.policy, seen):
             self._log("warning", line)
 
-    def _tell_others(self, holdings: "Holdings") -> None:
+    def _tell_others(self, holdings: Holdings) -> None:
         if self._share is not None:
             changed, holdings.changed = holdings.changed, set()
             for zone in sorted(changed):
@@ -407,7 +409,7 @@ class Keeper:
         self._wake = None
 
 
-def _holdings(model: Model, config: Config) -> "Optional[Holdings]":
+def _holdings(model: Model, config: Config) -> Optional[Holdings]:
     """Only where something is published."""
     if config.fleet is None or not config.fleet.publish:
         return None

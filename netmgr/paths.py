@@ -3,6 +3,8 @@
 The two ways that rust-network-mgr knows to its configuration bring its socket with them, so that its commands find the daemon.
 """
 
+from __future__ import annotations
+
 import os
 from typing import Callable, Mapping, Optional, Tuple
 

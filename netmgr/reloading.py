@@ -1,5 +1,7 @@
 """A new configuration takes the place of the old one, as a whole or not at all."""
 
+from __future__ import annotations
+
 import os
 from typing import Callable, List, Optional, Tuple
 

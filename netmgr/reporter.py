@@ -4,6 +4,8 @@ While a wake-up is under way, what it brings is only kept.  Words are found afte
 a moment later, so that nobody waits for them who waited for the commit; but whoever asks what has happened is told all of it.
 """
 
+from __future__ import annotations
+
 from collections import deque
 from typing import Callable, Container, Deque, Dict, Iterable, List, Optional, Sequence, Union
 

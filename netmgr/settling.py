@@ -1,5 +1,7 @@
 """What is asked for is answered when it has been done: all sources have been read, and the sets have followed."""
 
+from __future__ import annotations
+
 from typing import Callable, List, Sequence
 
 from netmgr.io.loop import Loop

@@ -5,6 +5,8 @@ begins.  When the configuration changes, sources whose settings are the same go 
 Another kind of source is another recipe.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, List, Mapping, Optional, Protocol, Sequence
 
 from netmgr.config.schema import Config, Docker, holds_gateways, needs_routes
@@ -55,7 +57,7 @@ class Source(Protocol):
         """What it has told, counted."""
 
     @property
-    def facts(self) -> "Mapping[str, Fact]":
+    def facts(self) -> Mapping[str, Fact]:
         """What it has counted, and whatever else is worth telling, by name."""
 
     def start(self) -> None:
@@ -148,7 +150,7 @@ class Sources:
         """Whether one of them has still to read what it was asked to."""
         return any(each.source.behind and each.source.state not in SILENT for each in self.running.values())
 
-    def consumed(self) -> "List[ConsumedZone]":
+    def consumed(self) -> List[ConsumedZone]:
         """The zones that hold what other hosts publish."""
         from netmgr.show.answers import ConsumedZone
         facts = (each.source.facts.get("consumed") for each in self.running.values())

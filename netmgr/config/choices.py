@@ -1,5 +1,7 @@
 """`only` and `exclude`, wherever they stand: which addresses count."""
 
+from __future__ import annotations
+
 from typing import Any, List, Tuple, Union
 
 from netmgr.config import kinds, scalars

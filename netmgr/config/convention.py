@@ -1,5 +1,7 @@
 """Which sets a zone fills without a word in the configuration: one row for each name."""
 
+from __future__ import annotations
+
 from typing import Optional
 
 from netmgr.values.holds import ADDRESSES, INTERFACES, NETWORKS

@@ -4,6 +4,8 @@ A Table has the keys of one mapping with their kinds.  What is read, what is sai
 from the tables, so they cannot differ.  Everywhere `null` counts as left out, except where it means something (`or_null`).
 """
 
+from __future__ import annotations
+
 from typing import Any, Callable, Dict, Iterable, Mapping, Optional, Sequence, Tuple, TypeVar
 
 from netmgr.config.yaml_values import TEXT, Value, alternatives, one_of

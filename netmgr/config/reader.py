@@ -6,6 +6,8 @@ The tables say which keys there are and what each may be; a function below each 
 conf.d continues `interfaces` and `zones` in further files; one zone, or one set listed under `sets`, in two files is a mistake.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from netmgr.config import kinds, scalars
@@ -253,7 +255,7 @@ def _named_engine(fields: Fields) -> Tuple[Docker, Tuple[str, ...]]:
     return _docker(fields)
 
 
-def _fleet(value: Value) -> "Optional[Fleet]":
+def _fleet(value: Value) -> Optional[Fleet]:
     from netmgr.config.fleet_reader import KIND
     found: Optional[Fleet] = KIND.read(value)
     return found

@@ -4,6 +4,8 @@ The ValueError's text says what is wrong where that is not plain.  Names are wha
 the kernel take; the limits are those of the kernel's fixed-size fields.
 """
 
+from __future__ import annotations
+
 import re
 from fnmatch import translate
 from struct import pack

@@ -4,6 +4,8 @@ What is in it can be acted on: names are what nft's grammar and the kernel take,
 tables and sets exist is not asked; they may come and go.  `entry` is where something stands in the user's files.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Dict, Mapping, Optional, Tuple, Union
 
 from netmgr.config import scalars

@@ -1,5 +1,7 @@
 """What stands under `sets` of a zone: what a set holds, what a map maps to, and what is made when it is missing."""
 
+from __future__ import annotations
+
 from typing import Optional, Tuple
 
 from netmgr.config import kinds, scalars

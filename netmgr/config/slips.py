@@ -1,5 +1,7 @@
 """What people slip on in YAML, in words for them: a tab, and * ! @ % at the beginning of a text without quotes."""
 
+from __future__ import annotations
+
 import re
 from typing import Any, Optional
 

@@ -9,6 +9,8 @@ recursively, with libyaml even on the C stack; MOST_VALUES after aliases are fol
 stand for millions of values, or for themselves.
 """
 
+from __future__ import annotations
+
 import re
 from typing import Any, Callable, Dict, Iterator, List, NoReturn, Optional, Sequence, Tuple, TypeVar
 
@@ -132,7 +134,7 @@ class Value:
         """One of these words."""
         return self.scalar(alternatives(options), lambda text: one_of(options, text))
 
-    def items(self, expected: str) -> "List[Value]":
+    def items(self, expected: str) -> List[Value]:
         """The values of a list; none when it is null."""
         if self.is_list:
             return [Value(node, "%s[%d]" % (self.path, index), self.problems) for index, node in enumerate(self.node.value)]
@@ -148,7 +150,7 @@ class Value:
             found = [self.scalar(expected + " or a list of them", convert)]
         return tuple(each for each in found if each is not None)
 
-    def entries(self, expected: str, hint: str = "") -> "List[Tuple[Value, Value]]":
+    def entries(self, expected: str, hint: str = "") -> List[Tuple[Value, Value]]:
         """(key, value) of a mapping, the key's path being the value's; none when it is null.  Keys are scalars, each once."""
         if not self.is_mapping:
             if not self.is_null:
@@ -166,7 +168,7 @@ class Value:
                 self.problems.note(key, found[key.value][0].path, "expected the key once, got it again (it is in line %d, too)" % first)
         return list(found.values())
 
-    def known_entries(self, expected: str, known: Sequence[str], hint: str = "") -> "Dict[str, Tuple[Value, Value]]":
+    def known_entries(self, expected: str, known: Sequence[str], hint: str = "") -> Dict[str, Tuple[Value, Value]]:
         """Those of a mapping in which only these keys are known."""
         found: Dict[str, Tuple[Value, Value]] = {}
         for key, value in self.entries(expected, hint):

@@ -1,5 +1,7 @@
 """The time of day, for people and for programs."""
 
+from __future__ import annotations
+
 import time
 from typing import Optional
 

@@ -1,5 +1,7 @@
 """The user's files: the configuration, and what continues it in the folder conf.d beside it."""
 
+from __future__ import annotations
+
 import glob
 import os
 import re

@@ -17,6 +17,8 @@ deadline serves all clients; without any it is not renewed.  When a connection i
 sent is read and dropped first: the kernel would otherwise answer its next read with a reset.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import socket
@@ -126,7 +128,7 @@ class ControlServer:
             return "this user has %d clients already" % USER_SHARE
         return ""
 
-    def _queue(self, client: "_Client") -> None:
+    def _queue(self, client: _Client) -> None:
         self._asking.append(client)
         if self._serving is None:
             self._serving = self._loop.call_later(0, self._serve)
@@ -145,7 +147,7 @@ class ControlServer:
                 break
         self._serving = self._loop.call_later(0, self._serve) if self._asking else None
 
-    def _answer_to(self, client: "_Client", line: str, privileged: bool) -> None:
+    def _answer_to(self, client: _Client, line: str, privileged: bool) -> None:
         """What an answer needs may be loaded only now, which takes a descriptor."""
         try:
             self._answer(line, client.peer, privileged, client.answered)
@@ -167,7 +169,7 @@ class ControlServer:
 class _Client:
     """One connection.  `line` is what it has asked and is not answered yet, `active` when it last completed a line or took bytes."""
 
-    def __init__(self, loop: Loop, connection: socket.socket, peer: Peer, asks: "Callable[[_Client], None]",
+    def __init__(self, loop: Loop, connection: socket.socket, peer: Peer, asks: Callable[[_Client], None],
                  gone: Callable[[], object]) -> None:
         self.peer = peer
         self.line: Optional[str] = None

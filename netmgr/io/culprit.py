@@ -5,6 +5,8 @@ own, that number says nothing; there the port of the socket is the number of its
 several sockets or has asked for another port.
 """
 
+from __future__ import annotations
+
 import os
 from typing import Optional
 

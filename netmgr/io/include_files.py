@@ -9,6 +9,8 @@ directory does not: such a set has no file.
 A directory has one writer at a time, in whatever namespaces: who claims it holds a lock on the file .lock in it, which says who that is.
 """
 
+from __future__ import annotations
+
 import fcntl
 import os
 import stat

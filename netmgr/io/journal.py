@@ -6,6 +6,8 @@
 What is too large for a datagram goes in a sealed memory file.  Nothing waits: what the journal does not take now is for somebody else.
 """
 
+from __future__ import annotations
+
 import errno
 import fcntl
 import os

@@ -8,6 +8,8 @@ snapshot before them for a moment; and once some are lost, nothing is told befor
 that no snapshot is consistent, what several dumps agree on is told, and the events since then make up for the rest.
 """
 
+from __future__ import annotations
+
 from typing import Callable, List, Optional, Sequence
 
 from netmgr.io.loop import Deadline, Loop

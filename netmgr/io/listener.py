@@ -9,6 +9,8 @@ Nobody can connect before the socket has its mode and group: it is created with 
 is given to the very object that was looked at, by its descriptor: what somebody puts under the name meanwhile gets nothing.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import fcntl

@@ -10,6 +10,8 @@ anew; where that may not be, it is asked before each write whether it has room. 
 Where stderr is the stream to the journal, a line that has fields goes to the journal itself, which takes them too.
 """
 
+from __future__ import annotations
+
 import os
 import select
 import socket

@@ -5,6 +5,8 @@ changes tables.  What they brought about together is worked out once, in `before
 ever: an idle netmgr does not wake up.
 """
 
+from __future__ import annotations
+
 import heapq
 import select
 import signal

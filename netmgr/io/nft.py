@@ -7,6 +7,8 @@ The notifications are filtered down to NFT_MSG_NEWGEN, of which each commit send
 one; the kernel still builds, and frees, one for every element, and that is the price of watching.
 """
 
+from __future__ import annotations
+
 import errno
 import time
 from typing import Callable, Generator, List, Optional, Sequence, Set, Tuple

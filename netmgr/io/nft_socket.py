@@ -7,6 +7,8 @@ drops everything until the queue is completely empty, which is another reason to
 Only the kernel is believed: a connected socket takes messages for it alone from nobody else, and of those to a group the sender is told.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import socket

@@ -6,6 +6,8 @@ A user or group that this user namespace does not map is told as the number 6553
 proves nothing, also where somebody really has it.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import socket

@@ -4,6 +4,8 @@ What it takes to read YAML and to find every mistake is some two megabytes, whic
 process.  Where there can be none, this one reads.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import pickle
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 PIECE = 1 << 16
 
 
-def read_apart(loop: "Loop", path: str, done: "Callable[[Callable[[], Config]], None]") -> None:
+def read_apart(loop: Loop, path: str, done: Callable[[Callable[[], Config]], None]) -> None:
     """Begin to read; done(result) later, when result() is at once: OSError, ConfigError as netmgr.io.configuration.load()."""
     reading = ReadingApart(path)
     reading.follow(loop, lambda: done(reading.result))
@@ -46,7 +48,7 @@ class ReadingApart:
         finally:
             os.close(sending)
 
-    def follow(self, loop: "Loop", done: Callable[[], None]) -> None:
+    def follow(self, loop: Loop, done: Callable[[], None]) -> None:
         """Call done() when result() need not wait for another."""
         if not self._child:
             loop.call_later(0, done)
@@ -60,7 +62,7 @@ class ReadingApart:
                 done()
         loop.watch(self._receiving, readable)
 
-    def result(self) -> "Config":
+    def result(self) -> Config:
         """As netmgr.io.configuration.load(): OSError, ConfigError."""
         if not self._child:
             return _load(self._path)
@@ -80,7 +82,7 @@ class ReadingApart:
         return config
 
 
-def _load(path: str) -> "Config":
+def _load(path: str) -> Config:
     from netmgr.io.configuration import load
     return load(path)
 

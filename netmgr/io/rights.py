@@ -3,6 +3,8 @@
 Without its other capabilities root is the owner of its files and no more: it connects to sockets and reads files as their modes allow it.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import struct
@@ -29,7 +31,7 @@ def give_up_rights() -> None:
     _checked(lib.syscall(lib.SYS_capset, header, ffi.from_buffer(struct.pack("=6I", kept, kept, 0, 0, 0, 0))))
 
 
-def _longs(*numbers: int) -> "list[object]":
+def _longs(*numbers: int) -> list[object]:
     return [ffi.cast("unsigned long", number) for number in numbers]
 
 

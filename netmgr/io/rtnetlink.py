@@ -10,6 +10,8 @@ Whoever has CAP_NET_ADMIN in the namespace may send to our sockets.  A connected
 but its peer, the kernel; what comes by a group tells its sender, and only port 0 is the kernel.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import socket

@@ -7,6 +7,8 @@ in the generation, which each commit raises by one.  And who commits without a p
 nothing new.
 """
 
+from __future__ import annotations
+
 from typing import Callable, Dict, Generator, Iterator, Optional, Sequence, Union
 
 from netmgr.config.schema import Nftables
@@ -33,7 +35,7 @@ class Ruleset:
         self.nft = nft
         self.watched_by(None)
 
-    def watched_by(self, watcher: "Optional[Watcher]") -> None:
+    def watched_by(self, watcher: Optional[Watcher]) -> None:
         """From now on this one makes the commits."""
         self.watcher = watcher
         self.commit: Callable[[Sequence[Change], int], Outcome] = self.nft.commit if watcher is None else watcher.commit

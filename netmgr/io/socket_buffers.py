@@ -4,6 +4,8 @@ Beyond rmem_max and wmem_max sizes are FORCEd, which takes CAP_NET_ADMIN in the 
 gives.
 """
 
+from __future__ import annotations
+
 import socket
 import struct
 from functools import partial

@@ -3,6 +3,8 @@
 All of it goes by environment variables and one datagram socket, and all of it is silent where there is no systemd.
 """
 
+from __future__ import annotations
+
 import os
 import socket
 import time

@@ -3,6 +3,8 @@
 A socket that is to be traced is another object from the start, so that others pay nothing.
 """
 
+from __future__ import annotations
+
 import os
 import socket
 from typing import FrozenSet

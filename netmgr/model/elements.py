@@ -4,6 +4,8 @@ The elements are those that the ledger counts: the kernel's key in a plain set, 
 for what becomes of them).
 """
 
+from __future__ import annotations
+
 from operator import itemgetter
 from struct import pack
 from typing import Callable, Collection, Dict, List, Sequence

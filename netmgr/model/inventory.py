@@ -14,6 +14,8 @@ of one link's addresses is one thing.  Addresses may come before their link is k
 `unsure`: IPv6 addresses that a link keeps when it goes down (keep_addr_on_down) become tentative, and no event says so.
 """
 
+from __future__ import annotations
+
 from functools import reduce
 from itertools import chain
 from operator import or_

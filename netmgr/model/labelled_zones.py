@@ -6,6 +6,8 @@ of its sets was ever there: names without end must not take memory without end.
 Who is in a zone is kept by the zone, so that neither an event nor the question whether a zone is in use looks at all containers.
 """
 
+from __future__ import annotations
+
 from typing import Collection, Dict, List, Tuple
 
 from netmgr.model.zones import Policy

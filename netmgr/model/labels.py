@@ -4,6 +4,8 @@ The label is chosen by whoever made the image or started the container, so it ne
 `zones` or for containers and no entry of `interfaces` feeds, and whatever `label_zones` matches.
 """
 
+from __future__ import annotations
+
 from fnmatch import fnmatchcase
 from typing import Dict, Iterable, Tuple
 

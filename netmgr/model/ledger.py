@@ -7,6 +7,8 @@ look when the sets are brought up to date.
 A set that is `lent` is being read by somebody to whom it must not change: who changes it takes a copy first.
 """
 
+from __future__ import annotations
+
 from typing import Dict, Iterable, KeysView, Set
 
 from netmgr.values.sets import SetName

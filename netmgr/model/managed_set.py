@@ -10,6 +10,8 @@ costs the same in a set of ten and of 100,000.  (Full sets are always compared a
 and what nft makes of that beside netmgr's, is in others.py.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, AbstractSet, Callable, List, Optional, Sequence, Tuple, Union
 
 from netmgr.model import ranges
@@ -227,7 +229,7 @@ class ManagedSet:
             self.others = Others(seen=True)
         return info is not None
 
-    def inherit(self, other: "ManagedSet") -> None:
+    def inherit(self, other: ManagedSet) -> None:
         """Know what was known of the set under an earlier configuration."""
         form = other.seen.form
         self.seen = Seen(None, form)
@@ -435,13 +437,13 @@ class ManagedSet:
         self._ranges = RangeSet(claimed, self._there(), form.width, form.merge)
         return self._ranges.wanted() | self.spared if self.spared else self._ranges.wanted()
 
-    def _composition(self, claimed: AbstractSet[bytes], form: Form, alone: bool = False) -> "Composition":
+    def _composition(self, claimed: AbstractSet[bytes], form: Form, alone: bool = False) -> Composition:
         from netmgr.model.composition import Composition
         lacking = () if self.seen.info is None else self.seen.info.lacking
         others = _NOTHING if alone or self.role.exclusive else self.held.foreign | self.others.awaited
         return Composition(claimed, others, form, lacking)
 
-    def _composed(self, found: "Composition") -> AbstractSet[bytes]:
+    def _composed(self, found: Composition) -> AbstractSet[bytes]:
         wanted = found.wanted()
         return wanted | set(filter(found.is_free, self.spared)) if self.spared else wanted
 

@@ -8,6 +8,8 @@ one of them may be a container's, and must not vanish for the moment until the e
 addresses, in sets of `held_zones` only.
 """
 
+from __future__ import annotations
+
 import errno
 from itertools import islice
 from typing import AbstractSet, Callable, Dict, FrozenSet, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
@@ -136,7 +138,7 @@ class Model:
                 self.unwritten.add(name)        # a file that is there says nothing any more
         self._forget_retired()
 
-    def inherit(self, other: "Model") -> None:
+    def inherit(self, other: Model) -> None:
         """Know what was known of the same sets under an earlier configuration, also of those that are missing."""
         names = self.sets.keys() & other.sets.keys()
         for name in names:

@@ -15,6 +15,8 @@ In auto-merge sets a range with netmgr's comment may hold what is another's, for
 round (merged_away()).  And of two ranges that touch, one netmgr's, nft drops the lower one when it adds something else there (dropped()).
 """
 
+from __future__ import annotations
+
 from typing import AbstractSet, Callable, Optional, Set, Tuple
 
 from netmgr.model import ranges
@@ -73,7 +75,7 @@ class Others:
         self._written: AbstractSet[bytes] = _NOTHING        # what netmgr wrote into an auto-merge set, itself or by the file
         self._awaited_until = 0.0
 
-    def inherit(self, other: "Others", held: Held, merge: bool) -> None:
+    def inherit(self, other: Others, held: Held, merge: bool) -> None:
         """Know what was known under an earlier configuration, when the set held this."""
         self.seen, self._identity, self._room = other.seen, other._identity, other._room
         self.absent = other.absent | (held.foreign - held.expiring)

@@ -4,6 +4,8 @@ With thousands of sets an event concerns one or two; so whatever happens to a se
 find out.  The marks of a set are worked out anew from what is known of it (marks_of); tests hold what is kept against all of them.
 """
 
+from __future__ import annotations
+
 import heapq
 from typing import AbstractSet, Dict, List, Optional, Set, Tuple
 

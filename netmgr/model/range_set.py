@@ -13,6 +13,8 @@ turns follow.  The sorted lists are plain lists: an insertion moves 400 kB at 10
 kernel a hundred times as long for its part.
 """
 
+from __future__ import annotations
+
 from bisect import bisect_left, bisect_right
 from typing import AbstractSet, Iterable, KeysView, List, Set, Tuple
 

@@ -9,6 +9,8 @@ which something does makes it delete ranges that do not exist.  For the same rea
 file that is loaded together with it (apart()).
 """
 
+from __future__ import annotations
+
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from operator import itemgetter

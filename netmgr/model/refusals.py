@@ -1,5 +1,7 @@
 """What labels ask for and do not get, told once per container."""
 
+from __future__ import annotations
+
 from typing import Dict, Iterable, Iterator, List, Tuple
 
 from netmgr.model.labels import Refusal

@@ -1,5 +1,7 @@
 """Which entries of the configuration are about an interface: those of which all conditions hold."""
 
+from __future__ import annotations
+
 from fnmatch import fnmatchcase
 from typing import Dict, List, Sequence, Tuple
 

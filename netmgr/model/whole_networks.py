@@ -4,6 +4,8 @@ A claim that begins or ends makes its network whole or breaks it, and with it pe
 makes no network with its neighbour.
 """
 
+from __future__ import annotations
+
 from typing import Callable, Collection, Optional, Set, Tuple
 
 from netmgr.model import ranges

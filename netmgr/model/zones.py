@@ -4,6 +4,8 @@ A zone fills sets; a feed is one zone filling one set.  A feed counts only while
 kernel's set decides the family and whether elements are ranges.
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from fnmatch import fnmatchcase
 from typing import Callable, Collection, Container, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
@@ -138,7 +140,7 @@ class Policy:
         """Know it no longer."""
         del self.zones[name], self.feeds[name]
 
-    def at_rest(self) -> "Policy":
+    def at_rest(self) -> Policy:
         """The same, and it stays what it is now."""
         found = object.__new__(Policy)
         found.__dict__.update(self.__dict__)

@@ -4,6 +4,8 @@ An option may stand before or after the command, as `--name value`, `--name=valu
 asks the daemon means --json, as on the control socket.
 """
 
+from __future__ import annotations
+
 from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from netmgr.values.named_tuple import NamedTuple

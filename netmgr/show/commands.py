@@ -7,6 +7,8 @@ The daemon hands out values (answers.py); with the word `json` behind the comman
 says them is loaded when somebody asks: an idle daemon has no use for it.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Callable, Collection, Iterator, List, Optional, Protocol, Sequence, Tuple, Union
 
 from netmgr import __version__
@@ -27,16 +29,16 @@ class Service(Protocol):
     reload, resync, diff and shutdown reply once with "OK: …" or "ERROR: …", as soon as they have taken effect.
     """
 
-    def status(self) -> "Status":
+    def status(self) -> Status:
         """The state of everything."""
 
-    def sets(self) -> "Collection[SetContents]":
+    def sets(self) -> Collection[SetContents]:
         """Every set with its elements."""
 
-    def explain(self, thing: str) -> "Explanation":
+    def explain(self, thing: str) -> Explanation:
         """Why this thing is in sets, or is not."""
 
-    def graph(self) -> "Iterator[Union[GraphNode, GraphEdge, None]]":
+    def graph(self) -> Iterator[Union[GraphNode, GraphEdge, None]]:
         """What feeds what: all nodes, then all edges; None in between means no more than that something was done."""
 
     def called(self, names: Sequence[str]) -> List[str]:

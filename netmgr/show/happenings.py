@@ -3,6 +3,8 @@
 A line has its cause in brackets behind it: `inet filter wan_ips: removed 203.0.113.5 (eth0: address removed)`.
 """
 
+from __future__ import annotations
+
 from collections import deque
 from itertools import islice
 from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple

@@ -1,5 +1,7 @@
 """What the inventory gained and lost, and what became of the sets, as happenings with their causes."""
 
+from __future__ import annotations
+
 from typing import Callable, Dict, FrozenSet, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from netmgr.model.inventory import Addresses, Interface, Thing, ThingChange

@@ -4,6 +4,8 @@ When the same program undoes the same sets a fourth time within a minute, its do
 how often, until a minute without.
 """
 
+from __future__ import annotations
+
 from collections import deque
 from typing import Deque, Dict, List, Optional, Sequence, Tuple
 

@@ -4,6 +4,8 @@ While there are more than 20 repairs in a second, each waits twice as long as th
 again.  Five seconds without any end the fight.
 """
 
+from __future__ import annotations
+
 from collections import deque
 from typing import Deque
 

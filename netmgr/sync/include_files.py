@@ -6,6 +6,8 @@ set that changes all the time must not cost a rewrite of its whole file each tim
 a few at a time.  A file that has become unsafe, for others' elements have come, waits for nothing.
 """
 
+from __future__ import annotations
+
 from functools import partial
 from typing import AbstractSet, Callable, Dict, Iterable, List, Optional, Protocol, Sequence
 

@@ -13,6 +13,8 @@ it in any other; then we look whether these are still the same sets, and try aga
 that: after a few attempts, or two when that is enough, we commit in any generation.
 """
 
+from __future__ import annotations
+
 from typing import Callable, Dict, Iterable, Iterator, List, Optional, Protocol, Sequence, Set
 
 from netmgr.model.model import Model

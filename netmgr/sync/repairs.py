@@ -9,6 +9,8 @@ Putting back what was ours and had been taken away, or removing what came into a
 and is put down to the process that the kernel named, or to each of those that may have done it (see suspects.py).
 """
 
+from __future__ import annotations
+
 import math
 from typing import Callable, Dict, FrozenSet, Iterable, List, Optional, Sequence, Tuple
 

@@ -5,6 +5,8 @@ several slices; what netmgr itself commits into it meanwhile is put right in wha
 is not verified then.
 """
 
+from __future__ import annotations
+
 from typing import Callable, Dict, Generator, Iterable, List, Optional, Protocol, Sequence, Set, Tuple
 
 from netmgr.model.model import Model

@@ -7,6 +7,8 @@ What there is to read of a process is gone when the process is, so it is read as
 been sent, or while the look must wait anyway.
 """
 
+from __future__ import annotations
+
 from typing import Callable, Dict, Iterable, Optional, Tuple
 
 from netmgr.values.events import RulesetChanged, Suspect

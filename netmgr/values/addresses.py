@@ -7,6 +7,8 @@ optimistic by RFC 4429) or was refuted.  The flag values are those of linux/if_a
 Loading ipaddress takes milliseconds, so it waits until an IPv6 address must be written or any address read.
 """
 
+from __future__ import annotations
+
 from typing import Dict, Sequence, Tuple
 
 IFA_F_SECONDARY = IFA_F_TEMPORARY = 0x01

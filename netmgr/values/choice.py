@@ -1,5 +1,7 @@
 """Which addresses count, by kinds and networks: those that are of nothing excluded and, where `only` says anything, of one of that."""
 
+from __future__ import annotations
+
 from typing import Iterable, List, Optional, Tuple
 
 from netmgr.values.addresses import (

@@ -1,5 +1,7 @@
 """What is counted where it happens, for `metrics`: plain numbers, which cost nothing to keep."""
 
+from __future__ import annotations
+
 from bisect import bisect_left
 from typing import Dict, List, Sequence
 

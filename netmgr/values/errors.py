@@ -4,6 +4,8 @@ ProtocolError   a peer (kernel, container engine, control client) sent bytes tha
 ConfigError     the text that the user wrote is wrong; carries every error of its files
 """
 
+from __future__ import annotations
+
 from typing import Sequence, Tuple
 
 from netmgr.values.named_tuple import NamedTuple

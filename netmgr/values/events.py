@@ -7,6 +7,8 @@ AddressSeen and AddressGone are the specification: wire/rtnetlink.py says with t
 AddressesSeen that csrc/rtcodec.c makes of very many equal to that.
 """
 
+from __future__ import annotations
+
 from typing import Dict, Optional, Tuple, Union
 
 from netmgr.values.named_tuple import NamedTuple

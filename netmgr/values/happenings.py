@@ -1,5 +1,7 @@
 """What happens, as one value: the log, `log`, `watch`, the journal's fields and the page say it in different clothes."""
 
+from __future__ import annotations
+
 from typing import Optional, Tuple
 
 from netmgr.values.named_tuple import NamedTuple

@@ -4,6 +4,8 @@ The configuration's `holds` takes these words, and the convention uses them; ele
 words is a concatenation, here the words with a dot between them, as nft writes the type.
 """
 
+from __future__ import annotations
+
 from functools import cache
 from typing import Dict, Optional, Tuple
 

@@ -1,5 +1,7 @@
 """Elements in nft's notation."""
 
+from __future__ import annotations
+
 from struct import pack, unpack
 from typing import Callable, Dict, Iterable, Iterator, List, Tuple
 

@@ -1,5 +1,7 @@
 """What became of a transaction and of a reading, as values."""
 
+from __future__ import annotations
+
 from typing import Optional, Tuple
 
 from netmgr.values.named_tuple import NamedTuple

@@ -4,6 +4,8 @@ The rest is bounded, for the kernel may have kept us waiting.  So whatever other
 processor, and work that costs nothing waits for nothing.
 """
 
+from __future__ import annotations
+
 REST_LONGEST = 1.0
 
 

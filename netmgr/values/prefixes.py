@@ -4,6 +4,8 @@ Bytes at the same place in all keys are taken as one long number, and so are the
 key by itself takes ten times as long.
 """
 
+from __future__ import annotations
+
 from itertools import chain
 from struct import Struct
 from typing import Collection, List

@@ -7,6 +7,8 @@ value is another element.  A transaction is a sequence of changes; within it, al
 a full set may exchange members and a key of a map have another value.
 """
 
+from __future__ import annotations
+
 from typing import AbstractSet, Iterable, Optional, Sequence, Set, Tuple, Union
 
 from netmgr.values.named_tuple import NamedTuple

@@ -5,6 +5,8 @@ went meanwhile.  What was there throughout is missing in one dump or another, an
 were made, the events since tell, and must be applied afterwards.
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from typing import Dict, Iterable, List, Sequence
 
@@ -41,5 +43,5 @@ def agreed(dumps: Sequence[Snapshot]) -> Snapshot:
                     {ifindex: table for ifindex, table in addresses.items() if table}, False)
 
 
-def _keys(dump: Snapshot) -> "Iterable[tuple[int, bytes]]":
+def _keys(dump: Snapshot) -> Iterable[tuple[int, bytes]]:
     return ((ifindex, key) for ifindex, table in dump.addresses.items() for key in table)

@@ -1,5 +1,7 @@
 """How things are said to people: one way for each."""
 
+from __future__ import annotations
+
 from typing import Callable, Iterator, Optional, Sequence
 
 Log = Callable[[str, str], None]        # level, line

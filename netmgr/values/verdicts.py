@@ -1,5 +1,7 @@
 """Verdicts as the values of maps: a code in network order and, for jump and goto, the name of a chain."""
 
+from __future__ import annotations
+
 from typing import Iterable, Optional, Set
 
 JUMP, GOTO = "jump", "goto"

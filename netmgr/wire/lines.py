@@ -1,5 +1,7 @@
 """Lines out of bytes that come in pieces."""
 
+from __future__ import annotations
+
 from typing import Optional
 
 from netmgr.values.errors import ProtocolError

@@ -11,6 +11,8 @@ holds it is a ProtocolError; so is what is left over where a header should be.  
 views into the buffer that was given.
 """
 
+from __future__ import annotations
+
 import struct
 from typing import Dict, Iterator, List, Literal, Tuple, Union
 

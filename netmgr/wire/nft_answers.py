@@ -6,6 +6,8 @@ END, which alone asks for an acknowledgement: only that one proves the commit, a
 carry the offset of what was refused; from that comes the position of an element.
 """
 
+from __future__ import annotations
+
 import errno
 import struct
 from typing import Iterable, List, Optional, Sequence, Tuple

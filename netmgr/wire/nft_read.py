@@ -10,6 +10,8 @@ start that no end follows reaches to the next start or the highest key; an end t
 key) says nothing.
 """
 
+from __future__ import annotations
+
 import struct
 from itertools import chain
 from typing import Dict, FrozenSet, List, Optional, Set, Tuple

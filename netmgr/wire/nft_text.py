@@ -1,5 +1,7 @@
 """Transactions and elements in nft's own notation."""
 
+from __future__ import annotations
+
 from typing import Iterable, Iterator, List, Sequence, Set
 
 from netmgr._nftcodec import ffi, lib

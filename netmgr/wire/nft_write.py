@@ -14,6 +14,8 @@ longer there as such would take away the start of one that begins alike.  Limit:
 together; a range that someone has split since it was read loses its first start and its last end.
 """
 
+from __future__ import annotations
+
 from functools import cache
 from operator import itemgetter
 from typing import Dict, Iterator, List, Sequence, Tuple

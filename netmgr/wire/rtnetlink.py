@@ -14,6 +14,8 @@ Four things that are easily got wrong, each held by a kernel test:
     any family but AF_UNSPEC are passed over.
 """
 
+from __future__ import annotations
+
 import struct
 from typing import Callable, Dict, Iterator, Optional
 
@@ -116,7 +118,7 @@ def _link_gone(payload: memoryview) -> Optional[Event]:
     return LinkGone(index) if family == AF_UNSPEC else None
 
 
-def _ifinfomsg(payload: memoryview) -> "tuple[int, ...]":
+def _ifinfomsg(payload: memoryview) -> tuple[int, ...]:
     if len(payload) < _IFINFOMSG.size:
         raise ProtocolError("rtnetlink: a link message of %d bytes" % len(payload))
     return _IFINFOMSG.unpack_from(payload)

@@ -5,6 +5,8 @@ link by link, in which only the last word on an address stays; a storm of change
 Messages about anything else are handed back, each at its place between the others, and so are those of IPv6 addresses with a peer.
 """
 
+from __future__ import annotations
+
 from itertools import chain
 from struct import Struct
 from typing import Dict, Iterator, List, Set
