@@ -70,6 +70,7 @@ def _run(request: Request) -> int:
     import signal
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])       # what comes from here on is a reload, as soon as there is a daemon
     gc.disable()        # loading makes very many objects and no garbage; the daemon enables it when it is ready
+    from netmgr.config import schema  # noqa: F401  (before there are two processes that need it)
     from netmgr.io.reading_apart import ReadingApart
     _take_name()
     where, options = _place(request), request.options

@@ -62,7 +62,6 @@ class Daemon:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
         self._watchdog(systemd.watchdog_seconds())
         self._keeper.reporter.tell(self.desk.started)
-        gc.collect()        # of the configuration, before there is very much to look through
         self._sources.swap(self._first)
         self._keeper.listen(self._sources.waiting())
         self._loop.before_sleep.append(self._keeper.settle)

@@ -18,9 +18,7 @@ from typing import (
     Iterable,
     Iterator,
     List,
-    NamedTuple,
     Optional,
-    Protocol,
     Sequence,
     Tuple,
     Union,
@@ -43,6 +41,8 @@ from netmgr.values.counters import Counters
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import AddressesSeen, ContainerSeen, Event, HostGone, HostSeen, LinkSeen, NextHops
 from netmgr.values.happenings import Happening
+from netmgr.values.named_tuple import NamedTuple
+from netmgr.values.protocol import Protocol
 from netmgr.values.sets import Change, SetName
 from netmgr.values.snapshots import Snapshot
 from netmgr.values.text import Log, reason

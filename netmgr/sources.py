@@ -7,7 +7,7 @@ Another kind of source is another recipe.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, List, Mapping, Optional, Protocol, Sequence
+from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, List, Mapping, Optional, Sequence
 
 from netmgr.config.schema import Config, Docker, holds_gateways, needs_routes
 from netmgr.io.clock import utc
@@ -21,6 +21,7 @@ from netmgr.values.counters import Told
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import ContainerSeen, Event, NextHops, Suspect
 from netmgr.values.named_tuple import NamedTuple
+from netmgr.values.protocol import Protocol
 from netmgr.values.text import Log as Say
 from netmgr.values.text import reason
 

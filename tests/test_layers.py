@@ -34,6 +34,7 @@ PURE = {
     "hmac", "html", "ipaddress", "itertools", "json", "math", "operator", "re", "struct", "types", "typing",
 }
 OPENING = {"open", "print", "input", "exec", "eval", "__import__"}
+TEXT_OF_ITS_OWN = {"netmgr.values.named_tuple": {"eval"}}
 OTHER_LOOPS = {"asyncio", "concurrent", "multiprocessing", "queue", "sched", "threading"}
 AMONG_THREADS = {"netmgr.io.shared_questions": {"threading"}}      # those of http.server, on which `netmgr http` stands
 THIRD_PARTY = {"config": {"yaml"}}
@@ -102,8 +103,9 @@ def test_pure_rooms_open_nothing(module: str) -> None:
         return
     tops = {name.split(".")[0] for name in IMPORTS[module]} - {"netmgr"}
     assert tops <= PURE | THIRD_PARTY.get(_room(module), set())
+    opening = OPENING - TEXT_OF_ITS_OWN.get(module, set())
     calls = [node.lineno for node in ast.walk(TREES[module])
-             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in OPENING]
+             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in opening]
     assert not calls, "lines %s" % calls
 
 

@@ -26,8 +26,7 @@ LONGEST_ENGINE = 60
 ENGINE_NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,%d}" % (LONGEST_ENGINE - 1)
 IDENTIFIER = "[A-Za-z_.][A-Za-z0-9_./-]*"
 _NOT_IN_INTERFACES = b"/: \t\n\v\f\r\xa0"     # dev_valid_name(), with the kernel's isspace()
-_ENGINE = re.compile(ENGINE_NAME)
-_MODE = re.compile(r"(?:0o?)?([0-7]{1,3})")
+_MODE = r"(?:0o?)?([0-7]{1,3})"
 
 
 def identifier(text: str) -> str:
@@ -159,14 +158,14 @@ def engine_socket(text: str) -> str:
 
 def engine_name(text: str) -> str:
     """A short word for an engine."""
-    if _ENGINE.fullmatch(text) is None:
+    if re.fullmatch(ENGINE_NAME, text) is None:
         raise ValueError("letters, digits and _ . - make a name, at most %d of them" % LONGEST_ENGINE)
     return text
 
 
 def mode(text: str) -> int:
     """Permission bits in octal, with or without a leading 0 or 0o."""
-    match = _MODE.fullmatch(text)
+    match = re.fullmatch(_MODE, text)
     if match is None:
         raise ValueError
     return int(match.group(1), 8)

@@ -13,7 +13,7 @@ from netmgr.values.text import reason
 
 FOLDER = "conf.d"
 ROUTING = ("/etc/iproute2", "/usr/share/iproute2", "/usr/lib/iproute2")       # where iproute2 has its tables
-_NUMBER = re.compile("0|[1-9][0-9]{0,9}|0x[0-9a-fA-F]{1,8}")
+_NUMBER = "0|[1-9][0-9]{0,9}|0x[0-9a-fA-F]{1,8}"
 
 
 def load(path: str) -> Config:
@@ -30,7 +30,7 @@ def group_numbers(folders: Sequence[str] = ROUTING) -> Dict[str, int]:
     for path in ([main] if main else []) + more:
         for line in _read(path).splitlines():
             words = line.split("#")[0].split()
-            if len(words) == 2 and _NUMBER.fullmatch(words[0]):
+            if len(words) == 2 and re.fullmatch(_NUMBER, words[0]):
                 found[words[1]] = int(words[0], 0)
     return found
 

@@ -3,8 +3,9 @@
 netmgr.model.following and netmgr.model.publication are the two; times are seconds of the loop's clock.
 """
 
-from typing import List, Optional, Protocol, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
+from netmgr.values.protocol import Protocol
 from netmgr.values.records import Condition, Page, Pair, Seen
 
 

@@ -9,13 +9,14 @@ key it has the key.
 """
 
 from itertools import product
-from typing import Dict, Iterable, Iterator, List, Optional, Protocol, Tuple
+from typing import Dict, Iterable, Iterator, List, Optional, Tuple
 
 from netmgr.model.elements import FROM_ADDRESSES, FROM_INTERFACE
 from netmgr.model.inventory import Interface
 from netmgr.values.addresses import IFA_F_DEPRECATED, IFA_F_SECONDARY, LINK_LOCAL, from_far_end, kinds, local
 from netmgr.values.choice import ALL, Choice, counts
 from netmgr.values.holds import OWN_ADDRESS, PEERS, Value, by_far_end
+from netmgr.values.protocol import Protocol
 from netmgr.values.sets import AND, IPV4_ADDR, IPV6_ADDR, WIDTHS, Form, padded
 
 RANK = 6                        # bytes of a rank: of the entry and of the zone in it, or after all of these when a container was made

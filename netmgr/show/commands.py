@@ -9,11 +9,12 @@ says them is loaded when somebody asks: an idle daemon has no use for it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable, Collection, Iterator, List, Optional, Protocol, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Callable, Collection, Iterator, List, Optional, Sequence, Tuple, Union
 
 from netmgr import __version__
 from netmgr.values.happenings import Happening
 from netmgr.values.named_tuple import NamedTuple
+from netmgr.values.protocol import Protocol
 from netmgr.values.replies import Reply, Say
 from netmgr.values.text import Log, aligned, printable
 

@@ -9,11 +9,12 @@ a few at a time.  A file that has become unsafe, for others' elements have come,
 from __future__ import annotations
 
 from functools import partial
-from typing import AbstractSet, Callable, Dict, Iterable, List, Optional, Protocol, Sequence
+from typing import AbstractSet, Callable, Dict, Iterable, List, Optional, Sequence
 
 from netmgr.model.managed_set import ManagedSet
 from netmgr.model.model import Model
 from netmgr.values.pace import Pace
+from netmgr.values.protocol import Protocol
 from netmgr.values.sets import SetName
 from netmgr.values.text import Log, reason
 from netmgr.wire.nft_text import element_list, ranges_in

@@ -15,7 +15,7 @@ that: after a few attempts, or two when that is enough, we commit in any generat
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Iterable, Iterator, List, Optional, Protocol, Sequence, Set
+from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Set
 
 from netmgr.model.model import Model
 from netmgr.sync.survey import Sets, Survey
@@ -25,6 +25,7 @@ from netmgr.values.counters import OVERTAKEN as LATE
 from netmgr.values.counters import REFUSED, UNKNOWN, Counters
 from netmgr.values.errors import ProtocolError
 from netmgr.values.outcomes import OVERTAKEN, Fault, Outcome
+from netmgr.values.protocol import Protocol
 from netmgr.values.sets import Change, CreateSet, CreateTable, SetName
 from netmgr.values.text import Log, reason
 from netmgr.wire import nft_text

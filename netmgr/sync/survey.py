@@ -7,13 +7,14 @@ is not verified then.
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Generator, Iterable, List, Optional, Protocol, Sequence, Set, Tuple
+from typing import Callable, Dict, Generator, Iterable, List, Optional, Sequence, Set, Tuple
 
 from netmgr.model.model import Model
 from netmgr.values import sets
 from netmgr.values.errors import ProtocolError
 from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.outcomes import NOTHING, Reading
+from netmgr.values.protocol import Protocol
 from netmgr.values.sets import Change, ChangeElements, Contents, SetInfo, SetName
 from netmgr.values.text import reason
 

@@ -9,7 +9,7 @@ Loading ipaddress takes milliseconds, so it waits until an IPv6 address must be 
 
 from __future__ import annotations
 
-from typing import Dict, Sequence, Tuple
+from typing import Dict, Tuple
 
 IFA_F_SECONDARY = IFA_F_TEMPORARY = 0x01
 IFA_F_NODAD = 0x02
@@ -40,7 +40,7 @@ _BEGINNINGS = {LINK_LOCAL: b"\xa9\xfe", PRIVATE: b"\x0a\x64\xac\xc0\xfc\xfd", LO
 def kinds(local: bytes, flags: int) -> int:
     """Every kind that an address with these IFA_FLAGS is of, as a mask; but for SINGLE, which is a matter of the prefix length."""
     six = len(local) == 16
-    return _BY_FLAGS[six][flags & 0xFF] | (_BY_FIRST[six][local[0]] or (_kinds_by_value(local) if six else _BY_SECOND[local[0]][local[1]]))
+    return _BY_FLAGS[six][flags & 0xFF] | (_BY_FIRST[six][local[0]] or (_by_value(local) if six else _BY_SECOND[local[0]][local[1]]))
 
 
 def suspicious(first_bytes: bytes, kinds: int) -> bool:
@@ -63,32 +63,26 @@ def kinds_by_flags(six: bool, flags: int) -> int:
 _BY_FLAGS = tuple(tuple(kinds_by_flags(six, flags) for flags in range(256)) for six in (False, True))
 
 
-def _kinds_by_value(local: bytes) -> int:
-    first, second = local[0], local[1]
-    if len(local) == 16:
-        if first == 0xFE and second & 0xC0 == 0x80:
-            return LINK_LOCAL
-        if first & 0xFE == 0xFC:
-            return PRIVATE
-        return LOOPBACK if local == _LOOPBACK6 else GLOBAL
-    if first == 10 or (first == 172 and second & 0xF0 == 16) or (first == 192 and second == 168):
-        return PRIVATE
-    if first == 100 and second & 0xC0 == 64:
-        return PRIVATE
-    if first == 169 and second == 254:
+def _by_byte(*others: Tuple[int, int, int]) -> Tuple[int, ...]:
+    """The kind by one byte: GLOBAL but for others, each from one byte to another."""
+    found = [GLOBAL] * 256
+    for kind, first, last in others:
+        found[first:last + 1] = [kind] * (last + 1 - first)
+    return tuple(found)
+
+
+# The kind of all addresses that begin with a byte, of IPv4 and of IPv6; 0 where it takes more than that to know.
+_BY_FIRST = (_by_byte((PRIVATE, 10, 10), (0, 100, 100), (LOOPBACK, 127, 127), (0, 169, 169), (0, 172, 172), (0, 192, 192)),
+             _by_byte((0, 0x00, 0x00), (PRIVATE, 0xFC, 0xFD), (0, 0xFE, 0xFE)))
+_BY_SECOND = {100: _by_byte((PRIVATE, 64, 127)), 169: _by_byte((LINK_LOCAL, 254, 254)), 172: _by_byte((PRIVATE, 16, 31)),
+              192: _by_byte((PRIVATE, 168, 168))}
+
+
+def _by_value(local: bytes) -> int:
+    """The kind of an IPv6 address of which the first byte does not tell it."""
+    if local[0] == 0xFE and local[1] & 0xC0 == 0x80:
         return LINK_LOCAL
-    return LOOPBACK if first == 127 else GLOBAL
-
-
-def _by_first(first: int, width: int, others: Sequence[int]) -> int:
-    """The kind of all addresses that begin with this byte; 0 where it takes more than that to know."""
-    return 0 if first in others else _kinds_by_value(bytes((first, *bytes(width - 2), 1)))
-
-
-_BY_FIRST = tuple(tuple(_by_first(first, width, others) for first in range(256))
-                  for width, others in ((4, (100, 169, 172, 192)), (16, (0x00, 0xFE))))
-_BY_SECOND = {first: tuple(_kinds_by_value(bytes((first, second, 0, 1))) for second in range(256))
-              for first, kind in enumerate(_BY_FIRST[0]) if not kind}
+    return LOOPBACK if local == _LOOPBACK6 else GLOBAL
 
 
 def network(address: bytes, prefixlen: int) -> bytes:

@@ -1,6 +1,6 @@
 """NamedTuple as typing has it, made in a tenth of the time: a start makes some ninety of them.
 
-typing's has source text compiled for each; here the function that makes a tuple of so many fields is compiled once for each number, and
+typing's has source text evaluated for each; here the function that makes a tuple of so many fields is made once for each number, and
 gets the names of its parameters afterwards.  The other methods, which are not called in a hurry, are the same for all.  To type checkers
 it is typing's.  Annotations are never evaluated, but for who asks for them; from Python 3.14 on a class is made another way, so that
 typing's is taken.
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, Tuple
 def _making(count: int) -> CodeType:
     """What makes a tuple of this length of its arguments: all of them, by position."""
     names = "".join("_%d, " % number for number in range(count))
-    code: CodeType = compile("lambda _cls, %s: _new(_cls, (%s))" % (names, names), __file__, "eval").co_consts[0]
-    return code.replace(co_name="__new__")
+    code: CodeType = eval("lambda _cls, %s: _new(_cls, (%s))" % (names, names), {}).__code__
+    return code.replace(co_name="__new__", co_filename=__file__)
 
 
 class _Methods(tuple):      # type: ignore[type-arg]
