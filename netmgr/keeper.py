@@ -115,7 +115,8 @@ class Keeper:
         """Links and addresses that come and go; True: that is not all, a snapshot is due."""
         for event in events:
             if type(event) is AddressesSeen:        # mostly
-                self._changed(self._inventory.addresses_seen(*event))
+                ifindex, flags, repeated = event
+                self._changed(self._inventory.addresses_seen(ifindex, flags, repeated))
                 continue
             if type(event) is LinkSeen:
                 self._look_at_link(event)

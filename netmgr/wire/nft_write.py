@@ -128,17 +128,19 @@ class Writer:
             return b"", seq
         name, form, delete, add, restore = change
         known = self._known.get(name)
-        if known is None or known.form is not form or known.destroy != destroy or restore or len(delete) + len(add) > FEW:
+        if known is None or restore or len(delete) + len(add) > FEW:
+            return b"", seq
+        same_form, same_destroy, _set, _names, stride, _manners, frames = known
+        if same_form is not form or same_destroy != destroy or not frames:
             return b"", seq
         pieces = [_BEGIN, seq.to_bytes(4, BYTEORDER), _AFTER_BEGIN, generation.to_bytes(4, "big")]
-        frames, stride = known.frames, known.stride
         for operation, elements in (("delete", delete), ("add", add)):
+            if not elements:
+                continue
+            before, between, middle, after = frames[operation]
             for element in elements:
-                if len(element) != stride or operation not in frames:
-                    return b"", seq
-                before, between, middle, after = frames[operation]
                 keys = _ends(element, middle) if middle else element
-                if not keys:
+                if len(element) != stride or not keys:
                     return b"", seq
                 seq += 1
                 pieces += before, seq.to_bytes(4, BYTEORDER), between, keys, after
