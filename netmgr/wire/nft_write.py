@@ -128,7 +128,7 @@ class Writer:
             return b"", seq
         name, form, delete, add, restore = change
         known = self._known.get(name)
-        if known is None or restore or len(delete) + len(add) > FEW:
+        if known is None or restore or not 0 < len(delete) + len(add) <= FEW:
             return b"", seq
         same_form, same_destroy, _set, _names, stride, _manners, frames = known
         if same_form is not form or same_destroy != destroy or not frames:
