@@ -19,7 +19,7 @@ CASES = [
     (Form("ifname . ipv4_addr", interval=True), ("eth0 . 192.0.2.0/24", "eth1 . 192.0.2.7", "eth1 . 192.0.2.9-192.0.2.11")),
     (Form("ether_addr . ipv4_addr", timeout=True), ("02:00:00:00:00:01 . 192.0.2.1",)),
     (Form(WIDE, interval=True), (" . ".join(["2001:db8::/64"] * 4),)),
-    (Form("iface_index"), ("7", "300", "1", "65536", "9")),
+    (Form("iface_index"), ("7", "300", "11", "65536", "9")),
     (Form("ifname", value="verdict"), ("eth0 : jump wan", "eth1 : goto a-chain-with-a-longer-name", "lo : accept", "x : return")),
     (Form("ipv4_addr", True, value="verdict"), ("192.0.2.0/24 : drop", "255.255.255.0-255.255.255.255 : jump top")),
     (Form("ifname", value="mark"), ("eth0 : 0x00000010",)),
