@@ -6,7 +6,7 @@ from typing import List, Sequence
 
 import pytest
 
-from netmgr.io.nft import Nft
+from netmgr.io.nft import Nft, knows_destroy
 from netmgr.io.ruleset import Ruleset
 from netmgr.model.inventory import Inventory
 from netmgr.model.model import Model
@@ -92,11 +92,18 @@ def test_what_is_there_already_stays_as_it_is(lab: Lab, nft: Nft) -> None:
     assert read(nft, "a") == Reading(Contents(frozenset([ip(3)]), NOTHING, frozenset([ip(1), ip(2)])), True)
 
 
+@pytest.mark.parametrize(("release", "known"), [
+    ("6.3", True), ("6.3.0-rc1", True), ("6.12.41+deb13-amd64", True), ("10.0", True), ("6.2.16-3-pve", False), ("5.14.0-427.el9", False),
+    ("2.6.78", False), ("6", False), ("6.x", False), ("", False)])
+def test_releases_that_can_destroy(release: str, known: bool) -> None:
+    assert knows_destroy(release) == known
+
+
 def test_a_missing_element_is_no_trouble_where_the_kernel_can_destroy(lab: Lab, nft: Nft) -> None:
     make(lab, a="type ipv4_addr; elements = { 10.0.0.1 }")
     generation = nft.generation()
     outcome = nft.commit([delete("a", ip(9))])
-    assert outcome.known and outcome.committed == nft.destroys
+    assert outcome.known and outcome.committed == nft.destroys == nft.probe_destroy()
     assert nft.generation() == generation
     assert nft.commit([delete("a", ip(1))]) == DONE
     assert lab.sets("inet t", "a") == set()
