@@ -70,6 +70,17 @@ def test_an_element_that_came_twice_is_noticed_and_counts_once() -> None:
         assert elements.dumped == 2 * elements.different
 
 
+@pytest.mark.parametrize("form", [PLAIN, Form(IPV4_ADDR, True)])
+def test_very_many_elements_are_arranged_in_pieces(form: Form) -> None:
+    """Those of which none says anything of another are already, when they have been fed."""
+    collected = nft_read.Elements(info(form))
+    for first in range(0, 5000, 50):
+        collected.feed(listed(*(key(number.to_bytes(4, "big")) for number in range(first, first + 50))))
+    pieces = len([*collected.arranged()])
+    assert pieces == (1 + -(-5000 // nft_read.ELEMENTS_AT_ONCE) if form.interval else 0)
+    assert len(collected.contents().foreign) == collected.different == collected.dumped == 5000
+
+
 def test_descriptions_of_sets() -> None:
     def read(name: str) -> Tuple[Any, ...]:
         return tuple(nft_read.set_info(payload_of("getset-" + name), NAME, 9))[1:-6]

@@ -53,9 +53,10 @@ def overlooked() -> Watch:
     watch.cost = SLICE / 10
     watch.settle()
     watch.cost = 0.0
-    watch.now += 3 * SLICE
+    watch.now += 7 * SLICE
     watch.damage()
     watch.intrude("203.0.113.9")
+    watch.bench.kernel.commits_so_far += 1
     assert watch.settle() == []
     return watch
 

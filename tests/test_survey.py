@@ -7,11 +7,12 @@ import pytest
 from netmgr.show.happenings import line_of
 from netmgr.sync.reconciler import never
 from netmgr.sync.repairs import FIRST_SLICE, SLICE, Repairs
+from netmgr.sync.survey import COMPARED_AT_ONCE
 from netmgr.values.errors import ProtocolError
 from netmgr.values.outcomes import Reading
-from netmgr.values.sets import NFT_SET_TIMEOUT
+from netmgr.values.sets import NFT_SET_TIMEOUT, Change, ChangeElements
 from tests.test_repairs import NFT
-from tests.workbench import Bench, gone, key, named, seen
+from tests.workbench import WAN, Bench, gone, key, named, seen
 
 ZONES = ["z%d" % number for number in range(20)]
 MANY = "interfaces: [%s]\ndocker: {enabled: false}\n" % ", ".join("{name: eth0, nftables_zone: %s}" % zone for zone in ZONES)
@@ -112,7 +113,7 @@ def test_who_came_after_a_look_that_found_nothing_is_it_alone() -> None:
 
 
 def test_the_share_of_a_processor_holds_while_others_commit_all_the_time() -> None:
-    house = House(pieces=20)
+    house = House(pieces=18)
     house.turn()
     house.run()
     house.longest = 0.0
@@ -226,3 +227,75 @@ def test_nonsense_in_the_middle_of_a_reading() -> None:
     house.kernel.before_read.append(nonsense)
     house.bench.reconciler.survey.look([named("z0_ips"), named("z1_ips")], True, 0.0, never)
     assert house.bench.managed("z0_ips").error == "it cannot be read: nonsense" and house.bench.managed("z1_ips").error is None
+
+
+class Long:
+    """A set of very many elements that is read again, and the calls of functions that each turn takes."""
+
+    def __init__(self, count: int = 6000) -> None:
+        self.bench = Bench(WAN)
+        self.bench.make("wan_ips", foreign="203.0.113.1 203.0.113.2")
+        self.bench.happen(*(seen("10.0.%d.%d/24" % (number >> 8, number & 255)) for number in range(count)))
+        self.bench.settle()
+        self.managed, self.survey = self.bench.managed("wan_ips"), self.bench.reconciler.survey
+        self.before = self.managed.held
+
+    def look(self, steps: int = 0) -> int:
+        """Read it, but pause after so many steps; how many there were."""
+        taken = 0
+
+        def enough() -> bool:
+            nonlocal taken
+            taken += 1
+            return taken == steps
+        self.survey.look([self.managed.name], True, 0.0, enough)
+        return taken
+
+    def finds(self) -> List[Change]:
+        """What is made of it."""
+        return self.bench.settle()
+
+
+def test_what_is_read_to_be_as_it_was_is_looked_through_in_pieces_and_changes_nothing() -> None:
+    long = Long()
+    pieces = -(-6000 // COMPARED_AT_ONCE) + 1
+    assert long.look() == pieces + 1 and long.managed.held is long.before and not long.managed.whole
+    assert long.managed.seen.verified and long.finds() == []
+
+
+@pytest.mark.parametrize("pause", range(1, 5))
+def test_what_changes_while_a_reading_is_looked_through_is_seen(pause: int) -> None:
+    """netmgr's own changes are put right in what was read; after another's it is not verified, and so read again."""
+    long = Long()
+    long.look(pause)
+    long.bench.happen(gone("10.0.0.7/24"), seen("192.0.2.200/24"))
+    assert long.finds()
+    long.look()
+    assert long.managed.held.ours == long.bench.kernel.sets[long.managed.name].ours and long.finds() == []
+    long.look(pause)
+    long.bench.kernel.sets[long.managed.name].elements.pop(key("10.0.0.9"))
+    long.bench.kernel.commits_so_far += 1
+    long.look()
+    assert not long.managed.seen.verified
+    long.look()
+    assert [change.add for change in long.finds() if isinstance(change, ChangeElements)] == [[key("10.0.0.9")]]
+
+
+@pytest.mark.parametrize("damage", ["lost", "foreign lost", "added", "claimed", "exchanged"])
+def test_what_is_read_to_be_another_way_is_put_right(damage: str) -> None:
+    long = Long()
+    elements = long.bench.kernel.sets[long.managed.name].elements
+    if damage in ("lost", "exchanged"):
+        del elements[key("10.0.5.9")]
+    if damage == "foreign lost":
+        del elements[key("203.0.113.2")]
+    if damage in ("added", "exchanged"):
+        elements[key("203.0.113.9")] = True
+    if damage == "claimed":
+        elements[key("203.0.113.1")] = True
+    long.bench.kernel.commits_so_far += 1
+    long.look()
+    long.finds()
+    assert long.bench.kernel.sets[long.managed.name].ours == set(long.bench.model.wanted(long.managed))
+    assert long.managed.held.foreign == long.bench.kernel.sets[long.managed.name].foreign
+

@@ -91,6 +91,7 @@ class Nft:
         seq = self._reserve(1)
         question = self._writer.about_set(seq, info.name, nft.NFT_MSG_GETSETELEM, NLM_F_DUMP)
         yield from self._dump(question, seq, nft.NFT_MSG_NEWSETELEM, elements.feed)
+        yield from elements.arranged()
         contents = elements.contents()
         whole = elements.dumped == elements.different and nft_read.plausible(now, elements.dumped)
         alone = self.generation() - before & 0xFFFFFFFF == self._commits - commits

@@ -181,6 +181,12 @@ class ManagedSet:
         others, role = self.others, self.role
         return not (others.awaited or others.displaced or others.muddled or role.retiring or (role.exclusive and self.held.foreign))
 
+    def is_as(self, info: SetInfo) -> bool:
+        """Whether it is the set that is known, and nothing could come of another look at the same elements."""
+        known, form, others = self.seen.info, self.seen.form, self.others
+        return (known is not None and form is not None and not form.merge and known._replace(elements=info.elements) == info
+                and self.is_settled and self.damage == UNHARMED and not others.absent)
+
     @property
     def identity(self) -> Optional[Tuple[int, int]]:
         """Which of all sets that ever bore the name it is; None when there is none now."""
@@ -234,6 +240,11 @@ class ManagedSet:
         form = other.seen.form
         self.seen = Seen(None, form)
         self.others.inherit(other.others, other.held, form is not None and form.merge)
+
+    def confirm(self, verified: bool) -> None:
+        """It was read, and holds what is known."""
+        if self.seen.verified != verified:
+            self.seen = self.seen._replace(verified=verified)
 
     def feed(self, feeds: Sequence[Feed], exclusive: bool) -> None:
         """From now on these zones fill it."""

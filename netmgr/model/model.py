@@ -138,6 +138,12 @@ class Model:
                 self.unwritten.add(name)        # a file that is there says nothing any more
         self._forget_retired()
 
+    def confirm(self, name: SetName, verified: bool) -> None:
+        """A set was read and holds what is known of it."""
+        managed = self.sets[name]
+        managed.confirm(verified)
+        self._note(managed)
+
     def inherit(self, other: Model) -> None:
         """Know what was known of the same sets under an earlier configuration, also of those that are missing."""
         names = self.sets.keys() & other.sets.keys()

@@ -7,6 +7,7 @@ is not verified then.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Callable, Dict, Generator, Iterable, List, Optional, Sequence, Set, Tuple
 
 from netmgr.model.model import Model
@@ -19,6 +20,7 @@ from netmgr.values.sets import Change, ChangeElements, Contents, SetInfo, SetNam
 from netmgr.values.text import reason
 
 LOOKS_AT_MOST = 3
+COMPARED_AT_ONCE = 2000
 
 Finding = Tuple[Optional[SetInfo], Optional[Reading]]
 Looking = Generator[None, None, Optional[Finding]]
@@ -55,6 +57,7 @@ class Survey:
         self._sets = sets
         self._model = model
         self._begun: Optional[_Begun] = None
+        self._confirmed: Set[SetName] = set()       # were read in this slice, and are what the model knows
 
     def look(self, names: Iterable[SetName], thorough: bool, now: float, enough: Callable[[], bool]) -> Dict[SetName, bool]:
         """Look at sets until there are none or it is enough, and tell the model; those that were looked at, and whether to read or in vain.
@@ -64,13 +67,14 @@ class Survey:
         """
         findings: Dict[SetName, Finding] = {}
         looked: Dict[SetName, bool] = {}
+        self._confirmed.clear()
         self.note_generation()
         begun = () if self._begun is None else (self._begun.name,)
         for name in (*begun, *names):
             if name in self._model.sets and name not in looked:
                 if not self._look_at(name, thorough, now, enough, findings):
                     break
-                looked[name] = name in findings or name in self._model.unsurveyed
+                looked[name] = name in findings or name in self._confirmed or name in self._model.unsurveyed
                 if enough():
                     break
             looked.setdefault(name, True)
@@ -142,11 +146,33 @@ class Survey:
                 return info, NOTHING        # which they all are after a reload of the ruleset, when every moment counts
             try:
                 found = yield from self._sets.reading(info)
-                return info, found
+                return None if (yield from self._is_known(name, info, found)) else (info, found)
             except FileNotFoundError:
                 if attempt == LOOKS_AT_MOST - 1:
                     raise
         return None
+
+    def _is_known(self, name: SetName, info: SetInfo, found: Reading) -> Generator[None, None, bool]:
+        """Whether the set is read to be what the model knows, which is told to it then.  That is seen in pieces, for mostly it is so."""
+        model, begun, generation = self._model, self._begun, self.generation
+        if begun is None or name in model.unsurveyed or not model.sets[name].is_as(info):
+            return False
+        odd: Set[bytes] = set()
+        for place, elements in enumerate(found.contents):
+            rest = iter(elements)
+            for some in iter(lambda rest=rest: {*islice(rest, COMPARED_AT_ONCE)}, set()):    # type: ignore[misc]
+                odd |= some - model.sets[name].held[place]
+                if len(odd) > COMPARED_AT_ONCE:
+                    return False
+                yield
+        managed, now = model.sets[name], found if not begun.changes else _with((info, found), begun.changes)[1] or found
+        same = name not in model.unsurveyed and managed.is_as(info) and all(
+            len(mine) == len(known) and all((each in mine) is (each in known) for each in odd)
+            for mine, known in zip(now.contents, managed.held))
+        if same:
+            model.confirm(name, now.verified and self.generation == generation)
+            self._confirmed.add(name)
+        return same
 
     def _inspect(self, name: SetName) -> Optional[SetInfo]:
         chains = self._model.sets[name].role.chains

@@ -13,8 +13,8 @@ key) says nothing.
 from __future__ import annotations
 
 import struct
-from itertools import chain
-from typing import Dict, FrozenSet, List, Optional, Set, Tuple
+from itertools import chain, islice
+from typing import Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 from netmgr._nftcodec import ffi, lib
 from netmgr.values.errors import ProtocolError
@@ -46,10 +46,15 @@ _NFGENMSG = struct.Struct(">BBH")
 _UDATA_SET_MERGE = 2    # NFTNL_UDATA_SET_MERGE_ELEMENTS
 _FAMILIES = {number: name for name, number in FAMILIES.items()}
 _COMMENT = COMMENT.encode()
+_KINDS = (      # of elements, by their flags in a record: netmgr's, those that expire, others'
+    (lib.NFTCODEC_START | lib.NFTCODEC_OURS, lib.NFTCODEC_START | lib.NFTCODEC_OURS),
+    (lib.NFTCODEC_START | lib.NFTCODEC_EXPIRES, lib.NFTCODEC_START | lib.NFTCODEC_EXPIRES),
+    (lib.NFTCODEC_START | lib.NFTCODEC_OURS, lib.NFTCODEC_START))
+ELEMENTS_AT_ONCE = 2000
 
 
 class Elements:
-    """The messages of one dump, collected.
+    """The messages of one dump, collected; elements at once, where one says nothing of another.
 
     `generations` are the res_id that they carried, `dumped` is how many elements they held; after contents(), `different` is how many
     there are without those that came twice.
@@ -59,7 +64,8 @@ class Elements:
         self.generations: Set[int] = set()
         self.dumped = self.different = 0
         self._set = ffi.new("struct nftcodec_set *", _layout(info))
-        self._verdicts = bool(self._set.like & lib.NFTCODEC_VERDICTS)
+        self._stand_alone = not (self._set.like & lib.NFTCODEC_RANGES or self._set.value)
+        self._found: Tuple[Set[bytes], Set[bytes], Set[bytes]] = (set(), set(), set())
         self._name = info.name
         self._record = lib.nftcodec_record(self._set)
         self._records = bytearray()
@@ -72,29 +78,46 @@ class Elements:
         found = lib.nftcodec_get_elements(body, len(body), self._set, _COMMENT, self._scratch, lib.NFTCODEC_ELEMENTS_MAX)
         if found < 0:
             raise ProtocolError("nf_tables: elements of %s make no sense" % (self._name,))
-        self._records += ffi.buffer(self._scratch, found * self._record)
+        if not self._stand_alone:
+            self._records += ffi.buffer(self._scratch, found * self._record)
+        elif found:
+            for kind, some in zip(_KINDS, self._found):
+                some.update(self._picked(self._scratch, found, *kind))
         self.dumped += found
 
     def contents(self) -> Contents:
         """What was fed, once; nothing can be fed after it."""
-        records = ffi.from_buffer("uint8_t[]", self._records, require_writable=True)
-        self.different = lib.nftcodec_sort(self._set, records, self.dumped)
-        start, ours, expires = lib.NFTCODEC_START, lib.NFTCODEC_OURS, lib.NFTCODEC_EXPIRES
-        return Contents(
-            ours=self._pick(records, start | ours, start | ours),
-            expiring=self._pick(records, start | expires, start | expires),
-            foreign=self._pick(records, start | ours, start))
+        for _piece in self.arranged():
+            pass
+        return Contents(*self._found)
 
-    def _pick(self, records: ffi.CData, mask: int, value: int) -> FrozenSet[bytes]:
+    def arranged(self) -> Iterator[None]:
+        """What must be done for that when everything was fed, in pieces."""
+        if self._records:
+            records = ffi.from_buffer("uint8_t[]", self._records, require_writable=True)
+            kept = lib.nftcodec_sort(self._set, records, self.dumped)
+            yield
+            for kind, found in zip(_KINDS, self._found):
+                rest = iter(self._picked(records, kept, *kind))
+                for some in iter(lambda rest=rest: [*islice(rest, ELEMENTS_AT_ONCE)], []):  # type: ignore[misc]
+                    found.update(some)
+                    yield
+            self.different, self._records = kept, bytearray()
+        elif not self.different:
+            ours, _expiring, foreign = self._found
+            foreign -= ours
+            self.different = len(ours) + len(foreign)
+
+    def _picked(self, records: ffi.CData, count: int, mask: int, value: int) -> Iterable[bytes]:
         like = self._set.like
         keys = self._set.width * (2 if like & (lib.NFTCODEC_RANGES | lib.NFTCODEC_BOXES) else 1)
         stride = keys + self._set.value
-        packed = bytearray(stride * self.different)
-        used = lib.nftcodec_pick(self._set, records, self.different, mask, value, ffi.from_buffer(packed), len(packed))
+        packed = bytearray(stride * count)
+        used = lib.nftcodec_pick(self._set, records, count, mask, value, ffi.from_buffer(packed), len(packed))
         found = chain.from_iterable(struct.iter_unpack("%ds" % stride, memoryview(packed)[:used]))
-        if self._verdicts:
-            return frozenset(each[:keys + 4] + each[keys + 4:].rstrip(b"\0") for each in found)
-        return frozenset(found)
+        if like & lib.NFTCODEC_VERDICTS:
+            return (each[:keys + 4] + each[keys + 4:].rstrip(b"\0") for each in found)
+        return found
 
 
 def _layout(info: SetInfo) -> Dict[str, int]:
