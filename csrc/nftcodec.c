@@ -236,16 +236,6 @@ static size_t keys_of(const struct nftcodec_set *set)
 	return set->like & (NFTCODEC_RANGES | NFTCODEC_BOXES) ? 2 * (size_t)set->width : set->width;
 }
 
-static bool ranges_ascend(const struct nftcodec_set *set, const uint8_t *ranges, size_t count)
-{
-	size_t i, stride = keys_of(set) + set->value;
-
-	for (i = 0; i < count; i++, ranges += stride)
-		if (memcmp(ranges, ranges + set->width, set->width) > 0)
-			return false;
-	return true;
-}
-
 static int put_elements(struct nlmsghdr *message, size_t room, const struct nftcodec_set *set, const struct nftcodec_manner *manner,
 			const uint8_t *elements, size_t count)
 {
@@ -262,6 +252,8 @@ static int put_elements(struct nlmsghdr *message, size_t room, const struct nftc
 		const uint8_t *value = valued ? elements + keys : NULL;
 		uint32_t before = message->nlmsg_len;
 
+		if (ranges && memcmp(elements, elements + set->width, set->width) > 0)
+			return NFTCODEC_REFUSED;
 		fitted = ranges ? put_range(message, room, set, manner, elements, value)
 				: put_element(message, room, set, manner, elements, last, value, userdata, length);
 		if (!fitted) {
@@ -288,8 +280,7 @@ int nftcodec_elements(void *buffer, size_t size, uint32_t seq, const struct nftc
 	size_t room;
 
 	if (!aligned(buffer) || size < NFTCODEC_MESSAGE_MAX || !good_name(set->table) || !good_name(set->name) ||
-	    (count > 0 && !good_set(set)) || (manner->comment != NULL && strnlen(manner->comment, 32) == 32) ||
-	    (set->like & NFTCODEC_RANGES && !ranges_ascend(set, elements, count)))
+	    (count > 0 && !good_set(set)) || (manner->comment != NULL && strnlen(manner->comment, 32) == 32))
 		return NFTCODEC_REFUSED;
 	clear(buffer, size, set, count);
 	message = nftnl_nlmsg_build_hdr(buffer, manner->message, set->family, manner->flags, seq);

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
+from itertools import repeat
 from operator import itemgetter
 from typing import Collection, Dict, Iterable, List, Set, Tuple
 
@@ -119,7 +120,8 @@ def whole(prefixes: Collection[bytes], width: int) -> Networks:
     bits = width * 8
     by_length = _by_length(prefixes, width)
     by_length.pop(bits, None)
-    found = {length: {int.from_bytes(each, "big") >> 8 + bits - length for each in some} for length, some in by_length.items()}
+    found = {length: {number >> 8 + bits - length for number in map(int.from_bytes, some, repeat("big"))}    # type: ignore[arg-type]
+             for length, some in by_length.items()}
     lengths = sorted(found)
     while lengths:
         length = lengths.pop()

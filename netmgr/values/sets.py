@@ -238,10 +238,9 @@ def difference(wanted: AbstractSet[bytes], held: Contents, exclusive: bool) -> D
     if exclusive:
         delete.update(element for element in held.foreign if element not in wanted)
         renew.update(element for element in held.foreign if element in wanted)
-    add = dict.fromkeys(wanted)
     if held.ours or held.foreign:
-        add = dict.fromkeys([element for element in wanted if element not in held.ours and element not in held.foreign])
-    return Difference(delete, add.keys(), renew)
+        wanted = dict.fromkeys([element for element in wanted if element not in held.ours and element not in held.foreign]).keys()
+    return Difference(delete, wanted, renew)
 
 
 def difference_at(touched: AbstractSet[bytes], wanted: AbstractSet[bytes], ours: AbstractSet[bytes],

@@ -191,9 +191,8 @@ class Writer:
             elements = _filled_up(elements, stride)
             stride = max(stride, len(elements[0]))
             known.set.value = stride - known.stride + CODE
-        for element in elements:
-            if len(element) != stride:
-                raise ValueError("elements of %s must have %d bytes" % (change.set, stride))
+        if set(map(len, elements)) != {stride}:
+            raise ValueError("elements of %s must have %d bytes" % (change.set, stride))
         packed, manner = b"".join(elements), known.manners[operation]
         while first < len(elements):
             some = packed[first * stride:(first + ELEMENTS_MAX) * stride]
