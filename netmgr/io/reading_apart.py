@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import signal
+from _pickle import UnpicklingError, dump, loads  # all of pickle that is needed; its half in Python takes a millisecond to load
 from typing import TYPE_CHECKING, Any, Callable, List
 
 from netmgr.values.errors import ConfigError
@@ -71,8 +71,8 @@ class ReadingApart:
         with contextlib.suppress(OSError):
             os.waitpid(self._child, 0)
         try:
-            found = pickle.loads(told)
-        except (EOFError, pickle.UnpicklingError):
+            found = loads(told)
+        except (EOFError, UnpicklingError):
             return _load(self._path)        # something else has ended it
         if isinstance(found, OSError):
             raise found
@@ -100,7 +100,7 @@ def _read_and_end(path: str, sending: int) -> None:
         except OSError as problem:
             found = problem
         with open(sending, "wb") as pipe:
-            pickle.dump(found, pipe)
+            dump(found, pipe)
         status = 0
     finally:
         os._exit(status)

@@ -9,7 +9,6 @@ from collections import deque
 from itertools import islice
 from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
-from netmgr.show.rows import LINES, lines
 from netmgr.values.happenings import LEVEL, Culprit, Happening
 from netmgr.values.text import Log, number, printable
 
@@ -58,6 +57,7 @@ class Chronicle:
 
 
 def _chosen(kept: Sequence[Happening], number: int, names: Sequence[str]) -> Iterator[Optional[Happening]]:
+    from netmgr.show.rows import LINES
     found: List[Happening] = []
     for place, each in enumerate(reversed(kept)):
         if len(found) >= number:
@@ -124,6 +124,7 @@ def journal_fields(happening: Happening) -> Iterator[Tuple[str, str]]:
 
 def log_pieces(happenings: Iterable[Optional[Happening]]) -> Iterator[str]:
     """`log` for people, in pieces."""
+    from netmgr.show.rows import lines
     return lines(_log_lines(happenings))
 
 
