@@ -2,7 +2,8 @@
 
 from typing import Dict, List, Optional
 
-from netmgr.sync.include_files import REST_SHORTEST, IncludeWriter
+from netmgr.model.model import TAKEN_AT_ONCE
+from netmgr.sync.include_files import REST_SHORTEST, SLICE, IncludeWriter
 from netmgr.values.sets import SetName
 from tests.workbench import Bench, gone, named, seen
 
@@ -205,3 +206,22 @@ def test_names_for_which_nft_has_no_notation_are_not_in_the_file() -> None:
     desk.settle()
     assert desk.bench.ours("wan_ifs") == '"a"b" "eth0"'
     assert desk.files.contents[named("wan_ifs")] == 'elements = { "eth0" comment "netmgr" }\n'
+
+
+def test_however_many_sets_there_are_each_has_its_file() -> None:
+    """Also where looking for what is to be written takes all the time that there is."""
+    names = ["z%d_ips" % number for number in range(TAKEN_AT_ONCE + 10)]
+    desk = Desk()
+    desk.bench = Bench("interfaces: [{name: eth0, nftables_zone: [%s]}]\n" % ", ".join(name[:-4] for name in names))
+    for name in names:
+        desk.bench.make(name)
+
+    def clock() -> float:
+        desk.files.now += 2 * SLICE
+        return desk.files.now
+    desk.includes = IncludeWriter(desk.files, clock, lambda level, line: desk.bench.log.append((level, line)))
+    desk.bench.happen(seen("192.0.2.1/24"))
+    for _turn in range(len(names) * 20):
+        desk.settle()
+    assert {name.name for name in desk.files.contents} >= set(names)
+    assert all(text for text in desk.files.contents.values()) and not desk.bench.model.unwritten

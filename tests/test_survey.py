@@ -57,7 +57,7 @@ class House:
 
 
 def test_a_start_takes_slices_and_is_one_transaction() -> None:
-    house = House(pieces=100)
+    house = House(pieces=200)
     house.turn()
     assert not house.repairs.reconciler.complete and house.kernel.commits == []
     assert house.run() > 10

@@ -30,6 +30,7 @@ from netmgr.values.sets import Change, ChangeElements, CreateSet, CreateTable, D
 
 _NOTHING: AbstractSet[bytes] = frozenset()
 LOOKS_AT_MOST = 1000    # sets that to_survey() names together
+TAKEN_AT_ONCE = 50      # sets that take_unwritten() puts into an order
 LOOK_AGAIN = (errno.ENOENT, errno.EEXIST)
 PATIENCE = 3.0          # seconds for which a set that has vanished is waited for before netmgr makes it
 
@@ -263,14 +264,23 @@ class Model:
         self.overview.note_warning(managed.name, managed.warning is not None, self.now)
         self._note(managed)
 
-    def take_unwritten(self, only_urgent: bool) -> List[ManagedSet]:
-        """The sets whose include files may have to change; only urgent: those that others have put something into."""
-        if not self.unwritten or (only_urgent and not self.urgent):
-            return []
-        names = self.urgent & self.unwritten if only_urgent else set(self.unwritten)
-        self.unwritten -= names
-        self.urgent.clear()
-        return [self.sets[name] for name in sorted(names) if name in self.sets and not self.sets[name].role.retiring]
+    def take_unwritten(self, only_urgent: bool) -> Iterator[ManagedSet]:
+        """The sets whose include files may have to change; only urgent: those that others have put something into.
+
+        They are taken as they are asked for.
+        """
+        names = self.urgent if only_urgent else self.unwritten
+        while names:
+            some = sorted([names.pop() for _each in range(min(len(names), TAKEN_AT_ONCE))], reverse=True)
+            try:
+                while some:
+                    name = some.pop()
+                    managed = self.sets.get(name) if not only_urgent or name in self.unwritten else None
+                    self.unwritten.discard(name)
+                    if managed is not None and not managed.role.retiring:
+                        yield managed
+            finally:
+                names.update(some)
 
     def take_departed(self) -> List[SetName]:
         """The sets that have gone with their zone since the last call, and are not wanted again."""

@@ -8,8 +8,10 @@ a few at a time.  A file that has become unsafe, for others' elements have come,
 
 from __future__ import annotations
 
+import math
 from functools import partial
-from typing import AbstractSet, Callable, Dict, Iterable, List, Optional, Sequence
+from itertools import chain
+from typing import AbstractSet, Callable, Dict, Iterable, Iterator, List, Optional, Sequence
 
 from netmgr.model.managed_set import ManagedSet
 from netmgr.model.model import Model
@@ -78,19 +80,24 @@ class IncludeWriter:
         begin = self._clock()
         if self._troubles and (self._retry_at <= begin or at_once):
             self._try_again(model, begin)
-        urgent = model.take_unwritten(only_urgent=True)
-        others = model.take_unwritten(only_urgent=False) if begin >= self._pace.ready_at or at_once else []
-        for managed in urgent:
+        taken = model.take_unwritten(only_urgent=True)
+        if begin >= self._pace.ready_at or at_once:
+            taken = chain(taken, self._for_a_moment(model.take_unwritten(only_urgent=False), math.inf if at_once else begin + SLICE))
+        written = False
+        for managed in taken:
             self._write(model, managed)
-        for managed in others:
-            if at_once or self._clock() - begin < SLICE:
-                self._write(model, managed)
-            else:
-                model.unwritten.add(managed.name)
-        if urgent or others:
+            written = True
+        if written:
             self._pace.spent(begin, self._clock())
         if model.departed:
             self.remove(model.take_departed())
+
+    def _for_a_moment(self, sets: Iterator[ManagedSet], until: float) -> Iterator[ManagedSet]:
+        """Some of them, one at least: however many there are, all have their turn."""
+        for managed in sets:
+            yield managed
+            if self._clock() >= until:
+                return
 
     def _write(self, model: Model, managed: ManagedSet) -> None:
         """A set that was never seen, or that netmgr cannot fill, has nothing to say, and no file for it."""

@@ -28,7 +28,7 @@ from netmgr.wire import nft_text
 
 FLEETING_REST = 1.0
 QUICK_REST, THOROUGH_REST, REST_LONGEST = 10, 20, 10.0
-SLICE = 0.004           # seconds of looking in one turn of the loop
+SLICE = 0.002           # seconds of looking in one turn of the loop
 FIRST_SLICE = 0.02      # the same before all has been looked at once, when that is what everybody waits for
 GONE = "another program: an element is gone"
 OURSELVES = "netmgr"    # the name of every process of netmgr
