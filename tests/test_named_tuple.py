@@ -74,7 +74,7 @@ DONE: List[Tuple[str, Callable[[Any], object]]] = [
     ("pickled", lambda kind: [_same(kind("a", 1, kind("b")), pickle.loads(pickle.dumps(kind("a", 1, kind("b")), protocol)))
                               for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)]),
     ("copied", lambda kind: _same(kind("a"), copy.deepcopy(kind("a")))),
-    ("told", lambda kind: (kind._fields, kind.__match_args__, kind.__doc__)),
+    ("told", lambda kind: (kind._fields, kind.__doc__)),
     ("annotations", lambda kind: list(kind.__annotations__)[:2] + list(kind.__annotations__.values())[:2]),
 ]
 
@@ -86,8 +86,10 @@ def _same(one: object, other: object) -> Tuple[bool, bool]:
 def _outcome(action: Callable[[Any], object], kind: type) -> object:
     try:
         return action(kind)
-    except (TypeError, ValueError, AttributeError) as error:
-        return type(error)
+    except (TypeError, ValueError):
+        return "refused"        # from Python 3.13 on an unknown name is a TypeError everywhere
+    except AttributeError:
+        return "not there, or not to be set"
 
 
 @pytest.mark.parametrize("action", [action for _name, action in DONE], ids=[name for name, _action in DONE])
@@ -106,6 +108,7 @@ def test_no_field() -> None:
 
 def test_a_class_made_of_one() -> None:
     made = LongOfOurs("a", 4)
+    assert LongOfOurs.__match_args__ == Ours._fields        # as typing's from Python 3.10 on
     assert (made.doubled, made, made._fields) == (8, ("a", 4, None), ("name", "number", "inner"))
 
 
