@@ -22,7 +22,7 @@ from netmgr.io.trace import traced
 from netmgr.values.addresses import identity, with_peer
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import AddressSeen, Event
-from netmgr.values.named_tuple import NamedTuple
+from netmgr.values.named_tuple import NamedTuple, made
 from netmgr.values.snapshots import Snapshot, agreed
 from netmgr.wire import rtnetlink
 from netmgr.wire.netlink import (
@@ -42,7 +42,6 @@ EVENT_BUFFER = 64 << 20
 RECEIVE_SIZE = 128 << 10
 BYTES_AT_A_TIME = 256 << 10
 KERNEL = (0, 0)         # port, groups
-_new = tuple.__new__    # as the class itself does, which is one more function of Python
 DUMP_ATTEMPTS = 5
 
 
@@ -90,7 +89,7 @@ class EventSocket:
                 if sender:
                     return Drained(self._reader.events(filled), lost, True)
                 if not filled and not lost and self.memory() == self._idle:
-                    return _new(Drained, (self._reader.events(size), "", False))
+                    return made(Drained, (self._reader.events(size), "", False))
                 filled = 0 if lost else filled + (size + 3 & ~3)
             except BlockingIOError:
                 return self._drained(filled, lost)

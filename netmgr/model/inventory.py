@@ -23,10 +23,9 @@ from typing import AbstractSet, Dict, Iterable, Iterator, List, Optional, Set, T
 
 from netmgr.values.addresses import IFA_F_SECONDARY, identity, with_peer
 from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, Event, HostGone, HostSeen, LinkSeen, NextHops
-from netmgr.values.named_tuple import NamedTuple
+from netmgr.values.named_tuple import NamedTuple, made
 
 IPV6 = 33       # bytes in the identity of such an address
-_new = tuple.__new__        # as the class itself does, which is one more function of Python
 
 
 class Link(NamedTuple):
@@ -157,9 +156,9 @@ class Inventory:
                 self.flagged |= flags
         changes: List[ThingChange] = []
         if gone and interface is not None:
-            changes.append((False, _new(Addresses, (interface, gone))))
+            changes.append((False, made(Addresses, (interface, gone))))
         if gained and interface is not None:
-            changes.append((True, _new(Addresses, (interface, gained))))
+            changes.append((True, made(Addresses, (interface, gained))))
         return changes
 
     def replace_interfaces(self, links: Iterable[Event], addresses: Dict[int, Dict[bytes, int]]) -> List[Tuple[ThingChange, ...]]:

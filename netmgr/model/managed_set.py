@@ -20,7 +20,7 @@ from netmgr.model.range_set import RangeSet
 from netmgr.model.zones import Feed
 from netmgr.values import sets
 from netmgr.values.holds import misfit
-from netmgr.values.named_tuple import NamedTuple
+from netmgr.values.named_tuple import NamedTuple, made
 from netmgr.values.notation import element_text, value_text
 from netmgr.values.outcomes import Reading
 from netmgr.values.sets import ChangeElements, Contents, Difference, Form, SetInfo, SetName
@@ -35,7 +35,6 @@ CONFLICT = "%s has the value %s, and %s is claimed for it, too"
 RETRY_FIRST, RETRY_LONGEST = 1.0, 60.0
 SYNCED, MISSING, ERROR = "synced", "missing", "error"
 
-_new = tuple.__new__        # as the class itself does, which is one more function of Python
 _NOTHING: AbstractSet[bytes] = frozenset()
 _EMPTY = Contents(_NOTHING, _NOTHING, _NOTHING)
 
@@ -392,7 +391,7 @@ class ManagedSet:
         known = self._ranges
         delete, add = sets.difference_at(touched, claimed, ours, foreign) if known is None else known.update(touched, claimed)
         if delete or add:
-            return _new(ChangeElements, (self.name, form, sorted(delete), sorted(add), ()))
+            return made(ChangeElements, (self.name, form, sorted(delete), sorted(add), ()))
         self._settled()
         return None
 

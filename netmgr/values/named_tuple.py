@@ -11,6 +11,8 @@ from functools import cache
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Dict, Iterable, Tuple
 
+made = tuple.__new__        # made(Kind, (one, other)) is Kind(one, other) without a call of Python, for where each counts
+
 
 @cache
 def _making(count: int) -> CodeType:
@@ -29,10 +31,10 @@ class _Methods(tuple):      # type: ignore[type-arg]
         return cls(*values)
 
     def _replace(self, **changed: Any) -> "_Methods":
-        made = self._make(map(changed.pop, self._fields, self))
+        found = self._make(map(changed.pop, self._fields, self))
         if changed:
             raise ValueError("Got unexpected field names: %r" % list(changed))
-        return made
+        return found
 
     def _asdict(self) -> Dict[str, Any]:
         return dict(zip(self._fields, self))
@@ -53,8 +55,8 @@ class _Maker(type):
         fields = tuple(names.get("__annotations__", ()))
         defaults = {field: names[field] for field in fields if field in names}
         code = _making(len(fields)).replace(co_varnames=("_cls", *fields))
-        names["__new__"] = made = FunctionType(code, {"_new": tuple.__new__}, "__new__", tuple(defaults.values()))
-        made.__qualname__ = name + ".__new__"
+        names["__new__"] = making = FunctionType(code, {"_new": made}, "__new__", tuple(defaults.values()))
+        making.__qualname__ = name + ".__new__"
         names.update(__slots__=(), __match_args__=fields, _fields=fields, _field_defaults=defaults)
         names.update((field, _tuplegetter(place, None)) for place, field in enumerate(fields))
         return type(name, (_Methods,), names)

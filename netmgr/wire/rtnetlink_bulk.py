@@ -14,6 +14,7 @@ from typing import Dict, Iterator, List, Set
 from netmgr._nftcodec import ffi, lib
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import AddressesSeen, Event
+from netmgr.values.named_tuple import made
 from netmgr.wire import rtnetlink
 from netmgr.wire.netlink import Message, messages
 from netmgr.wire.room import room
@@ -22,7 +23,6 @@ ROOM = 4096
 
 Tables = Dict[int, Dict[bytes, int]]    # ifindex -> identity -> IFA_FLAGS, or GONE
 
-_new = tuple.__new__        # as the class itself does, which is one more function of Python
 _IDENTITIES = {length: Struct("%ds" % length) for length in (9, 33)}
 _FOUND, _RUN = Struct("=II"), Struct("=III")        # struct rtcodec_found, struct rtcodec_run
 _FIRST = Struct("=IIIII")                           # both
@@ -65,7 +65,7 @@ class AddressReader:
         if lib.rtcodec_addresses(self._from, end, ROOM, *self._into) == end:
             runs, _message_flags, ifindex, length, count = _FIRST.unpack(self._first)
             if runs == 1 == count:
-                return [_new(AddressesSeen, (ifindex, {bytes(self._identities[:length]): self._flags[0]}, False))]
+                return [made(AddressesSeen, (ifindex, {bytes(self._identities[:length]): self._flags[0]}, False))]
             self._enter(tables)
             return self._seen(tables)
         for message in self.read(end, tables):
