@@ -221,13 +221,15 @@ static void predecessor(uint8_t *previous, const uint8_t *key, size_t width)
 			return;
 }
 
+/* The userdata is as it was put for elements that are not open. */
 static bool put_range(struct nlmsghdr *message, size_t size, const struct nftcodec_set *set, const struct nftcodec_manner *manner,
-		      const uint8_t *range, const uint8_t *value)
+		      const uint8_t *range, const uint8_t *value, uint8_t *userdata, size_t length)
 {
-	uint8_t end[NFTCODEC_KEY_MAX], userdata[UDATA_MAX];
+	uint8_t end[NFTCODEC_KEY_MAX];
 	bool open = !successor(end, range + set->width, set->width);
-	size_t length = put_userdata(userdata, manner->comment, manner->adds && open);
 
+	if (open)	/* only the last of all keys has none behind it */
+		length = put_userdata(userdata, manner->comment, manner->adds);
 	return put_element(message, size, set, manner, range, NULL, value, userdata, length) &&
 	       (open || put_element(message, size, set, NULL, end, NULL, NULL, NULL, 0));
 }
@@ -255,7 +257,7 @@ static int put_elements(struct nlmsghdr *message, size_t room, const struct nftc
 
 		if (ranges && memcmp(elements, elements + set->width, set->width) > 0)
 			return NFTCODEC_REFUSED;
-		fitted = ranges ? put_range(message, room, set, manner, elements, value)
+		fitted = ranges ? put_range(message, room, set, manner, elements, value, userdata, length)
 				: put_element(message, room, set, manner, elements, last, value, userdata, length);
 		if (!fitted) {
 			message->nlmsg_len = before;

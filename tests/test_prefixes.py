@@ -10,12 +10,14 @@ from netmgr.values.addresses import network
 from netmgr.values.sets import Form
 
 
-@pytest.mark.parametrize("width", [1, 2, 4, 6, 16])
+@pytest.mark.parametrize("width", [1, 2, 4, 6, 8, 16])
 def test_every_length(width: int) -> None:
     source = random.Random(width)
     keys = [(source.getrandbits(width * 8).to_bytes(width, "big"), length) for length in range(width * 8 + 1) for _ in range(5)]
     cut = [network(key, length) + bytes((length,)) for key, length in keys]
     assert prefixes.of_identities([key + key[::-1] + bytes((length,)) for key, length in keys], width) == cut
+    assert prefixes.lengths(cut, width) == bytes(length for _key, length in keys)
+    assert list(prefixes.numbers(cut, width)) == [int.from_bytes(each[:width], "big") for each in cut]
     assert prefixes.ranges(cut, width) == [
         ranges.pack(first, first | (1 << width * 8 - each[width]) - 1, width)
         for each in cut for first in [int.from_bytes(each[:width], "big")]]

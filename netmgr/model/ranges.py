@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from itertools import repeat
-from operator import itemgetter
 from typing import Collection, Dict, Iterable, List, Set, Tuple
 
+from netmgr.values.prefixes import lengths as lengths_of
+from netmgr.values.prefixes import numbers
 from netmgr.values.prefixes import ranges as all_as_ranges
 
 Span = Tuple[int, int]
@@ -120,8 +120,7 @@ def whole(prefixes: Collection[bytes], width: int) -> Networks:
     bits = width * 8
     by_length = _by_length(prefixes, width)
     by_length.pop(bits, None)
-    found = {length: {number >> 8 + bits - length for number in map(int.from_bytes, some, repeat("big"))}    # type: ignore[arg-type]
-             for length, some in by_length.items()}
+    found = {length: {number >> bits - length for number in numbers(some, width)} for length, some in by_length.items()}
     lengths = sorted(found)
     while lengths:
         length = lengths.pop()
@@ -134,7 +133,7 @@ def whole(prefixes: Collection[bytes], width: int) -> Networks:
 
 
 def _by_length(prefixes: Collection[bytes], width: int) -> Dict[int, Collection[bytes]]:
-    lengths = set(map(itemgetter(width), prefixes))
+    lengths = set(lengths_of(prefixes, width))
     if len(lengths) == 1:
         return {lengths.pop(): prefixes}
     found: Dict[int, List[bytes]] = {length: [] for length in lengths}
@@ -145,7 +144,7 @@ def _by_length(prefixes: Collection[bytes], width: int) -> Dict[int, Collection[
 
 def _outermost(prefixes: List[bytes], networks: Networks, width: int) -> List[bytes]:
     """What is claimed or whole and inside nothing else that is, as ranges; sorted, as the prefixes are."""
-    bits, lengths = width * 8, Counter(map(itemgetter(width), prefixes))
+    bits, lengths = width * 8, Counter(lengths_of(prefixes, width))
     if any(len(level) > lengths[length] for length, level in networks.items()):
         made = ((number << 8 + bits - length | length).to_bytes(width + 1, "big") for length, level in networks.items() for number in level)
         return _outermost(sorted({*prefixes, *made}), {}, width)

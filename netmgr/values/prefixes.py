@@ -7,12 +7,29 @@ key by itself takes ten times as long.
 from __future__ import annotations
 
 from itertools import chain
-from struct import Struct
-from typing import Collection, List
+from struct import Struct, unpack
+from typing import Collection, Iterable, List
 
 # How much of a byte is the host's, by the length of the prefix: of the first byte from _FIRST on, of the next from 8 places before.
 _HOST, _FIRST = b"\xff" * 512 + b"\x7f\x3f\x1f\x0f\x07\x03\x01" + b"\0" * 256, 511
 _NETWORK = bytes(255 - each for each in _HOST)
+_NUMBERS = {1: "B", 2: "H", 4: "I", 8: "Q"}     # as struct has them
+
+
+def lengths(prefixes: Collection[bytes], width: int) -> bytes:
+    """How many bits of each count."""
+    return b"".join(prefixes)[width::width + 1]
+
+
+def numbers(prefixes: Collection[bytes], width: int) -> Iterable[int]:
+    """Their keys."""
+    if width not in _NUMBERS:
+        return (int.from_bytes(each, "big") >> 8 for each in prefixes)
+    packed, count = b"".join(prefixes), len(prefixes)
+    keys = bytearray(count * width)
+    for place in range(width):
+        keys[place::width] = packed[place::width + 1]
+    return unpack(">%d%s" % (count, _NUMBERS[width]), keys)
 
 
 def of_identities(identities: Collection[bytes], width: int) -> List[bytes]:
