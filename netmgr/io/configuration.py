@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from typing import Dict, List, Sequence, Tuple
@@ -26,7 +25,7 @@ def group_numbers(folders: Sequence[str] = ROUTING) -> Dict[str, int]:
     """The groups of interfaces by their names, as ip(8) knows them: the first of the files, and what stands beside it."""
     found: Dict[str, int] = {}
     main = next((path for path in (os.path.join(folder, "group") for folder in folders) if os.path.exists(path)), None)
-    more = sorted(path for folder in folders for path in glob.glob(os.path.join(folder, "group.d", "*.conf")))
+    more = sorted(path for folder in folders for path in _files(os.path.join(folder, "group.d"), ".conf"))
     for path in ([main] if main else []) + more:
         for line in _read(path).splitlines():
             words = line.split("#")[0].split()
@@ -37,7 +36,16 @@ def group_numbers(folders: Sequence[str] = ROUTING) -> Dict[str, int]:
 
 def _continued(path: str) -> List[Tuple[str, str]]:
     folder = os.path.join(os.path.dirname(path), FOLDER)
-    return [(each, _read(each)) for each in sorted(glob.glob(os.path.join(glob.escape(folder), "*.yaml")))]
+    return [(each, _read(each)) for each in sorted(_files(folder, ".yaml"))]
+
+
+def _files(folder: str, ending: str) -> List[str]:
+    """Those in a folder with this ending, but for hidden ones; none where there is no such folder."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    return [os.path.join(folder, name) for name in names if name.endswith(ending) and not name.startswith(".")]
 
 
 def _read(path: str) -> str:

@@ -34,6 +34,7 @@ class RangeSet:
     def __init__(self, claimed: AbstractSet[bytes], foreign: Iterable[bytes], width: int, merge: bool) -> None:
         self._width, self._bits = width, width * 8
         self._keys = (1 << self._bits) - 1
+        self._above = _END * (width + 1)        # behind the first key of a range it makes what is above all that begin there
         self._merge = merge
         self._holes = sorted(int.from_bytes(each, "big") for each in foreign)
         self._begin(claimed)
@@ -87,7 +88,8 @@ class RangeSet:
     def _between(self, first: int, last: int) -> slice:
         """Where those of the ranges are that have something between these keys, as far as there are such keys."""
         spans, width = self._spans, self._width
-        low, high = max(first, 0).to_bytes(width, "big"), min(last, self._keys).to_bytes(width, "big") + _END * (width + 1)
+        low = (first if first > 0 else 0).to_bytes(width, "big")
+        high = (last if last < self._keys else self._keys).to_bytes(width, "big") + self._above
         begin = bisect_left(spans, low)
         return slice(begin - (begin > 0 and spans[begin - 1][width:] >= low), bisect_right(spans, high, begin))
 
