@@ -385,7 +385,7 @@ class ManagedSet:
         others = self.others
         assert form is not None
         if (self.whole or self.spared or exclusive or retiring or others.awaited or others.displaced or others.muddled
-                or self.wrong is not ALL_IS_WELL or capacity is not None):
+                or self.wrong != ALL_IS_WELL or capacity is not None):
             return self._plan_closely(claimed, touched, form)
         ours, _expiring, foreign = self.held
         known = self._ranges
