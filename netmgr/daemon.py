@@ -28,7 +28,8 @@ from netmgr.values.errors import ConfigError
 from netmgr.values.happenings import Happening
 from netmgr.values.text import place_of, reason
 
-YOUNG = 10_000      # new objects until the garbage collector looks at them: what is new mostly stays, and hardly ever goes round in circles
+YOUNG, OFTEN = 2_000, 5     # new objects until the garbage collector looks at them, and how often until it looks at those it has seen:
+#                             what is new mostly stays, and hardly ever goes round in circles, and nobody should wait long for a look
 NEEDS_CAPABILITY = "the kernel refuses access to nf_tables: netmgr needs the capability CAP_NET_ADMIN (or root)"
 LOG_AGAIN = 1.0
 
@@ -52,6 +53,7 @@ class Daemon:
         self._keeper.reporter.chronicle.write = _writer(log)
         where = "at %s" % listener.file[0] if listener.file is not None else "where systemd has it"
         self._reloading = Reloading(loop, options, edge, self._keeper, self._sources, self._manager, log, where)
+        self._reloading.afterwards = self._look_through
         self.desk = Desk(loop, options, edge, self._keeper, self._sources, self._reloading, lambda: len(self._control.clients))
         self._control = ControlServer(loop, listener, commands.answering(self.desk, log), log)
 
@@ -83,8 +85,15 @@ class Daemon:
         self._log("info", "netmgr %s is ready: %s" % (__version__, self._keeper.model.overview))
         self._manager.news("READY=1")
         gc.freeze()
-        gc.set_threshold(YOUNG)
+        gc.set_threshold(YOUNG, OFTEN)
         gc.enable()
+
+    @staticmethod
+    def _look_through() -> None:
+        """After a reload what was there before goes, and it goes round in circles; what is there now stays."""
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
 
     def _watchdog(self, seconds: Optional[float]) -> None:
         if seconds is not None:

@@ -45,7 +45,10 @@ class Edge(NamedTuple):
 
 
 class Reloading:
-    """Reads the configuration again when it is asked to, and counts how that went.  `where` is the control socket, which stays."""
+    """Reads the configuration again when it is asked to, and counts how that went.  `where` is the control socket, which stays.
+
+    `afterwards` is called when a new one counts and everything follows it.
+    """
 
     def __init__(self, loop: Loop, options: Options, edge: Edge, keeper: Keeper, sources: Sources, manager: systemd.Manager, log: Log,
                  where: str) -> None:
@@ -56,6 +59,7 @@ class Reloading:
         self.failed: Optional[Tuple[str, str]] = None       # why the last one did, and since when
         self._asked: List[Say] = []
         self._reading = False
+        self.afterwards: Callable[[], None] = lambda: None
 
     def reload(self, reply: Say) -> None:
         """Swap in the configuration file as it is from now on; on any error nothing changes.
@@ -131,6 +135,8 @@ class Reloading:
                                    "info" if wrong is None else "warning")
         self._manager.news(*(["READY=1"] if self._keeper.is_ready else []))
         reply(answer)
+        if wrong is None:
+            self.afterwards()
 
 
 def include_directory(config: Config, options: Options, present: Optional[IncludeFiles] = None) -> Optional[IncludeFiles]:
