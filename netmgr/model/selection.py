@@ -11,10 +11,15 @@ from netmgr.model.inventory import Interface
 
 def matches(rule: InterfaceRule, interface: Interface) -> bool:
     """Whether every condition of the entry holds for the interface."""
+    return ((rule.pattern is None or fnmatchcase(interface.name, rule.pattern)
+             or any(fnmatchcase(name, rule.pattern) for name in interface.altnames))
+            and _matches_beside(rule, interface))
+
+
+def _matches_beside(rule: InterfaceRule, interface: Interface) -> bool:
+    """Whether every condition holds but for that on the name."""
     return (
-        (rule.pattern is None or fnmatchcase(interface.name, rule.pattern)
-         or any(fnmatchcase(name, rule.pattern) for name in interface.altnames))
-        and (rule.group is None or rule.group == interface.group)
+        (rule.group is None or rule.group == interface.group)
         and (rule.kind is None or rule.kind == interface.kind)
         and (rule.master is None or rule.master in interface.master)
         and (interface.default_route or not rule.default_route))
@@ -37,8 +42,9 @@ class Entries:
 
     def of(self, interface: Interface) -> Tuple[InterfaceRule, ...]:
         """Those that are about it, in their order."""
-        named = (place for name in (interface.name, *interface.altnames) for place in self._named.get(name, ()))
-        return tuple(self._rules[place] for place in sorted({*self._others, *named}) if matches(self._rules[place], interface))
+        rules, named = self._rules, {place for name in (interface.name, *interface.altnames) for place in self._named.get(name, ())}
+        return tuple(rules[place] for place in sorted({*self._others, *named})
+                     if (_matches_beside if place in named else matches)(rules[place], interface))
 
 
 def _names_one(rule: InterfaceRule) -> bool:
