@@ -17,11 +17,12 @@ from netmgr.values.sets import (
     NFT_SET_MAP,
     NFT_SET_TIMEOUT,
     VERDICT,
+    ChangeElements,
     Contents,
     Form,
     SetName,
 )
-from netmgr.wire import nft_read
+from netmgr.wire import nft_read, nft_write
 from netmgr.wire.netlink import attribute, attributes, messages
 from tests.nftables import NAME, PLAIN, RANGES, TOP, captures, dumped, info, interface, ip, span
 
@@ -159,6 +160,21 @@ def test_names_of_tables_and_sets(family: int, text: str) -> None:
         for read in (nft_read.table_name, nft_read.set_name):
             with pytest.raises(ProtocolError):
                 read(memoryview(payload))
+
+
+@pytest.mark.parametrize("count", [1, 255, 256, 3000])
+@pytest.mark.parametrize("form", [Form(IPV4_ADDR, True), Form(IPV6_ADDR, True), Form(IFNAME, True)])
+def test_ranges_are_found_in_whatever_order_their_ends_come(form: Form, count: int) -> None:
+    """Few are sorted by comparing them, many byte by byte; the first half comes twice."""
+    source = random.Random(count)
+    alike = source.randrange(256).to_bytes(1, "big") * (form.width - 3)
+    ends = [alike + number.to_bytes(3, "big") for number in sorted(source.sample(range(1 << 24), 2 * count))]
+    ranges = [first + last for first, last in zip(ends[::2], ends[1::2])]
+    source.shuffle(ranges)
+    parts = nft_write.Writer().parts(1, [ChangeElements(NAME, form, (), ranges + ranges[:count // 2])], True)
+    collected = dumped(b"".join(part.data for part in parts), form)
+    assert collected.contents() == Contents(frozenset(ranges), frozenset(), frozenset())
+    assert (collected.dumped, collected.different) == (2 * (count + count // 2), 2 * count)
 
 
 def test_the_union_of_doubtful_readings() -> None:
