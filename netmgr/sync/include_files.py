@@ -21,7 +21,7 @@ from netmgr.values.sets import SetName
 from netmgr.values.text import Log, reason
 from netmgr.wire.nft_text import element_list, ranges_in
 
-REST, REST_SHORTEST = 20, 0.02
+REST, REST_SHORTEST = 100, 0.02       # times what the last write has taken, so that one event in a hundred meets one; seconds
 SLICE = 0.001           # seconds of writing in one turn of the loop
 AGAIN_FIRST, AGAIN_LONGEST = 1.0, 60.0
 
