@@ -47,7 +47,7 @@ from netmgr.values.sets import Change, SetName
 from netmgr.values.snapshots import Snapshot
 from netmgr.values.text import Log, reason
 
-MOMENT = 0.005      # seconds that looking for leftovers may take at a time
+MOMENT = 0.001      # seconds that looking for leftovers may take at a time
 REST = 0.02         # seconds between the sets and what is told and written about them
 TELLING = 0.001     # seconds that telling may take at a time
 REREAD = {"overrun": "events were lost", "unsure": "a link went down", "retry": "it could be read again"}      # without being asked
