@@ -51,8 +51,8 @@ from netmgr.wire.nft import (
 from netmgr.wire.nft_answers import Part
 
 ELEMENTS_MAX, MESSAGE_MAX = lib.NFTCODEC_ELEMENTS_MAX, lib.NFTCODEC_MESSAGE_MAX
+FEW = lib.NFTCODEC_FEW      # elements of one set that get a message each
 CODE = 4                # bytes of a verdict before the name of its chain
-FEW = 4                 # elements of one set that get a message each, which takes no codec
 REMEMBERED = 4096       # sets whose names are not encoded anew each time; names may come and go without end
 
 _NO_SET = SetName("inet", "netmgr-probe", "netmgr-probe")
@@ -88,7 +88,7 @@ BOUNDS = 2 * HEADER.size + 16       # bytes that both take
 class _Known(NamedTuple):
     """A set as the codec knows it; `names` are the bytes that it points to, `stride` is what an element takes, less a verdict.
 
-    `frames`, by operation: a message about one element, in pieces; its number and the element, or the keys of a range, go between them.
+    `goes`, `comes`: how its elements are deleted and added; `manners` has these and more by operation.
     """
 
     form: Form
@@ -96,8 +96,9 @@ class _Known(NamedTuple):
     set: ffi.CData
     names: Tuple[ffi.CData, ffi.CData]
     stride: int
+    goes: ffi.CData
+    comes: ffi.CData
     manners: Dict[str, ffi.CData]
-    frames: Dict[str, Tuple[bytes, bytes, bytes, bytes]]
 
 
 class Writer:
@@ -127,25 +128,15 @@ class Writer:
         if type(change) is not ChangeElements:
             return b"", seq
         name, form, delete, add, restore = change
-        known = self._known.get(name)
-        if known is None or restore or not 0 < len(delete) + len(add) <= FEW:
+        known, elements = self._known.get(name), [*delete, *add]
+        count = len(elements)
+        if known is None or restore or not 0 < count <= FEW:
             return b"", seq
-        same_form, same_destroy, _set, _names, stride, _manners, frames = known
-        if same_form is not form or same_destroy != destroy or not frames:
+        same_form, same_destroy, described, _names, stride, goes, comes, _manners = known
+        if same_form is not form or same_destroy != destroy or {*map(len, elements)} != {stride}:
             return b"", seq
-        pieces = [_BEGIN, seq.to_bytes(4, BYTEORDER), _AFTER_BEGIN, generation.to_bytes(4, "big")]
-        for operation, elements in (("delete", delete), ("add", add)):
-            if not elements:
-                continue
-            before, between, middle, after = frames[operation]
-            for element in elements:
-                keys = _ends(element, middle) if middle else element
-                if len(element) != stride or not keys:
-                    return b"", seq
-                seq += 1
-                pieces += before, seq.to_bytes(4, BYTEORDER), between, keys, after
-        pieces += _END, (seq + 1).to_bytes(4, BYTEORDER), _AFTER_END
-        return b"".join(pieces), seq + 1
+        written = lib.nftcodec_few(self._room, MESSAGE_MAX, seq, generation, described, goes, comes, b"".join(elements), len(delete), count)
+        return self._view[:written] if written > 0 else b"", seq + count + 1
 
     def parts(self, seq: int, changes: Sequence[Change], destroy: bool) -> List[Part]:
         """The messages for these changes; `destroy`: the kernel knows NFT_MSG_DESTROYSETELEM.
@@ -177,26 +168,18 @@ class Writer:
         known, first = self._known.get(change.set), 0
         if known is None or (known.form is not change.form and known.form != change.form) or known.destroy != destroy:
             known = self._known[change.set] = self._know(change.set, change.form, destroy)
-            if not (change.form.value or is_concatenation(change.form.type)):
-                known.frames.update((each, self._frame(known, each, change.set)) for each in known.manners)
-        stride = known.stride
-        if len(elements) <= FEW and operation in known.frames and {*map(len, elements)} == {stride}:
-            before, between, middle, after = known.frames[operation]
-            keys = [_ends(element, middle) for element in elements] if middle else elements
-            if all(keys):
-                parts += (Part(b"".join((before, (seq + first).to_bytes(4, BYTEORDER), between, each, after)), change.set, operation, first)
-                          for first, each in enumerate(keys))
-                return
+        stride, described = known.stride, known.set
         if change.form.value == VERDICT:
             elements = _filled_up(elements, stride)
             stride = max(stride, len(elements[0]))
-            known.set.value = stride - known.stride + CODE
+            described = ffi.new("struct nftcodec_set *", described[0])
+            described.value = stride - known.stride + CODE
         if set(map(len, elements)) != {stride}:
             raise ValueError("elements of %s must have %d bytes" % (change.set, stride))
-        packed, manner = b"".join(elements), known.manners[operation]
+        packed, manner, at_once = b"".join(elements), known.manners[operation], 1 if len(elements) <= FEW else ELEMENTS_MAX
         while first < len(elements):
-            some = packed[first * stride:(first + ELEMENTS_MAX) * stride]
-            taken = lib.nftcodec_elements(self._room, MESSAGE_MAX, seq, known.set, manner, some, len(some) // stride)
+            some = packed[first * stride:(first + at_once) * stride]
+            taken = lib.nftcodec_elements(self._room, MESSAGE_MAX, seq, described, manner, some, len(some) // stride)
             parts.append(Part(self._message(taken, change.set), change.set, operation, first))
             first, seq = first + taken, seq + 1
 
@@ -214,21 +197,8 @@ class Writer:
         value = CODE if form.value == VERDICT else width_of(form.value) if form.value else 0
         described = ffi.new("struct nftcodec_set *", {
             "table": names[0], "name": names[1], "family": FAMILIES[name.family], "like": _like(form), "width": form.width, "value": value})
-        return _Known(form, destroy, described, names, form.keys + value, _of_elements(form.interval, form.timeout, destroy), {})
-
-    def _frame(self, known: _Known, operation: str, about: SetName) -> Tuple[bytes, bytes, bytes, bytes]:
-        """What two messages about elements that have no byte in common have in common, but for their numbers.
-
-        Of ranges that is all but the first key and the one after the last; the third piece stands between these.
-        """
-        low, high = bytes(known.stride), b"\xfe" * known.stride
-        one, other = (self._message(lib.nftcodec_elements(self._room, MESSAGE_MAX, 0, known.set, known.manners[operation], each, 1), about)
-                      for each in (low, high))
-        differ = [place for place, pair in enumerate(zip(one, other)) if pair[0] != pair[1]]
-        at, beyond = differ[0], differ[-1] + 1
-        width = known.stride // 2 if known.form.interval else 0
-        middle = one[at + width:beyond - width] if width else b""
-        return one[:8], one[12:at], middle, one[beyond:]
+        manners = _of_elements(form.interval, form.timeout, destroy)
+        return _Known(form, destroy, described, names, form.keys + value, manners["delete"], manners["add"], manners)
 
     def _create(self, seq: int, change: Change) -> Part:
         if isinstance(change, CreateTable):
@@ -245,16 +215,6 @@ def _like(form: Form) -> int:
     boxes = form.interval and is_concatenation(form.type)
     like: int = lib.NFTCODEC_BOXES if boxes else lib.NFTCODEC_RANGES if form.interval else 0
     return like | lib.NFTCODEC_VERDICTS if form.value == VERDICT else like
-
-
-def _ends(element: bytes, middle: bytes) -> bytes:
-    """The two keys of a range, with what is between them; nothing if it goes up to the last key, which has no end, or is none."""
-    width = len(element) // 2
-    following = int.from_bytes(element[width:], "big") + 1
-    if following >> width * 8:
-        return b""
-    first, end = element[:width], following.to_bytes(width, "big")
-    return first + middle + end if first < end else b""
 
 
 def _filled_up(elements: Sequence[bytes], shortest: int) -> Sequence[bytes]:
