@@ -9,7 +9,7 @@ from typing import Callable, Optional
 
 from netmgr import __version__
 from netmgr.config.schema import Config
-from netmgr.desk import Desk
+from netmgr.desk import Desk, by_parts
 from netmgr.io import systemd, trace
 from netmgr.io.control import ControlServer, adopt, listen
 from netmgr.io.journal import Journal
@@ -55,7 +55,7 @@ class Daemon:
         self._reloading = Reloading(loop, options, edge, self._keeper, self._sources, self._manager, log, where)
         self._reloading.afterwards = self._look_through
         self.desk = Desk(loop, options, edge, self._keeper, self._sources, self._reloading, lambda: len(self._control.clients))
-        self._control = ControlServer(loop, listener, commands.answering(self.desk, log), log)
+        self._control = ControlServer(loop, listener, by_parts(commands.answering(self.desk, log)), log)
 
     def start(self) -> None:
         """Let the sources begin to tell.  When all sets are right for the first time, netmgr is ready."""

@@ -1,29 +1,80 @@
-"""What the control socket asks for, answered from the daemon's parts."""
+"""What the control socket asks for, answered from the daemon's parts.
+
+What says an answer is loaded when the first one is asked for, which takes 4 to 9 ms: so it is loaded module by module, and between them
+the loop has its turns.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 from functools import partial
-from typing import TYPE_CHECKING, Callable, Collection, Iterator, List, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Callable, Collection, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 from netmgr import __version__
 from netmgr.config.schema import Config
 from netmgr.io.clock import Calendar, utc
 from netmgr.io.loop import Loop
+from netmgr.io.peer import Peer
 from netmgr.io.reading_apart import read_apart
 from netmgr.keeper import Keeper
 from netmgr.model.managed_set import ERROR
 from netmgr.reloading import Edge, Options, Reloading, said
 from netmgr.settling import Settled, Settling
+from netmgr.show import commands
 from netmgr.show.happenings import KEPT
 from netmgr.sources import Sources
 from netmgr.values.errors import ConfigError
 from netmgr.values.happenings import Happening
-from netmgr.values.replies import Say
+from netmgr.values.replies import Reply, Say
+from netmgr.values.text import reason
 
 if TYPE_CHECKING:
     from netmgr.show.answers import Explanation, GraphEdge, GraphNode, SetContents, Status
     from netmgr.show.status import Manner, SourcesStatus
+
+Answer = Callable[[str, Peer, bool, Reply], None]       # as in netmgr.io.control
+
+
+def _show(*names: str) -> Tuple[str, ...]:
+    return tuple("netmgr.show." + name for name in names)
+
+
+_SAID = ("json", *_show("answers", "rows", "answers_json"))
+_TABLES = (*_SAID, *_show("selection", "columns", "tables", "problems", "status"))
+PARTS: Dict[str, Tuple[str, ...]] = {
+    "status": _TABLES, "sets": _TABLES, "log": _SAID, "graph": (*_SAID, *_show("problems", "status", "graph")),
+    "explain": (*_SAID, "netmgr.model.keys", "netmgr.model.shape",
+                *_show("explain_text", "moment", "holders", "reasons", "problems", "status", "explain")),
+    "metrics": ("resource", "netmgr.io.process", *_show("answers", "metrics", "rows", "problems", "status"), "netmgr.model.address_counts"),
+}       # the modules of an answer that comes in pieces, each behind those that it needs
+
+
+def by_parts(answer: Answer) -> Answer:
+    """The same answers, but what they are made of is there before."""
+    def answered(line: str, who: Peer, privileged: bool, reply: Reply) -> None:
+        known = commands.asked(line)
+        missing = [name for name in PARTS.get(known.command.name, ()) if name not in sys.modules] if known is not None else []
+        then = partial(answer, line, who, privileged)
+        if missing:
+            reply(_loaded(missing, then))
+        else:
+            then(reply)
+    return answered
+
+
+def _loaded(names: Sequence[str], then: Callable[[Reply], None]) -> Iterator[str]:
+    """Nothing for each module, and then the answer.  Loading takes a descriptor."""
+    found: List[Union[str, Iterator[str]]] = []
+    try:
+        for name in names:
+            __import__(name)
+            yield ""
+        then(found.append)      # type: ignore[arg-type]        # none of these lasts as long as the client stays
+    except (OSError, ImportError) as error:
+        found = ["ERROR: there is no answer to be had now: %s\n" % reason(error)]
+    for each in found:
+        yield from (each,) if isinstance(each, str) else each
 
 
 class Desk:
