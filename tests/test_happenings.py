@@ -16,7 +16,8 @@ from netmgr.values.events import HostGone, HostSeen, LinkGone, LinkSeen
 from netmgr.values.happenings import LEVEL, Culprit, Happening
 from netmgr.values.sets import IPV4_ADDR, ChangeElements, Form, SetName
 from tests.happenings import Event
-from tests.workbench import WAN, WAN_AND_LAN, Bench, container, gone, keys, named, seen
+from tests.test_pieces import calls
+from tests.workbench import ANY_LABEL, WAN, WAN_AND_LAN, Bench, container, gone, keys, named, seen
 
 
 class Told:
@@ -142,6 +143,15 @@ def test_of_many_addresses_nobody_looks_which_sets_they_concern() -> None:
         raise AssertionError
     causes = Causes([news, news], look)
     assert (causes.of(named("wan_ips")) or "").startswith("eth0: link removed") and causes.of_nothing_else(named("wan_ips")) is None
+
+
+def test_a_set_more_of_which_the_cause_is_told_costs_the_same_however_many_changed() -> None:
+    def price(count: int) -> int:
+        bench = Bench(ANY_LABEL)
+        many = [container(str(each), "172.18.%d.%d/16" % (each >> 8, each & 255), label="z%d" % each) for each in range(count)]
+        causes = Causes([News(tuple(bench.inventory.containers_changed("", many, [])))], lambda _thing: ())
+        return calls(lambda: [causes.of(named("z%d_ips" % each)) for each in range(count)])     # type: ignore[func-returns-value]
+    assert price(400) < 2.5 * price(200)
 
 
 def test_many_causes_are_not_all_named() -> None:

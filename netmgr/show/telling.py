@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Callable, Dict, FrozenSet, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from netmgr.model.inventory import Addresses, Interface, Thing, ThingChange
@@ -73,7 +74,7 @@ class Causes:
 
     def of(self, name: SetName) -> Optional[str]:
         """What concerned the set, or all that happened where that cannot be told."""
-        concerned = self._about(name) if self._are_several() and self._may_be_sifted() else []
+        concerned = self._about(name) if self._are_several and self._may_be_sifted else []
         if concerned:
             return _joined(concerned)
         if self._all is None:
@@ -82,13 +83,15 @@ class Causes:
 
     def of_nothing_else(self, name: SetName) -> Optional[str]:
         """What concerned the set, if anything that can be told did."""
-        return _joined(self._about(name)) if self._may_be_sifted() else None
+        return _joined(self._about(name)) if self._may_be_sifted else None
 
+    @cached_property
     def _may_be_sifted(self) -> bool:
         """It takes a look at each address."""
         return sum(len(thing.flags) if isinstance(thing, Addresses) else 1
                    for each in self._news for _gained, thing in each.changes) <= SIFTED_AT_MOST
 
+    @cached_property
     def _are_several(self) -> bool:
         return len(self._news) > 1 or any(isinstance(thing, ContainerSeen) for each in self._news for _gained, thing in each.changes[1:])
 

@@ -31,7 +31,7 @@ class _Methods(tuple):      # type: ignore[type-arg]
         return cls(*values)
 
     def _replace(self, **changed: Any) -> "_Methods":
-        found = self._make(map(changed.pop, self._fields, self))
+        found = made(type(self), map(changed.pop, self._fields, self))
         if changed:
             raise ValueError("Got unexpected field names: %r" % list(changed))
         return found
