@@ -150,7 +150,7 @@ def test_a_set_more_of_which_the_cause_is_told_costs_the_same_however_many_chang
         bench = Bench(ANY_LABEL)
         many = [container(str(each), "172.18.%d.%d/16" % (each >> 8, each & 255), label="z%d" % each) for each in range(count)]
         causes = Causes([News(tuple(bench.inventory.containers_changed("", many, [])))], lambda _thing: ())
-        return calls(lambda: [causes.of(named("z%d_ips" % each)) for each in range(count)])     # type: ignore[func-returns-value]
+        return calls(lambda: [causes.of(named("z%d_ips" % each)) for each in range(count)])
     assert price(400) < 2.5 * price(200)
 
 

@@ -101,6 +101,8 @@ class State(NamedTuple):
 
 UNHARMED, ALL_IS_WELL, NO_PAUSE = Damage(), Wrong(), Pause()
 IS_SYNCED, IS_MISSING = State(SYNCED), State(MISSING)
+UNSEEN, NOTHING_BEFORE = Seen(), Before()
+HOLDS_NOTHING = Held(*[_NOTHING] * 3)     # type: ignore[arg-type]    # most sets that may be are not: who changes it takes a copy
 
 
 class ManagedSet:
@@ -109,8 +111,8 @@ class ManagedSet:
     def __init__(self, name: SetName, role: Role) -> None:
         self.name = name
         self.role = role
-        self.seen = Seen()
-        self.held = Held(set(), set(), set())
+        self.seen = UNSEEN
+        self.held = HOLDS_NOTHING
         self.damage = UNHARMED
         self.wrong = ALL_IS_WELL
         self.pause = NO_PAUSE
@@ -118,8 +120,8 @@ class ManagedSet:
         self.others = Others()
         self.unwritten: Optional[str] = None
         self.whole = False
-        self._deletes = self._lent = False
-        self._before = Before()
+        self._deletes, self._lent = False, True
+        self._before = NOTHING_BEFORE
         self._ranges: Union[RangeSet, Composition, None] = None
 
     @property
@@ -209,13 +211,15 @@ class ManagedSet:
         foreign = set(held.foreign)
         if reading is None or reading.verified or reading.complete:
             taken = _recast(self.damage.taken | old.ours if self.damage.taken else old.ours, form, now) - held.ours
-            self.damage = Damage(taken, self._intruders(held, old, certain) if same else _NOTHING)
+            intruders = self._intruders(held, old, certain) if same else _NOTHING
+            self.damage = Damage(taken, intruders) if taken or intruders else UNHARMED
         elif same:
             foreign |= old.foreign - held.ours      # what was overlooked must not become ours
-        self._before = Before(_recast(old.ours, form, now), old.expiring, _recast(old.foreign, form, now))
+        self._before = Before(_recast(old.ours, form, now), old.expiring, _recast(old.foreign, form, now)) if any(old) else NOTHING_BEFORE
         if now != form:
             self.others.recast(lambda elements: _recast(elements, form, now))
-        self.held, self._lent = Held(set(held.ours), set(held.expiring), foreign), False
+        empty = not (held.ours or held.expiring or foreign)
+        self.held, self._lent = HOLDS_NOTHING if empty else Held(set(held.ours), set(held.expiring), foreign), empty
         self.compare_all()
         self._fit()
 
@@ -225,7 +229,7 @@ class ManagedSet:
         `recalled` tells what ranges the include file of an earlier run has, which matters at the first look at an auto-merge set.
         """
         form, info = self.seen.form, self.seen.info
-        before, self._before = self._before, Before()
+        before, self._before = self._before, NOTHING_BEFORE
         if info is not None and form is not None:
             return self.others.look(Look(info, form, before, self.held, claimed, self.role.exclusive), now, recalled)
         if info is None:
@@ -276,7 +280,8 @@ class ManagedSet:
 
     def resume(self) -> None:
         """Try again at once, however many failures there were."""
-        self.pause = self.pause._replace(until=0.0)
+        if self.pause.until:
+            self.pause = self.pause._replace(until=0.0)
 
     def note_file(self, trouble: Optional[str]) -> None:
         """Why its include file is not as it should be."""

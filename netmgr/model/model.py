@@ -161,10 +161,7 @@ class Model:
         if zones == self.held_zones:
             return
         self.held_zones = zones
-        for managed in self.sets.values():
-            if not self._is_held(managed):
-                managed.spare_nothing()
-                self._note(managed)
+        self._spare_nothing_in(managed for managed in self.sets.values() if not self._is_held(managed))
 
     def _is_held(self, managed: ManagedSet) -> bool:
         role = managed.role
@@ -173,9 +170,13 @@ class Model:
     def release_held(self) -> None:
         """All sources have spoken: what nothing claims may go."""
         self.hold = False
-        for managed in self.sets.values():
-            managed.spare_nothing()
-            self._note(managed)
+        self._spare_nothing_in(self.sets.values())
+
+    def _spare_nothing_in(self, several: Iterable[ManagedSet]) -> None:
+        for managed in several:
+            if managed.spared:
+                managed.spare_nothing()
+                self._note(managed)
 
     def retire(self, names: Iterable[SetName]) -> None:
         """Sets of an earlier configuration: take netmgr's elements out of them, then forget them."""

@@ -93,7 +93,8 @@ class Others:
         """The set is missing."""
         self.restored()
         self.awaited = _NOTHING
-        self.absent = self.absent | before.foreign
+        if before.foreign:
+            self.absent = self.absent | before.foreign
         self._written = self._written | before.ours if merge else _NOTHING
 
     def look(self, seen: Look, now: float, recalled: Callable[[], AbstractSet[bytes]]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from typing import AbstractSet, Dict, List, Optional, Set, Tuple
 
-from netmgr.model.managed_set import ERROR, IS_SYNCED, MISSING, SYNCED, ManagedSet, State
+from netmgr.model.managed_set import ERROR, IS_MISSING, IS_SYNCED, MISSING, SYNCED, ManagedSet, State
 from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.sets import SetName
 from netmgr.values.text import number
@@ -35,10 +35,10 @@ class Marks(NamedTuple):
     missing: bool = False
     error: bool = False
     unwritten: bool = False
-    state: State = State(MISSING)
+    state: State = IS_MISSING
 
 
-UNMARKED, AS_IT_SHOULD = Marks(), Marks(present=True, synced=True, state=IS_SYNCED)
+UNMARKED, AS_IT_SHOULD = MOST = Marks(), Marks(present=True, synced=True, state=IS_SYNCED)
 
 
 def _put(names: Names, name: SetName, inside: object) -> None:
@@ -95,8 +95,8 @@ class Overview:
         before = self.marks.get(name, UNMARKED)
         if marks == before:
             return before
-        if marks == AS_IT_SHOULD:
-            marks = AS_IT_SHOULD
+        if marks in MOST:
+            marks = MOST[MOST.index(marks)]
         for names, is_so, was_so in zip(self._kept, marks, before):
             if is_so != was_so:
                 _put(names, name, is_so)
@@ -109,8 +109,10 @@ class Overview:
 
     def count(self, name: SetName, own: int) -> bool:
         """So many of netmgr's elements are in a set now.  Whether there is no more to be said of it, so long as nothing is wrong."""
-        self.own += own - self._own.get(name, 0)
-        self._own[name] = own
+        before = self._own.get(name)
+        if own != before:
+            self.own += own - (before or 0)
+            self._own[name] = own
         return self.marks.get(name) is AS_IT_SHOULD
 
     def all_marks(self) -> Dict[SetName, Marks]:
