@@ -7,6 +7,7 @@ find out.  The marks of a set are worked out anew from what is known of it (mark
 from __future__ import annotations
 
 import heapq
+from collections import OrderedDict
 from typing import AbstractSet, Dict, List, Optional, Set, Tuple
 
 from netmgr.model.managed_set import ERROR, IS_MISSING, IS_SYNCED, MISSING, SYNCED, ManagedSet, State
@@ -67,12 +68,13 @@ def marks_of(managed: ManagedSet, unread: bool, promised: bool, claimed: Abstrac
 class Overview:
     """The marks of all sets.  `own` is how many elements netmgr has in them; `news` are sets whose state has changed.
 
+    `look` is taken from its beginning bit by bit, in which a dict passes over all that was there once.
     `marks`: those of each set, AS_IT_SHOULD itself where nothing is to be said of it.  `since`: how each set is, in a word, and since
     when; `warned`: since when a set is one to be warned of.  `pauses` has the ends of all pauses, also of those that have been cut short.
     """
 
     def __init__(self) -> None:
-        self._kept: Tuple[Names, ...] = tuple({} for _mark in range(Marks._fields.index("state")))
+        self._kept: Tuple[Names, ...] = OrderedDict(), *({} for _mark in Marks._fields[1:Marks._fields.index("state")])
         (self.look, self.compare, self.waiting, self.present, self.unverified, self.fleeting, self.retired,
          self.synced, self.missing, self.error, self.unwritten) = self._kept
         self.own = 0

@@ -12,7 +12,8 @@ and is put down to the process that the kernel named, or to each of those that m
 from __future__ import annotations
 
 import math
-from typing import Callable, Dict, FrozenSet, Iterable, List, Optional, Sequence, Tuple
+from collections import OrderedDict, deque
+from typing import Callable, Deque, Dict, FrozenSet, Iterable, List, Optional, Sequence, Tuple
 
 from netmgr.sync.accounts import Accounts, names_of
 from netmgr.sync.damper import Damper
@@ -61,9 +62,9 @@ class Repairs:
         self._log, self._tell_happening = log, tell
         self._suspects = Suspects(identify)
         self._suspicious = False
-        self._passing: List[SetName] = []               # what the quick look that is under way has not come to yet
+        self._passing: Deque[SetName] = deque()         # what the quick look that is under way has not come to yet
         self._passed = 0.0                              # the time that it took so far
-        self._unread: Dict[SetName, None] = {}          # what is to be read, in this order
+        self._unread: OrderedDict[SetName, None] = OrderedDict()        # what is to be read, in this order
         self._urgent = self._auditing = False
         self._looked_at = self._until = 0.0
         self._look_at: Optional[float] = None
@@ -76,7 +77,9 @@ class Repairs:
     def switch(self, reconciler: Reconciler) -> None:
         """Go on with another model; the accounts stay."""
         self.reconciler = reconciler
-        self._passing, self._unread, self._urgent, self._auditing = [], {}, False, False
+        self._passing.clear()
+        self._unread.clear()
+        self._urgent = self._auditing = False
 
     @property
     def busy(self) -> bool:
@@ -165,7 +168,7 @@ class Repairs:
         """While a look goes on from one turn to the next, what is known already does not wait for its next slice."""
         model, may, going_on = self.reconciler.model, self._damper.ready_at <= now, self._passing or self._unread
         if self._suspicious and not self._passing and may and self._quick.ready_at <= now:
-            self._suspicious, self._passing, self._passed = False, sorted(model.sets), 0.0
+            self._suspicious, self._passing, self._passed = False, deque(sorted(model.sets)), 0.0
             self._suspects.look_begins()
             self._read(self._passing)
         elif not self._unread:
@@ -191,7 +194,8 @@ class Repairs:
 
     def _look_quickly(self, now: float) -> None:
         looked = self.reconciler.survey.look(self._passing, False, now, self._enough)
-        self._passing = [name for name in self._passing if name not in looked]
+        while self._passing and self._passing[0] in looked:
+            self._passing.popleft()
         self._have_read(name for name, read in looked.items() if read)
         self._looked_at = end = self._clock()
         self._passed += end - now
@@ -199,7 +203,7 @@ class Repairs:
             self._quick.spent(end - self._passed, end)
 
     def _read_some(self, begin: float) -> None:
-        self._have_read(self.reconciler.survey.look(list(self._unread), True, begin, self._enough))
+        self._have_read(self.reconciler.survey.look(self._unread, True, begin, self._enough))
         self._looked_at = end = self._clock()
         if self._urgent and self._unread.keys() <= self.reconciler.model.overview.unverified.keys():
             self._urgent = False

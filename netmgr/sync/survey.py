@@ -7,7 +7,7 @@ is not verified then.
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import chain, islice
 from typing import Callable, Dict, Generator, Iterable, List, Optional, Sequence, Set, Tuple
 
 from netmgr.model.model import Model
@@ -70,7 +70,7 @@ class Survey:
         self._confirmed.clear()
         self.note_generation()
         begun = () if self._begun is None else (self._begun.name,)
-        for name in (*begun, *names):
+        for name in chain(begun, names):
             if name in self._model.sets and name not in looked:
                 if not self._look_at(name, thorough, now, enough, findings):
                     break

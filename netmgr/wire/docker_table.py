@@ -3,6 +3,7 @@
 A container that shares another's network has that one's addresses as long as both are there.
 """
 
+from itertools import islice
 from typing import Dict, Iterable, List, Set, Tuple
 
 from netmgr.values.events import ContainerSeen
@@ -61,7 +62,7 @@ class Table:
     def take(self, most: int) -> Tuple[List[ContainerSeen], List[str]]:
         """What to pass on next, of so many at most: containers that are new or other than before, ids of those that are gone."""
         seen, gone = [], []
-        for container in list(self._touched)[:most]:
+        for container in list(islice(self._touched, most)):
             del self._touched[container]
             before, now = self._told.pop(container, None), self._listed.get(container)
             if now is not None:
