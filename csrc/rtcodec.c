@@ -143,3 +143,22 @@ int64_t rtcodec_addresses(const uint8_t *buffer, size_t length, size_t room, uin
 	}
 	return at < length ? (int64_t)at : (int64_t)length;
 }
+
+int rtcodec_one(const uint8_t *buffer, size_t length, struct rtcodec_address *found)
+{
+	struct nlmsghdr header;
+	struct address address;
+	bool is_new;
+
+	if (length < sizeof(header))
+		return 0;
+	memcpy(&header, buffer, sizeof(header));
+	is_new = header.nlmsg_type == RTM_NEWADDR;
+	if (header.nlmsg_len != length || (!is_new && header.nlmsg_type != RTM_DELADDR) ||
+	    read_address(buffer + sizeof(header), length - sizeof(header), &address) <= 0 || (is_new && is_ipv6_with_peer(&address)))
+		return 0;
+	found->flags = is_new ? (int64_t)address.flags : RTCODEC_GONE;
+	found->ifindex = address.ifindex;
+	found->length = put_identity(found->identity, &address) - found->identity;
+	return 1;
+}

@@ -35,4 +35,15 @@ struct rtcodec_found {
 int64_t rtcodec_addresses(const uint8_t *buffer, size_t length, size_t room, uint8_t *identities, int64_t *flags,
 			  struct rtcodec_run *runs, struct rtcodec_found *found);
 
+/* One address: its flags, or RTCODEC_GONE, its link, and how long its identity is. */
+struct rtcodec_address {
+	int64_t flags;
+	uint32_t ifindex;
+	uint8_t length;
+	uint8_t identity[33];
+};
+
+/* Whether this is one message about one address, and no more; then what rtcodec_addresses() would read. */
+int rtcodec_one(const uint8_t *buffer, size_t length, struct rtcodec_address *found);
+
 #endif

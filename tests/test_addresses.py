@@ -27,6 +27,7 @@ from netmgr.values.addresses import (
     SECONDARY,
     TEMPORARY,
     UNUSABLE,
+    harmless,
     kinds,
     network,
     parse,
@@ -124,3 +125,20 @@ def test_what_is_of_a_kind_is_suspicious_by_its_first_byte(name: str) -> None:
     firsts = {address[0] for address in every if kinds(address, 0) & KINDS[name]}
     assert [first for first in range(256) if suspicious(bytes((1, first)), KINDS[name])] == sorted(firsts)
     assert not suspicious(b"", KINDS[name])
+
+
+@pytest.mark.parametrize("width", [4, 16])
+def test_what_is_harmless_is_of_none_of_the_kinds(width: int) -> None:
+    source, told = random.Random(width), 0
+    wanted = [mask for word, mask in KINDS.items() if word not in ("global", "single")]
+    for _ in range(20_000):
+        mask = sum(source.sample(wanted, source.randrange(4))) | UNUSABLE
+        first = source.choice((0, 10, 100, 127, 169, 172, 192, 0x20, 0xFC, 0xFE, source.randrange(256)))
+        address = bytes((first,)) + source.randbytes(width - 1)
+        flags = source.choice((0x80, 0, 0x40, 0x44, 0x48, 0x20, 0x01, 0x280, source.getrandbits(32)))
+        tidy, clean = harmless(width == 16, mask)
+        if tidy[flags & 0xFF] and clean[address[0]]:
+            assert not kinds(address, flags) & mask
+            told += 1
+    assert told > 1000
+    assert harmless(width == 16, UNUSABLE)[1] == b"\1" * 256

@@ -31,7 +31,8 @@ def test_none() -> None:
 def test_many_networks_as_one_by_one(kind: str, width: int) -> None:
     source, form = random.Random(7), Form(kind, True)
     identities = [source.getrandbits(16 * width).to_bytes(2 * width, "big") + bytes((source.randrange(width * 8 + 1),)) for _ in range(200)]
-    assert elements.of_networks(identities, form) == [found for each in identities for found in elements.of_networks([each], form)]
+    make = elements.of_networks(form)
+    assert make(identities) == [found for each in identities for found in make([each])]
 
 
 @pytest.mark.parametrize("width", [4, 16])

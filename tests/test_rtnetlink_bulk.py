@@ -155,7 +155,8 @@ def test_a_refusal_says_what_is_wrong() -> None:
 
 def test_constants_and_structures_are_the_same_in_c() -> None:
     assert lib.RTCODEC_GONE == GONE
-    assert [ffi.sizeof("struct rtcodec_run"), ffi.sizeof("struct rtcodec_found")] == [rtnetlink_bulk._RUN.size, rtnetlink_bulk._FOUND.size]
+    for name, form in (("run", rtnetlink_bulk._RUN), ("found", rtnetlink_bulk._FOUND), ("address", rtnetlink_bulk._ONE)):
+        assert ffi.sizeof("struct rtcodec_" + name) == form.size
 
 
 def test_more_than_one_word_on_an_address_is_told_of_its_link_alone() -> None:

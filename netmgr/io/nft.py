@@ -29,6 +29,9 @@ RECEIVES_AT_MOST = 100      # of what others commit, in one turn of the loop
 PAUSES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.1, 0.1)     # seconds before each further attempt to read a set
 
 
+Commit = Callable[[Sequence[Change], int], Outcome]
+
+
 class Nft:
     """Requests to nf_tables and transactions on it.  PermissionError without CAP_NET_ADMIN over the network namespace."""
 
@@ -129,12 +132,20 @@ class Nft:
         transactions: creations, deletes and the first adds, then the other adds, and these in any generation.  ValueError for elements
         that are not of their set's form; OSError and ProtocolError from a socket or kernel that is out of order.
         """
+        return self.commit_few(self._commit_many, changes, generation)
+
+    def commit_few(self, otherwise: Commit, changes: Sequence[Change], generation: int) -> Outcome:
+        """The same about a few elements of one set; what is not that simple goes the other way."""
         seq = self._seq
         whole, following = self._writer.of_few(seq, changes, self.destroys, generation)
-        if whole:
-            self._seq = following + 1 if seq < SEQ_END else 1
-            return self._transact(whole, seq, following, changes)
-        parts = self._writer.parts(seq, changes, self.destroys)
+        if not whole:
+            return otherwise(changes, generation)
+        self._seq = following + 1 if seq < SEQ_END else 1
+        found, overrun = self.netfilter.exchange(whole, following, stand_aside=True)
+        return self._outcome(found, overrun, seq, following, changes)
+
+    def _commit_many(self, changes: Sequence[Change], generation: int) -> Outcome:
+        parts = self._writer.parts(self._seq, changes, self.destroys)
         seq = self._reserve(len(parts) + 2)
         whole = nft_write.transaction(seq, parts, seq + 1 + len(parts), generation)
         limit = self.netfilter.limit if len(whole) <= self.netfilter.limit else self.netfilter.room(len(whole))
@@ -155,6 +166,10 @@ class Nft:
             if problem.errno != errno.EMSGSIZE:
                 raise
             return nft_answers.not_sent(problem.errno)
+        return self._outcome(found, overrun, seq, following, changes)
+
+    def _outcome(self, found: Sequence[bytes], overrun: bool, seq: int, following: int, changes: Sequence[Change]) -> Outcome:
+        """What came of them, by all that was received."""
         if len(found) == 1 and nft_answers.accepts(found[0], following):
             self._commits += 1
             return COMMITTED

@@ -81,11 +81,14 @@ class EventSocket:
         """
         lost, filled = "", 0
         while True:
+            room = self._reader.buffer
             try:
-                if filled > BYTES_AT_A_TIME:
-                    self.socket.recv(1, socket.MSG_PEEK)
-                    return Drained(self._reader.events(filled), "", True)
-                size, (sender, _groups) = self.socket.recvfrom_into(self._reader.buffer[filled:])
+                if filled:
+                    room = room[filled:]
+                    if filled > BYTES_AT_A_TIME:
+                        self.socket.recv(1, socket.MSG_PEEK)
+                        return Drained(self._reader.events(filled), "", True)
+                size, (sender, _groups) = self.socket.recvfrom_into(room)
                 if sender:
                     return Drained(self._reader.events(filled), lost, True)
                 if not filled and not lost and self.memory() == self._idle:

@@ -9,11 +9,12 @@ nothing new.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Callable, Dict, Generator, Iterator, Optional, Sequence, Union
 
 from netmgr.config.schema import Nftables
 from netmgr.io.loop import Deadline, Loop
-from netmgr.io.nft import RECEIVES_AT_MOST, Nft, Watch
+from netmgr.io.nft import RECEIVES_AT_MOST, Commit, Nft, Watch
 from netmgr.values.counters import Told
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import Suspect
@@ -38,7 +39,7 @@ class Ruleset:
     def watched_by(self, watcher: Optional[Watcher]) -> None:
         """From now on this one makes the commits."""
         self.watcher = watcher
-        self.commit: Callable[[Sequence[Change], int], Outcome] = self.nft.commit if watcher is None else watcher.commit
+        self.commit: Commit = self.nft.commit if watcher is None else watcher.commit
 
     def generation(self) -> int:
         """As Nft.generation()."""
@@ -66,6 +67,7 @@ class RulesetEvents:
         self.told = Told()
         self._loop, self._nft, self._changed = loop, nft, changed
         self._watch = Watch(self._nft.portid)
+        self.commit: Commit = partial(nft.commit_few, self._commit_many)        # as Nft.commit()
         self._again: Optional[Deadline] = None
 
     def start(self) -> None:
@@ -79,14 +81,9 @@ class RulesetEvents:
         self._loop.unwatch(self._watch.fileno())
         self._watch.close()
 
-    def commit(self, changes: Sequence[Change], generation: int = 0) -> Outcome:
-        """As Nft.commit()."""
-        for change in changes:
-            if type(change) is ChangeElements:
-                _set, _form, delete, add, _restore = change
-                if len(add) + len(delete) >= MANY:
-                    return self._commit_unwatched(changes, generation)
-        return self._nft.commit(changes, generation)
+    def _commit_many(self, changes: Sequence[Change], generation: int) -> Outcome:
+        count = sum(len(change.add) + len(change.delete) for change in changes if isinstance(change, ChangeElements))
+        return (self._commit_unwatched if count >= MANY else self._nft.commit)(changes, generation)
 
     def _commit_unwatched(self, changes: Sequence[Change], generation: int) -> Outcome:
         before = self._nft.generation()

@@ -6,9 +6,10 @@ for what becomes of them).
 
 from __future__ import annotations
 
+from functools import partial
 from operator import itemgetter
 from struct import pack
-from typing import Callable, Collection, Dict, List, Sequence
+from typing import Callable, Collection, Dict, Iterable, List, Sequence
 
 from netmgr.model.inventory import Interface
 from netmgr.values import prefixes
@@ -19,38 +20,45 @@ from netmgr.values.sets import WIDTHS, Form
 
 FEW = 16        # that are quicker taken one by one
 
-_FRONT = {width: itemgetter(slice(width)) for width in WIDTHS.values()}
+Make = Callable[[Collection[bytes]], Iterable[bytes]]       # the elements of addresses with these identities
 
 
-def of_addresses(identities: Collection[bytes], form: Form, _suffixes: Sequence[bytes] = ()) -> List[bytes]:
+def of_addresses(form: Form, _suffixes: Sequence[bytes] = ()) -> Make:
     """The addresses themselves."""
-    kind, interval, *_more = form
-    width = WIDTHS[kind]
-    if not interval:
-        return list(map(_FRONT[width], identities))
+    width = WIDTHS[form.type]
+    if not form.interval:
+        return partial(map, itemgetter(slice(width)))
     bits = bytes((width * 8,))
-    return [each[:width] + bits for each in identities]
+    return lambda identities: [each[:width] + bits for each in identities]
 
 
-def of_networks(identities: Collection[bytes], form: Form, _suffixes: Sequence[bytes] = ()) -> List[bytes]:
+def of_networks(form: Form, _suffixes: Sequence[bytes] = ()) -> Make:
     """The networks that they are in: the bits of the prefix, none of the host's, and the length, which is an identity's last byte."""
     width = WIDTHS[form.type]
     bits = width * 8
-    if len(identities) > FEW:
-        return prefixes.of_identities(identities, width)
-    return [(int.from_bytes(each[:width], "big") >> bits - each[-1] << bits - each[-1] + 8 | each[-1]).to_bytes(width + 1, "big")
-            for each in identities]
+
+    def make(identities: Collection[bytes]) -> List[bytes]:
+        if len(identities) > FEW:
+            return prefixes.of_identities(identities, width)
+        return [(int.from_bytes(each[:width], "big") >> bits - each[-1] << bits - each[-1] + 8 | each[-1]).to_bytes(width + 1, "big")
+                for each in identities]
+
+    return make
 
 
-def of_hosts(identities: Collection[bytes], form: Form, suffixes: Sequence[bytes]) -> List[bytes]:
+def of_hosts(form: Form, suffixes: Sequence[bytes]) -> Make:
     """The hosts with these suffixes in their networks, where a suffix is no longer than a host part there."""
-    width = WIDTHS[form.type]
+    width, addresses = WIDTHS[form.type], of_addresses(form)
     numbers = [int.from_bytes(each, "big") for each in suffixes if len(each) == width]
-    found: List[bytes] = []
-    for each in identities:
-        first = int.from_bytes(network(each[:width], each[-1]), "big")
-        found += [(first | number).to_bytes(width, "big") for number in numbers if number.bit_length() <= width * 8 - each[-1]]
-    return of_addresses(found, form)
+
+    def make(identities: Collection[bytes]) -> Iterable[bytes]:
+        found: List[bytes] = []
+        for each in identities:
+            first = int.from_bytes(network(each[:width], each[-1]), "big")
+            found += [(first | number).to_bytes(width, "big") for number in numbers if number.bit_length() <= width * 8 - each[-1]]
+        return addresses(found)
+
+    return make
 
 
 def of_name(interface: Interface, form: Form, _choice: Choice) -> List[bytes]:
@@ -80,10 +88,10 @@ def of_gateways(interface: Interface, form: Form, choice: Choice) -> List[bytes]
     """The next hops of default routes over an interface, those that are chosen."""
     width = WIDTHS[form.type]
     hops = [identity(each, width * 8, each) for each in interface.gateways if len(each) == width]
-    return of_addresses([each for each in hops if counts(choice, each, IFA_F_PERMANENT)], form)
+    return list(of_addresses(form)([each for each in hops if counts(choice, each, IFA_F_PERMANENT)]))
 
 
-FROM_ADDRESSES: Dict[str, Callable[[Collection[bytes], Form, Sequence[bytes]], List[bytes]]] = {
+FROM_ADDRESSES: Dict[str, Callable[[Form, Sequence[bytes]], Make]] = {
     ADDRESSES: of_addresses, NETWORKS: of_networks, HOSTS: of_hosts, PEERS: of_addresses}       # peers: of the far end's identities
 FROM_INTERFACE: Dict[str, Callable[[Interface, Form, Choice], List[bytes]]] = {
     INTERFACES: of_name, HARDWARE_ADDRESSES: of_hardware, INDEXES: of_index, GATEWAYS: of_gateways}

@@ -111,7 +111,7 @@ def _keys(wanted: Wanted, form: Form, interface: Interface, identity: bytes, fla
         width = WIDTHS[part.type]
         if word in FROM_ADDRESSES:
             own = from_far_end(identity, flags) if word == PEERS else identity
-            found = FROM_ADDRESSES[word]([own] if own else [], part, wanted.suffixes)
+            found = list(FROM_ADDRESSES[word](part, wanted.suffixes)([own] if own else []))
         else:
             found = FROM_INTERFACE[word](interface, part, choice)
         return [(each[:width], each[width:]) for each in found]

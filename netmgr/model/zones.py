@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from fnmatch import fnmatchcase
-from typing import Callable, Collection, Container, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Collection, Container, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from netmgr.config.convention import CONVENTION
 from netmgr.config.schema import Config, Zone, default_zone
-from netmgr.model.elements import FROM_ADDRESSES, FROM_INTERFACE
-from netmgr.model.inventory import Addresses, Interface, Thing
+from netmgr.model.elements import FROM_ADDRESSES, FROM_INTERFACE, Make
+from netmgr.model.inventory import IPV6, Addresses, Interface, Thing
 from netmgr.model.labels import NOTHING, Labels, Said
 from netmgr.model.selection import Entries, matches
-from netmgr.values.addresses import IFA_F_PERMANENT, from_far_end, identity, kinds, kinds_by_flags, suspicious
+from netmgr.values.addresses import IFA_F_PERMANENT, from_far_end, harmless, identity, kinds, kinds_by_flags, local, suspicious
 from netmgr.values.choice import Choice, counts
 from netmgr.values.events import ContainerSeen, Endpoint, HostSeen
 from netmgr.values.holds import ADDRESSES, INTERFACES, OWN_ADDRESS, PEERS, PUBLISHED_PORTS, WORDS, Value, fits, made_of
@@ -63,19 +63,20 @@ Binding = Tuple[Feed, Form]
 
 
 class Taking(NamedTuple):
-    """How a set with keys of one part takes addresses: those of this width that are chosen, or their far ends, make elements.
+    """How a set with keys of one part takes addresses: of identities of this size those that are chosen, or their far ends, make elements.
 
-    `exclude`: all that matters of the choice is whether they are of one of these kinds; None when there is more to it.
+    `exclude`: all that matters of the choice is whether they are of one of these kinds; None when there is more to it.  `tidy`, `clean`:
+    what addresses.harmless() has of these kinds.
     """
 
     set: SetName
-    form: Form
-    width: int
+    size: int
     choice: Choice
     exclude: Optional[int]
+    tidy: bytes
+    clean: bytes
     by_peer: bool
-    make: Callable[[Collection[bytes], Form, Sequence[bytes]], List[bytes]]
-    suffixes: Tuple[bytes, ...]
+    make: Make
 
 
 class Bound(NamedTuple):
@@ -360,9 +361,14 @@ def _divided(bound: Sequence[Binding]) -> Bound:
 
 
 def _taking(plain: Sequence[Binding]) -> List[Taking]:
-    return [Taking(feed.set, form, WIDTHS[form.type], feed.choice, None if by_peer or feed.choice.special else feed.choice.exclude, by_peer,
-                   FROM_ADDRESSES[feed.holds], feed.suffixes)
-            for feed, form in plain if feed.holds in FROM_ADDRESSES for by_peer in [feed.holds == PEERS]]
+    return [_taken(feed, form) for feed, form in plain if feed.holds in FROM_ADDRESSES]
+
+
+def _taken(feed: Feed, form: Form) -> Taking:
+    width, by_peer = WIDTHS[form.type], feed.holds == PEERS
+    exclude = None if by_peer or feed.choice.special else feed.choice.exclude
+    make = FROM_ADDRESSES[feed.holds](form, feed.suffixes)
+    return Taking(feed.set, 2 * width + 1, feed.choice, exclude, *harmless(width == 16, exclude or 0), by_peer, make)
 
 
 def _counted(elements: List[bytes]) -> Dict[bytes, int]:
@@ -373,19 +379,20 @@ def _counted(elements: List[bytes]) -> Dict[bytes, int]:
 def _of_addresses(taking: Iterable[Taking], addresses: Dict[bytes, int]) -> Claims:
     found = []
     kept: Collection[bytes]
-    for name, form, width, choice, exclude, by_peer, make, suffixes in taking:
+    for name, size, choice, exclude, tidy, clean, by_peer, make in taking:
         if exclude is None:
-            kept = _chosen(addresses, 2 * width + 1, choice, by_peer)
-        elif len(addresses) > FEW and _all_kept(addresses, width, exclude):
+            kept = _chosen(addresses, size, choice, by_peer)
+        elif len(addresses) > FEW and _all_kept(addresses, size, exclude):
             kept = addresses
         else:
-            kept, size = [], 2 * width + 1
+            kept = []
             for each, flags in addresses.items():
-                if len(each) == size and not kinds(each[:width], flags) & exclude:
+                if len(each) == size and ((tidy[flags & 0xFF] and clean[each[0]]) or not kinds(local(each), flags) & exclude):
                     kept.append(each)
-        elements = make(kept, form, suffixes) if kept else None
-        if elements:
-            found.append((name, elements))
+        if kept:
+            elements = [*make(kept)]
+            if elements:
+                found.append((name, elements))
     return found
 
 
@@ -397,11 +404,11 @@ def _chosen(addresses: Dict[bytes, int], size: int, choice: Choice, by_peer: boo
     return [each for each, flags in addresses.items() if len(each) == size and counts(choice, each, flags)]
 
 
-def _all_kept(addresses: Dict[bytes, int], width: int, exclude: int) -> bool:
+def _all_kept(addresses: Dict[bytes, int], size: int, exclude: int) -> bool:
     """Whether a quick look shows that it is all of them.  Of many addresses few flags differ."""
-    packed, size = b"".join(addresses), 2 * width + 1
+    packed, six = b"".join(addresses), size == IPV6
     return len(packed) == len(addresses) * size and not suspicious(packed[::size], exclude) and not any(
-        kinds_by_flags(width == 16, flags) & exclude for flags in set(addresses.values()))
+        kinds_by_flags(six, flags) & exclude for flags in set(addresses.values()))
 
 
 def _of_interface(bound: Iterable[Binding], interface: Interface) -> Claims:

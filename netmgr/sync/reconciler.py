@@ -95,13 +95,13 @@ class Reconciler:
         return done
 
     def _commit(self, changes: List[Change], now: float, suspects: Set[SetName], enough: Callable[[], bool]) -> List[Change]:
-        names = sets.names_of(changes)
-        outcome = self._outcome(changes, names, enough)
+        outcome = self._outcome(changes, enough)
         if outcome.committed:
             self.survey.committed(changes)
             self.model.committed(changes)
             self.counters.transactions[DONE] += 1
             return changes
+        names = sets.names_of(changes)
         self.counters.transactions[LATE if outcome.overtaken else REFUSED if outcome.known else UNKNOWN] += 1
         if outcome.overtaken:
             self.model.refused(changes, (), now, False)
@@ -118,13 +118,16 @@ class Reconciler:
             self._refused(changes, fault, now, suspects)
         return []
 
-    def _outcome(self, changes: Sequence[Change], names: Set[SetName], enough: Callable[[], bool]) -> Outcome:
+    def _outcome(self, changes: Sequence[Change], enough: Callable[[], bool]) -> Outcome:
         try:
             for attempt in range(CAREFUL_ATTEMPTS):
                 if attempt > 1 and enough():
                     break
-                if not names <= self.survey.seen and not self.survey.confirm(names):
-                    return OVERTAKEN
+                for change in changes:
+                    if not isinstance(change, CreateTable) and change.set not in self.survey.seen:
+                        if not self.survey.confirm(sets.names_of(changes)):
+                            return OVERTAKEN
+                        break
                 outcome = self._kernel.commit(changes, self.survey.generation)
                 if not outcome.overtaken:
                     return outcome

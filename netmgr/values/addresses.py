@@ -9,6 +9,7 @@ Loading ipaddress takes milliseconds, so it waits until an IPv6 address must be 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Dict, Tuple
 
 IFA_F_SECONDARY = IFA_F_TEMPORARY = 0x01
@@ -46,6 +47,16 @@ def kinds(local: bytes, flags: int) -> int:
 def suspicious(first_bytes: bytes, kinds: int) -> bool:
     """Whether an address that begins with one of these bytes may be of one of these kinds, whatever its flags are."""
     return any(first in first_bytes for kind, firsts in _BEGINNINGS.items() if kind & kinds for first in firsts)
+
+
+@cache
+def harmless(six: bool, kinds: int) -> Tuple[bytes, bytes]:
+    """Two tables: an address is of none of these kinds if both have a 1, for the lowest byte of its flags and for its own first byte.
+
+    Not for GLOBAL.
+    """
+    return (bytes(not mask & kinds for mask in _BY_FLAGS[six]),
+            bytes(not suspicious(bytes((first,)), kinds) for first in range(256)))
 
 
 def kinds_by_flags(six: bool, flags: int) -> int:

@@ -25,7 +25,7 @@ Tables = Dict[int, Dict[bytes, int]]    # ifindex -> identity -> IFA_FLAGS, or G
 
 _IDENTITIES = {length: Struct("%ds" % length) for length in (9, 33)}
 _FOUND, _RUN = Struct("=II"), Struct("=III")        # struct rtcodec_found, struct rtcodec_run
-_FIRST = Struct("=IIIII")                           # both
+_ONE = Struct("=qI34p2x")                           # struct rtcodec_address; the length of its identity is before that, as p has it
 
 
 class AddressReader:
@@ -38,11 +38,12 @@ class AddressReader:
         self._identities = room(ROOM * lib.RTCODEC_IDENTITY_MAX)
         self._flags = room(ROOM * 8).cast("q")
         found = room(_FOUND.size + ROOM * _RUN.size)
-        self._found, self._runs, self._first = found[:_FOUND.size], found[_FOUND.size:], found[:_FIRST.size]
+        self._found, self._runs, self._one = found[:_FOUND.size], found[_FOUND.size:], room(_ONE.size)
         self._from = ffi.from_buffer("uint8_t[]", self.buffer)
         self._into = tuple(ffi.cast(kind, ffi.from_buffer(each)) for kind, each in (
             ("uint8_t *", self._identities), ("int64_t *", self._flags), ("struct rtcodec_run *", self._runs),
             ("struct rtcodec_found *", self._found)))
+        self._into_one = ffi.cast("struct rtcodec_address *", ffi.from_buffer(self._one))
 
     def read(self, end: int, tables: Tables) -> Iterator[Message]:
         """Enter the addresses of so many bytes into the tables; give every other message when all before it is in.  ProtocolError."""
@@ -60,14 +61,11 @@ class AddressReader:
 
     def events(self, end: int) -> List[Event]:
         """Every event in so many bytes.  Mostly there is one, of one address, which is quicker told without a table."""
+        if lib.rtcodec_one(self._from, end, self._into_one):
+            flags, ifindex, identity = _ONE.unpack(self._one)
+            return [made(AddressesSeen, (ifindex, {identity: flags}, False))]
         found: List[Event] = []
         tables: Tables = {}
-        if lib.rtcodec_addresses(self._from, end, ROOM, *self._into) == end:
-            runs, _message_flags, ifindex, length, count = _FIRST.unpack(self._first)
-            if runs == 1 == count:
-                return [made(AddressesSeen, (ifindex, {bytes(self._identities[:length]): self._flags[0]}, False))]
-            self._enter(tables)
-            return self._seen(tables)
         for message in self.read(end, tables):
             event = rtnetlink.event(message)
             if event is not None:

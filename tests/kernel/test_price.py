@@ -14,7 +14,7 @@ from tests.kernel.lab import Lab
 from tests.kernel.running import Netmgr
 from tests.waiting import eventually
 
-SETS = {"ips": ("wan_ips { type ipv4_addr; }", 32, 30), "nets": ("wan_nets { type ipv4_addr; flags interval; }", 24, 39)}
+SETS = {"ips": ("wan_ips { type ipv4_addr; }", 32, 25), "nets": ("wan_nets { type ipv4_addr; flags interval; }", 24, 35)}
 AFTER = 18      # calls from when the kernel has the transaction until netmgr sleeps; before that at most what stands with the sets
 
 
