@@ -177,6 +177,28 @@ def test_hooks_run_before_each_sleep_and_see_what_callbacks_did(clock: Clock) ->
     assert done == ["settle", "event", "event", "settle"]
 
 
+def test_what_a_descriptor_brought_is_worked_out_before_what_was_put_off(clock: Clock) -> None:
+    one, other = socket.socketpair()
+    done: List[str] = []
+
+    def heard(_events: int) -> None:
+        done.append(one.recv(1).decode())
+
+    def put_off() -> None:
+        done.append("piece")
+        clock.call_later(0, put_off)
+
+    with one, other:
+        clock.watch(one.fileno(), heard)
+        clock.before_sleep.append(lambda: done.append("settle"))
+        put_off()
+        clock.turn(0)
+        other.send(b"x")
+        clock.turn(0)
+        clock.turn(0)
+    assert done == ["piece", "settle", "piece", "settle", "x", "settle", "piece", "settle", "piece"]
+
+
 def registered() -> Set[int]:
     """The descriptors that any epoll of this process has."""
     files = Path("/proc/self/fdinfo")

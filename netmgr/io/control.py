@@ -1,9 +1,9 @@
 """The control socket: the listener's clients and their limits; the other end of it for the command line.
 
 A client is read only when all its earlier lines are answered and all answers are gone.  Those that wait for an answer stand in a queue,
-and after each turn of the loop some of it is answered, until a little time is over: so what waits for a client that does not read is one
-answer, neither a flood of commands nor a crowd of clients holds up the rest of the loop longer than one answer takes, and
-answers keep the order of the lines.
+and at the end of each turn of the loop, when the sets have followed, some of it is answered, until a little time is over: so what waits
+for a client that does not read is one answer, neither a flood of commands nor a crowd of clients holds up the rest of the loop longer
+than one answer takes, and answers keep the order of the lines.
 
 Places are limited, and nobody can take them all: some are kept for root and the daemon's own user, and each other user has a share.
 So are descriptors: clients leave some of them to whatever is opened later, like the modules that an answer needs.
@@ -40,7 +40,7 @@ __all__ = ["ControlServer", "Listener", "adopt", "listen"]
 CLIENT_LIMIT, KEPT_FOR_TRUSTED, USER_SHARE = 64, 8, 32
 DESCRIPTORS_KEPT, DESCRIPTORS_KEPT_FROM_TRUSTED = 24, 16
 ACCEPTED_AT_ONCE = 16
-ANSWERING_SECONDS = 0.0005
+ANSWERING_SECONDS = 0.0002
 IDLE_SECONDS = 30.0
 ACCEPT_PAUSE = 1.0
 CHUNK = 4096

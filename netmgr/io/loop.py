@@ -1,8 +1,9 @@
 """The event loop: descriptors, deadlines, signals, and one hook before it sleeps.
 
 Everything that can wake netmgr is a descriptor or a deadline here.  Callbacks run one after the other on one thread; each only
-changes tables.  What they brought about together is worked out once, in `before_sleep`.  A loop with no deadline sleeps for
-ever: an idle netmgr does not wake up.
+changes tables.  What they brought about together is worked out once, in `before_sleep`.  What descriptors brought is worked out before
+deadlines have their turn, too: they mostly do what was put off, and what comes from outside should not wait for that.  A loop with no
+deadline sleeps for ever: an idle netmgr does not wake up.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ class Loop:
         self._running = False
 
     def turn(self, longest: Optional[float] = None) -> None:
-        """One wake-up: the hooks, sleep until something is due (at most `longest` seconds), its callbacks.  OSError without an epoll.
+        """One wake-up: the hooks, sleep until something is due (at most `longest` seconds), callbacks.  OSError without an epoll.
 
         A callback may unwatch another descriptor that is ready, close it, and watch a new one with the same number, which is not.
         """
@@ -145,6 +146,9 @@ class Loop:
                 callback, wanted = found
                 callback(events & wanted or wanted)         # an error or a hang-up: reading and writing will tell
         if self._deadlines and self._deadlines[0][0] <= self.now():
+            if ready:
+                for hook in self.before_sleep:
+                    hook()
             self._run_due()
 
     def close(self) -> None:

@@ -7,9 +7,9 @@ Telling goes in pieces that are small and quickly made, whatever there is; the s
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from itertools import chain
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple, Type, TypeVar, Union, get_args, get_origin
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Sequence, Tuple, Type, TypeVar, Union, get_args, get_origin
 
 from netmgr.show.answers import (
     UNKNOWN,
@@ -32,6 +32,7 @@ Fitter = Callable[[object, object], object]     # value, default
 
 _NUMBER_LONGEST = 1 << 64
 
+SCALARS = frozenset((str, int, float, bool, type(None)))
 ROWS, FEW = 16, 2   # that are made for a piece without a look at how long it is; and in each of them
 
 
@@ -123,6 +124,8 @@ def line_of(told: Mapping[str, object]) -> str:
 
 def plain(value: Any) -> Any:
     """An answer as objects, lists and scalars.  The elements of one list are of one kind."""
+    if type(value) in SCALARS:
+        return value
     if isinstance(value, Rows):
         return plain(tuple(value))
     if isinstance(value, SetContents):
