@@ -27,7 +27,6 @@
 #include <string.h>
 
 #include <libmnl/libmnl.h>
-#include <libnftnl/batch.h>
 #include <libnftnl/common.h>
 #include <libnftnl/set.h>
 #include <libnftnl/table.h>
@@ -272,59 +271,26 @@ static int put_elements(struct nlmsghdr *message, size_t room, const struct nftc
 /* libmnl before 1.0.5 leaves the padding behind an attribute as it is. */
 static void clear(void *buffer, size_t size, const struct nftcodec_set *set, size_t count)
 {
-	size_t names = strlen(set->table) + strlen(set->name) + ELEMENT_ROOM;
-	size_t used = names + count * (ELEMENT_ROOM + 2 * (size_t)set->width + set->value);
+	size_t used = 3 * (NFTCODEC_NAME_MAX + 1) + count * (ELEMENT_ROOM + 2 * (size_t)set->width + set->value);
 
 	memset(buffer, 0, count < NFTCODEC_ELEMENTS_MAX && used < size ? used : size);
 }
 
-static bool good_manner(const struct nftcodec_manner *manner)
-{
-	return manner->comment == NULL || strnlen(manner->comment, 32) < 32;
-}
-
-static int write_elements(void *buffer, size_t size, uint32_t seq, const struct nftcodec_set *set, const struct nftcodec_manner *manner,
-			  const uint8_t *elements, size_t count)
+int nftcodec_elements(void *buffer, size_t size, uint32_t seq, const struct nftcodec_set *set, const struct nftcodec_manner *manner,
+		      const uint8_t *elements, size_t count)
 {
 	struct nlmsghdr *message;
 	size_t room;
 
+	if (!aligned(buffer) || size < NFTCODEC_MESSAGE_MAX || !good_name(set->table) || !good_name(set->name) ||
+	    (count > 0 && !good_set(set)) || (manner->comment != NULL && strnlen(manner->comment, 32) == 32))
+		return NFTCODEC_REFUSED;
 	clear(buffer, size, set, count);
 	message = nftnl_nlmsg_build_hdr(buffer, manner->message, set->family, manner->flags, seq);
 	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, set->table);
 	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set->name);
 	room = MNL_ALIGN(message->nlmsg_len) + UINT16_MAX;
 	return count == 0 ? 0 : put_elements(message, room < size ? room : size, set, manner, elements, count);
-}
-
-int nftcodec_elements(void *buffer, size_t size, uint32_t seq, const struct nftcodec_set *set, const struct nftcodec_manner *manner,
-		      const uint8_t *elements, size_t count)
-{
-	if (!aligned(buffer) || size < NFTCODEC_MESSAGE_MAX || !good_name(set->table) || !good_name(set->name) ||
-	    (count > 0 && !good_set(set)) || !good_manner(manner))
-		return NFTCODEC_REFUSED;
-	return write_elements(buffer, size, seq, set, manner, elements, count);
-}
-
-int nftcodec_few(void *buffer, size_t size, uint32_t seq, uint32_t generation, const struct nftcodec_set *set,
-		 const struct nftcodec_manner *goes, const struct nftcodec_manner *comes, const uint8_t *elements, size_t going, size_t count)
-{
-	struct nlmsghdr *message = buffer;
-	size_t stride = keys_of(set) + set->value, used, i;
-
-	if (!aligned(buffer) || size < NFTCODEC_MESSAGE_MAX || !good_name(set->table) || !good_name(set->name) || !good_set(set) ||
-	    !good_manner(goes) || !good_manner(comes) || count > NFTCODEC_FEW || going > count)
-		return NFTCODEC_REFUSED;
-	nftnl_batch_begin(buffer, seq++);
-	mnl_attr_put_u32(message, NFNL_BATCH_GENID, htobe32(generation));
-	for (i = 0, used = message->nlmsg_len; i < count; i++, used += message->nlmsg_len) {
-		message = (struct nlmsghdr *)((char *)buffer + used);
-		if (write_elements(message, size - used, seq++, set, i < going ? goes : comes, elements + i * stride, 1) != 1)
-			return NFTCODEC_REFUSED;
-	}
-	message = nftnl_batch_end((char *)buffer + used, seq);
-	message->nlmsg_flags |= NLM_F_ACK;
-	return used + message->nlmsg_len;
 }
 
 static bool has_comment(const uint8_t *userdata, size_t length, const char *comment)

@@ -19,7 +19,6 @@ enum {
 	NFTCODEC_MESSAGE_MAX = 67584,	/* the longest message that is written: names and 64 KiB of elements */
 	NFTCODEC_SET_MAKER = 200,	/* in the userdata of a set, the type of the name of who made it */
 	NFTCODEC_ELEMENTS_MAX = 4096,	/* no message holds more elements: 64 KiB in pieces of at least 16 bytes */
-	NFTCODEC_FEW = 4,		/* elements at most that are worth a message each */
 	NFTCODEC_FIELDS_MAX = 16,	/* no concatenation has more */
 };
 
@@ -73,14 +72,6 @@ int nftcodec_new_set(void *buffer, size_t size, uint32_t seq, const struct nftco
 /* A message about elements of a set: those at the beginning of these that fit, whose number is returned.  It has no list without any. */
 int nftcodec_elements(void *buffer, size_t size, uint32_t seq, const struct nftcodec_set *set, const struct nftcodec_manner *manner,
 		      const uint8_t *elements, size_t count);
-
-/*
- * A whole transaction about a few elements of one set, in this generation of the ruleset (0: any): BEGIN, a message for each element, of
- * which the first so many go and the others come, and END, which alone asks for an acknowledgement.  They are numbered from seq on.
- * Returns its length.
- */
-int nftcodec_few(void *buffer, size_t size, uint32_t seq, uint32_t generation, const struct nftcodec_set *set,
-		 const struct nftcodec_manner *goes, const struct nftcodec_manner *comes, const uint8_t *elements, size_t going, size_t count);
 
 /*
  * Elements that are read become records: the key, in a set of boxes the last key, in a map the value, then a byte of flags.  This many

@@ -247,7 +247,7 @@ def test_what_a_kernel_knows_is_told_by_what_it_refuses() -> None:
 
 
 def test_both_halves_of_a_range_are_one_position() -> None:
-    change = ChangeElements(NAME, RANGES, (), [span(0, 9), ip(20) + TOP, span(10, 15), *[span(30, 31)] * nft_write.FEW])
+    change = ChangeElements(NAME, RANGES, (), [span(0, 9), ip(20) + TOP, span(10, 15)])
     offsets = {40: 0, 72: 0, 96: 1, 136: 2, 168: 2}
     for offset, position in offsets.items():
         assert faults(change, (101, Ack(errno.EEXIST, "", offset)))[0].position == position

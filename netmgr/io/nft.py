@@ -132,17 +132,17 @@ class Nft:
         transactions: creations, deletes and the first adds, then the other adds, and these in any generation.  ValueError for elements
         that are not of their set's form; OSError and ProtocolError from a socket or kernel that is out of order.
         """
-        return self.commit_few(self._commit_many, changes, generation)
+        return self.commit_one(self._commit_many, changes, generation)
 
-    def commit_few(self, otherwise: Commit, changes: Sequence[Change], generation: int) -> Outcome:
-        """The same about a few elements of one set; what is not that simple goes the other way."""
+    def commit_one(self, otherwise: Commit, changes: Sequence[Change], generation: int) -> Outcome:
+        """The same about one element, as it mostly is; what is not that simple goes the other way."""
         seq = self._seq
-        whole, following = self._writer.of_few(seq, changes, self.destroys, generation)
+        whole = self._writer.of_one(seq, changes, self.destroys, generation)
         if not whole:
             return otherwise(changes, generation)
-        self._seq = following + 1 if seq < SEQ_END else 1
-        found, overrun = self.netfilter.exchange(whole, following, stand_aside=True)
-        return self._outcome(found, overrun, seq, following, changes)
+        self._seq = seq + 3 if seq < SEQ_END else 1
+        found, overrun = self.netfilter.exchange(whole, seq + 2, stand_aside=True)
+        return self._outcome(found, overrun, seq, seq + 2, changes)
 
     def _commit_many(self, changes: Sequence[Change], generation: int) -> Outcome:
         parts = self._writer.parts(self._seq, changes, self.destroys)

@@ -67,7 +67,7 @@ class RulesetEvents:
         self.told = Told()
         self._loop, self._nft, self._changed = loop, nft, changed
         self._watch = Watch(self._nft.portid)
-        self.commit: Commit = partial(nft.commit_few, self._commit_many)        # as Nft.commit()
+        self.commit: Commit = partial(nft.commit_one, self._commit_many)        # as Nft.commit()
         self._again: Optional[Deadline] = None
 
     def start(self) -> None:

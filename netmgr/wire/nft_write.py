@@ -18,7 +18,8 @@ from __future__ import annotations
 
 from functools import cache
 from operator import itemgetter
-from typing import Dict, Iterator, List, Sequence, Tuple
+from struct import Struct
+from typing import Callable, Dict, Iterator, List, Sequence, Tuple
 
 from netmgr._nftcodec import ffi, lib
 from netmgr.values.named_tuple import NamedTuple
@@ -51,8 +52,8 @@ from netmgr.wire.nft import (
 from netmgr.wire.nft_answers import Part
 
 ELEMENTS_MAX, MESSAGE_MAX = lib.NFTCODEC_ELEMENTS_MAX, lib.NFTCODEC_MESSAGE_MAX
-FEW = lib.NFTCODEC_FEW      # elements of one set that get a message each
 CODE = 4                # bytes of a verdict before the name of its chain
+FEW = 4                 # elements of one set that get a message each, which takes no codec
 REMEMBERED = 4096       # sets whose names are not encoded anew each time; names may come and go without end
 
 _NO_SET = SetName("inet", "netmgr-probe", "netmgr-probe")
@@ -76,19 +77,34 @@ def _of_elements(interval: bool, timeout: bool, destroy: bool) -> Dict[str, ffi.
 
 
 # A BEGIN and an END, less the sequence number and what follows it: nlmsg_pid, nfgenmsg (its res_id names the subsystem), the generation.
+_BEGIN_SIZE, _END_SIZE = HEADER.size + 12, HEADER.size + 4
 _NFGENMSG = bytes((0, 0, 0, NFNL_SUBSYS_NFTABLES))
 _GENERATION = attribute(NFNL_BATCH_GENID, bytes(4))[:4]
-_BEGIN = HEADER.pack(HEADER.size + 12, NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, 0, 0)[:8]
-_END = HEADER.pack(HEADER.size + 4, NFNL_MSG_BATCH_END, NLM_F_REQUEST | NLM_F_ACK, 0, 0)[:8]
+_BEGIN = HEADER.pack(_BEGIN_SIZE, NFNL_MSG_BATCH_BEGIN, NLM_F_REQUEST, 0, 0)[:8]
+_END = HEADER.pack(_END_SIZE, NFNL_MSG_BATCH_END, NLM_F_REQUEST | NLM_F_ACK, 0, 0)[:8]
 _AFTER_BEGIN, _AFTER_END = bytes(4) + _NFGENMSG + _GENERATION, bytes(4) + _NFGENMSG
 _data = itemgetter(Part._fields.index("data"))
-BOUNDS = 2 * HEADER.size + 16       # bytes that both take
+BOUNDS = _BEGIN_SIZE + _END_SIZE
+
+
+class _Frame(NamedTuple):
+    """A transaction about one element, in pieces: `pack` puts them together with those of BEGIN and END.
+
+    `before` is up to the number of its message, `between` from there to the element, `after` from there to the number of END.  Of a range
+    that are two keys, with the `middle` between them.
+    """
+
+    pack: Callable[..., bytes]
+    before: bytes
+    between: bytes
+    middle: bytes
+    after: bytes
 
 
 class _Known(NamedTuple):
     """A set as the codec knows it; `names` are the bytes that it points to, `stride` is what an element takes, less a verdict.
 
-    `goes`, `comes`: how its elements are deleted and added; `manners` has these and more by operation.
+    `frames` by operation, of sets whose elements are nothing but keys.
     """
 
     form: Form
@@ -96,9 +112,8 @@ class _Known(NamedTuple):
     set: ffi.CData
     names: Tuple[ffi.CData, ffi.CData]
     stride: int
-    goes: ffi.CData
-    comes: ffi.CData
     manners: Dict[str, ffi.CData]
+    frames: Dict[str, _Frame]
 
 
 class Writer:
@@ -119,24 +134,27 @@ class Writer:
         part = Part(self.about_set(seq + 1, _NO_SET, NFT_MSG_DESTROYSETELEM, 0), None, "probe", 0)
         return transaction(seq, (part,), seq + 2)[:-HEADER.size - 4]
 
-    def of_few(self, seq: int, changes: Sequence[Change], destroy: bool, generation: int) -> Tuple[bytes, int]:
-        """The transaction about a few elements of one set, and the number of its END; no bytes if it is not that simple.
+    def of_one(self, seq: int, changes: Sequence[Change], destroy: bool, generation: int) -> bytes:
+        """The transaction about one element, of three messages numbered from seq on; nothing if it is not that simple.
 
         Mostly it is, and then somebody waits for it; so it is what parts() and transaction() make, in one step.
         """
         change = changes[0] if len(changes) == 1 else None
         if type(change) is not ChangeElements:
-            return b"", seq
+            return b""
         name, form, delete, add, restore = change
-        known, elements = self._known.get(name), [*delete, *add]
-        count = len(elements)
-        if known is None or restore or not 0 < count <= FEW:
-            return b"", seq
-        same_form, same_destroy, described, _names, stride, goes, comes, _manners = known
-        if same_form is not form or same_destroy != destroy or {*map(len, elements)} != {stride}:
-            return b"", seq
-        written = lib.nftcodec_few(self._room, MESSAGE_MAX, seq, generation, described, goes, comes, b"".join(elements), len(delete), count)
-        return self._view[:written] if written > 0 else b"", seq + count + 1
+        known = self._known.get(name)
+        if known is None or restore or len(delete) + len(add) != 1:
+            return b""
+        same_form, same_destroy, _set, _names, stride, _manners, frames = known
+        if same_form is not form or same_destroy != destroy or not frames:
+            return b""
+        pack, before, between, middle, after = frames["delete" if delete else "add"]
+        (element,) = delete or add
+        keys = _ends(element, middle) if middle else element
+        if len(element) != stride or not keys:
+            return b""
+        return pack(_BEGIN, seq, _AFTER_BEGIN, generation.to_bytes(4, "big"), before, seq + 1, between, keys, after, seq + 2, _AFTER_END)
 
     def parts(self, seq: int, changes: Sequence[Change], destroy: bool) -> List[Part]:
         """The messages for these changes; `destroy`: the kernel knows NFT_MSG_DESTROYSETELEM.
@@ -168,18 +186,27 @@ class Writer:
         known, first = self._known.get(change.set), 0
         if known is None or (known.form is not change.form and known.form != change.form) or known.destroy != destroy:
             known = self._known[change.set] = self._know(change.set, change.form, destroy)
-        stride, described = known.stride, known.set
+            if not (change.form.value or is_concatenation(change.form.type)):
+                known.frames.update((each, self._frame(known, each, change.set)) for each in known.manners)
+        stride = known.stride
+        if len(elements) <= FEW and operation in known.frames and {*map(len, elements)} == {stride}:
+            pack, before, between, middle, after = known.frames[operation]
+            keys = [_ends(element, middle) for element in elements] if middle else elements
+            if all(keys):
+                wholes = (pack(_BEGIN, 0, _AFTER_BEGIN, b"", before, seq + first, between, each, after, 0, _AFTER_END)
+                          for first, each in enumerate(keys))
+                parts += (Part(each[_BEGIN_SIZE:-_END_SIZE], change.set, operation, first) for first, each in enumerate(wholes))
+                return
         if change.form.value == VERDICT:
             elements = _filled_up(elements, stride)
             stride = max(stride, len(elements[0]))
-            described = ffi.new("struct nftcodec_set *", described[0])
-            described.value = stride - known.stride + CODE
+            known.set.value = stride - known.stride + CODE
         if set(map(len, elements)) != {stride}:
             raise ValueError("elements of %s must have %d bytes" % (change.set, stride))
-        packed, manner, at_once = b"".join(elements), known.manners[operation], 1 if len(elements) <= FEW else ELEMENTS_MAX
+        packed, manner = b"".join(elements), known.manners[operation]
         while first < len(elements):
-            some = packed[first * stride:(first + at_once) * stride]
-            taken = lib.nftcodec_elements(self._room, MESSAGE_MAX, seq, described, manner, some, len(some) // stride)
+            some = packed[first * stride:(first + ELEMENTS_MAX) * stride]
+            taken = lib.nftcodec_elements(self._room, MESSAGE_MAX, seq, known.set, manner, some, len(some) // stride)
             parts.append(Part(self._message(taken, change.set), change.set, operation, first))
             first, seq = first + taken, seq + 1
 
@@ -197,8 +224,18 @@ class Writer:
         value = CODE if form.value == VERDICT else width_of(form.value) if form.value else 0
         described = ffi.new("struct nftcodec_set *", {
             "table": names[0], "name": names[1], "family": FAMILIES[name.family], "like": _like(form), "width": form.width, "value": value})
-        manners = _of_elements(form.interval, form.timeout, destroy)
-        return _Known(form, destroy, described, names, form.keys + value, manners["delete"], manners["add"], manners)
+        return _Known(form, destroy, described, names, form.keys + value, _of_elements(form.interval, form.timeout, destroy), {})
+
+    def _frame(self, known: _Known, operation: str, about: SetName) -> _Frame:
+        """What the messages about two elements that have no byte in common have in common, but for their numbers."""
+        low, high = bytes(known.stride), b"\xfe" * known.stride
+        one, other = (self._message(lib.nftcodec_elements(self._room, MESSAGE_MAX, 0, known.set, known.manners[operation], each, 1), about)
+                      for each in (low, high))
+        differ = [place for place, pair in enumerate(zip(one, other)) if pair[0] != pair[1]]
+        at, beyond = differ[0], differ[-1] + 1
+        width = known.stride // 2 if known.form.interval else 0
+        form = "=8sI%ds4s8sI%ds%ds%dsI%ds" % (len(_AFTER_BEGIN), at - 12, beyond - at, len(one) - beyond + len(_END), len(_AFTER_END))
+        return _Frame(Struct(form).pack, one[:8], one[12:at], one[at + width:beyond - width] if width else b"", one[beyond:] + _END)
 
     def _create(self, seq: int, change: Change) -> Part:
         if isinstance(change, CreateTable):
@@ -215,6 +252,16 @@ def _like(form: Form) -> int:
     boxes = form.interval and is_concatenation(form.type)
     like: int = lib.NFTCODEC_BOXES if boxes else lib.NFTCODEC_RANGES if form.interval else 0
     return like | lib.NFTCODEC_VERDICTS if form.value == VERDICT else like
+
+
+def _ends(element: bytes, middle: bytes) -> bytes:
+    """The two keys of a range, with what is between them; nothing if it goes up to the last key, which has no end, or is none."""
+    width = len(element) // 2
+    following = int.from_bytes(element[width:], "big") + 1
+    if following >> width * 8:
+        return b""
+    first, end = element[:width], following.to_bytes(width, "big")
+    return first + middle + end if first < end else b""
 
 
 def _filled_up(elements: Sequence[bytes], shortest: int) -> Sequence[bytes]:
