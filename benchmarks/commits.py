@@ -126,8 +126,9 @@ def _followed(space: Space, word: str) -> float:
         time.sleep(LOOK)
         if time.monotonic() > begin + 60:
             raise RuntimeError("the address is not followed")
-    nft.close()
-    return time.monotonic() - begin
+    took = time.monotonic() - begin
+    nft.close()         # beside others who delete this takes longer than all that came before
+    return took
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import os
 import sys
 from contextlib import closing
+from functools import partial
 from typing import Callable, Generator, List, Optional, Tuple, TypeVar
 
 from netmgr.config.schema import Config
@@ -76,7 +77,8 @@ class _Patient:
 
     def __init__(self, nft: Nft) -> None:
         self._nft = nft
-        self.generation, self.inspect, self.commit, self.marked = nft.generation, nft.inspect, nft.commit, marked_sets
+        self.generation, self.inspect, self.commit = nft.generation, nft.inspect, nft.commit
+        self.marked = partial(marked_sets, nft.spare)
 
     def reading(self, info: SetInfo) -> Generator[None, None, Reading]:
         """In no pieces."""

@@ -47,7 +47,7 @@ from netmgr.values.sets import Change, SetName
 from netmgr.values.snapshots import Snapshot
 from netmgr.values.text import Log, reason
 
-MOMENT = 0.001      # seconds that looking for leftovers may take at a time
+MOMENT = 0.0005     # seconds that looking for leftovers may take at a time
 REST = 0.02         # seconds between the sets and what is told and written about them
 TELLING = 0.001     # seconds that telling may take at a time
 REREAD = {"overrun": "events were lost", "unsure": "a link went down", "retry": "it could be read again"}      # without being asked
@@ -335,7 +335,7 @@ class Keeper:
         self._files.remove(names)
         yield from names
         try:
-            yield from self._kernel.marked()
+            yield from self._kernel.marked(self.model.sets)
         except (OSError, ProtocolError) as problem:
             self._log("warning", "what an earlier run has left could not be looked for: %s" % reason(problem))
 

@@ -8,7 +8,7 @@ tests/kernel/test_fakekernel.py holds all of this against the real kernel.
 """
 
 import errno
-from typing import Callable, Dict, Generator, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Callable, Container, Dict, Generator, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from netmgr.values import sets
 from netmgr.values.outcomes import OVERTAKEN, Fault, Outcome, Reading
@@ -104,9 +104,9 @@ class FakeKernel:
             raise FileNotFoundError(errno.ENOENT, "nf_tables: this set is gone")
         return Reading(Contents(frozenset(found.ours), frozenset(found.expiring), frozenset(found.foreign)), True)
 
-    def marked(self) -> Iterator[Optional[SetName]]:
+    def marked(self, known: Container[SetName]) -> Iterator[Optional[SetName]]:
         for name, found in self.sets.items():
-            yield name if found.info.made or found.ours else None
+            yield name if name not in known and (found.info.made or found.ours) else None
 
     def commit(self, changes: Sequence[Change], generation: int = 0) -> Outcome:
         self.commits.append(changes)

@@ -39,6 +39,7 @@ class Nft:
         self.netfilter = Netfilter()
         self.portid = self.netfilter.portid
         self._dumps = Netfilter()
+        self.spare: List[Netfilter] = []        # for who dumps beside that
         self._writer = nft_write.Writer()
         self._seq = 1
         self._commits = 0
@@ -52,8 +53,8 @@ class Nft:
 
     def close(self) -> None:
         """Give the sockets back."""
-        self.netfilter.close()
-        self._dumps.close()
+        for each in (self.netfilter, self._dumps, *self.spare):
+            each.close()
 
     def generation(self) -> int:
         """The number of the ruleset's present state."""

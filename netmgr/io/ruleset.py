@@ -10,7 +10,7 @@ nothing new.
 from __future__ import annotations
 
 from functools import partial
-from typing import Callable, Dict, Generator, Iterator, Optional, Sequence, Union
+from typing import Callable, Container, Dict, Generator, Iterator, Optional, Sequence, Union
 
 from netmgr.config.schema import Nftables
 from netmgr.io.loop import Deadline, Loop
@@ -53,10 +53,10 @@ class Ruleset:
         """As Nft.reading()."""
         return self.nft.reading(info)
 
-    def marked(self) -> Iterator[Optional[SetName]]:
+    def marked(self, known: Container[SetName]) -> Iterator[Optional[SetName]]:
         """As marked_sets()."""
         from netmgr.io.marked_sets import marked_sets
-        return marked_sets()
+        return marked_sets(self.nft.spare, known)
 
 
 class RulesetEvents:

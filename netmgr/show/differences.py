@@ -61,7 +61,7 @@ def of_a_start(config: Config, kernel: Kernel, inventory: Inventory, hold: bool)
     """What a daemon would send that starts now.  `hold`: there may be containers that are not known."""
     model = Model(config, inventory)
     if not hold:
-        model.retire(name for name in kernel.marked() if name is not None)
+        model.retire(name for name in kernel.marked(model.sets) if name is not None)
     return _found(model, kernel, hold)
 
 

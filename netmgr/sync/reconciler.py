@@ -15,7 +15,7 @@ that: after a few attempts, or two when that is enough, we commit in any generat
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Set
+from typing import Callable, Container, Dict, Iterable, Iterator, List, Optional, Sequence, Set
 
 from netmgr.model.model import Model
 from netmgr.sync.survey import Sets, Survey
@@ -36,8 +36,8 @@ CAREFUL_ATTEMPTS = 4
 class Kernel(Sets, Protocol):
     """What the reconciler needs of the kernel; errors as in netmgr.io.nft."""
 
-    def marked(self) -> Iterator[Optional[SetName]]:
-        """The sets that bear netmgr's mark, whoever wants them; None now and then."""
+    def marked(self, known: Container[SetName]) -> Iterator[Optional[SetName]]:
+        """The sets that bear netmgr's mark, but for these; None now and then."""
 
     def commit(self, changes: Sequence[Change], generation: int) -> Outcome:
         """One transaction, in this generation only; 0 is any."""
