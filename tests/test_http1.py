@@ -168,6 +168,7 @@ def test_a_stream_gives_what_came_so_far() -> None:
     assert reply.feed(CHUNKED + b"3\r\nab") == [Head(200, "OK", {"transfer-encoding": "chunked"}), Body(b"ab")]
     assert reply.feed(b"c") == [Body(b"c")]
     assert reply.feed(b"\r\n1\r\nd") == [Body(b"d")]
+    assert reply.feed(b"\r\n1\r\ne\r\n2\r\nfg\r\n0\r\n\r\n") == [Body(b"efg"), End()]
 
 
 def test_an_endless_stream_takes_no_memory() -> None:

@@ -85,7 +85,7 @@ class Reply:
         return bytes(self._buffer) if self._state == self._done else b""
 
     def feed(self, data: bytes) -> List[Event]:
-        """The events that these bytes complete.  ProtocolError."""
+        """The events that these bytes complete; what they hold of the body is one piece.  ProtocolError."""
         self._buffer += data
         events: List[Event] = []
         try:
@@ -93,7 +93,7 @@ class Reply:
                 state, before = self._state, len(self._buffer)
                 event = state()
                 if event is not None:
-                    events.append(event)
+                    _append(events, event)
                 elif self._state == state and len(self._buffer) == before:
                     return events
         except ProtocolError:
@@ -224,6 +224,14 @@ class Reply:
         if self._limit is not None and self._size > self._limit:
             raise ProtocolError("a body longer than %d bytes" % self._limit)
         return size
+
+
+def _append(events: List[Event], event: Event) -> None:
+    last = events[-1] if events else None
+    if isinstance(event, Body) and isinstance(last, Body):
+        events[-1] = Body(last.data + event.data)
+    else:
+        events.append(event)
 
 
 def _status(line: bytes) -> Tuple[int, str]:
