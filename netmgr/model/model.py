@@ -29,7 +29,7 @@ from netmgr.values.outcomes import Fault, Reading
 from netmgr.values.sets import Change, ChangeElements, CreateSet, CreateTable, DeleteSet, Form, SetInfo, SetName
 
 _NOTHING: AbstractSet[bytes] = frozenset()
-LOOKS_AT_MOST = 100     # sets that to_survey() names together: some more than are looked at in one turn
+LOOKS_AT_MOST = 50      # sets that to_survey() names together: some more than are looked at in one turn
 TAKEN_AT_ONCE = 50      # sets that take_unwritten() puts into an order
 LOOK_AGAIN = (errno.ENOENT, errno.EEXIST)
 PATIENCE = 3.0          # seconds for which a set that has vanished is waited for before netmgr makes it

@@ -73,7 +73,7 @@ class Reconciler:
         for _round in range(3 * len(model.sets) + 3):
             if overview.look or overview.pauses:
                 due = model.to_survey(now)
-                if due:
+                if due and not (done and enough()):         # one set more would cost a whole look
                     self.survey.look(due, True, now, enough)
                 if overview.look and not enough():
                     continue
