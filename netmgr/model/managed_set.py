@@ -357,8 +357,8 @@ class ManagedSet:
             return ranges.merged([*wanted, *ranges.less(self.spared, self.others.displaced, form.width)], form.width)
         return wanted | self.spared
 
-    def offer(self, claimed: AbstractSet[bytes]) -> AbstractSet[bytes]:
-        """What its include file says when these elements are claimed: see others.py."""
+    def offer(self, claimed: AbstractSet[bytes], touched: bool) -> AbstractSet[bytes]:
+        """What its include file says when these elements are claimed, perhaps others than it was planned for with: see others.py."""
         form, missing = self.seen.form, self.seen.info is None
         if form is None or not self.others.seen or self.role.retiring:
             return _NOTHING
@@ -369,7 +369,8 @@ class ManagedSet:
             own = ranges.minimal(claimed, _NOTHING, form.width, form.merge)
         elif not form.composed:
             as_wanted = claimed if not form.interval else self._ranges.wanted() if isinstance(self._ranges, RangeSet) else own
-            own = as_wanted if missing or as_wanted == own else own     # the same, in an order that is quicker to sort
+            same = (not touched and self.is_settled and not self.held.foreign) or as_wanted == own
+            own = as_wanted if missing or same else own     # the same, in an order that is quicker to sort
         return self.others.offer(own, self.held, form, missing)
 
     def spare(self, claimed: AbstractSet[bytes]) -> None:

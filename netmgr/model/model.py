@@ -201,7 +201,7 @@ class Model:
 
     def offer(self, managed: ManagedSet) -> AbstractSet[bytes]:
         """The elements that a ruleset may load into the set by its include file."""
-        return managed.offer(self.ledger.wanted(managed.name))
+        return managed.offer(self.ledger.wanted(managed.name), managed.name in self.ledger.touched)
 
     def wanted(self, managed: ManagedSet) -> AbstractSet[bytes]:
         """The elements that the set should hold."""

@@ -2,27 +2,28 @@
 
 A file says what netmgr holds in its set or, while the set is missing, what it would put there: no more than can be loaded beside what
 others are known to have there (see model/others.py).  Files are written behind the sets, never before, and with rests in between: a
-set that changes all the time must not cost a rewrite of its whole file each time, nor be kept waiting by it; and many files are written
-a few at a time.  A file that has become unsafe, for others' elements have come, waits for nothing.
+set that changes all the time must not cost a rewrite of its whole file each time, nor be kept waiting by it.  What a file is to say is
+worked out in pieces, a few in each turn of the loop, and says what was so when that began.  A file that has become unsafe, for others'
+elements have come, waits for nothing.
 """
 
 from __future__ import annotations
 
 import math
 from functools import partial
-from itertools import chain
 from typing import AbstractSet, Callable, Dict, Iterable, Iterator, List, Optional, Sequence
 
 from netmgr.model.managed_set import ManagedSet
 from netmgr.model.model import Model
+from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.pace import Pace
 from netmgr.values.protocol import Protocol
 from netmgr.values.sets import SetName
 from netmgr.values.text import Log, reason
-from netmgr.wire.nft_text import element_list, ranges_in
+from netmgr.wire.nft_text import element_list_pieces, ranges_in
 
 REST, REST_SHORTEST = 100, 0.02       # times what the last write has taken, so that one event in a hundred meets one; seconds
-SLICE = 0.001           # seconds of writing in one turn of the loop
+SLICE = 0.0005          # seconds of writing in one turn of the loop, and the rest of a piece
 AGAIN_FIRST, AGAIN_LONGEST = 1.0, 60.0
 
 
@@ -48,11 +49,22 @@ class Files(Protocol):
         """Take no file for what it was: compare at the next write."""
 
 
-def content(model: Model, managed: ManagedSet) -> str:
-    """What stands in the file: one `elements = { … }`, or nothing."""
-    form = managed.seen.form
-    listed = "" if form is None else element_list(form, model.offer(managed))
-    return "elements = { %s }\n" % listed if listed else ""
+def content(model: Model, managed: ManagedSet) -> Iterator[str]:
+    """What stands in the file, in pieces: one `elements = { … }`, or nothing."""
+    form, begun = managed.seen.form, False
+    for piece in () if form is None else element_list_pieces(form, model.offer(managed)):
+        yield piece if begun or not piece else "elements = { " + piece
+        begun = begun or piece != ""
+    if begun:
+        yield " }\n"
+
+
+class _Draft(NamedTuple):
+    """A file that is being worked out: whose, what it says so far, what it says after that."""
+
+    managed: ManagedSet
+    said: List[str]
+    rest: Iterator[str]
 
 
 def _is_ours(files: Optional[Files], name: SetName) -> bool:
@@ -71,6 +83,9 @@ class IncludeWriter:
         self._clock = clock
         self._log = log
         self._pace = Pace(REST, REST_SHORTEST)
+        self._draft: Optional[_Draft] = None
+        self._spent = 0.0       # seconds on the draft
+        self._all_had_a_turn = False
         self._troubles: Dict[SetName, str] = {}
         self._again = 0.0
         self._retry_at = 0.0
@@ -80,32 +95,55 @@ class IncludeWriter:
         begin = self._clock()
         if self._troubles and (self._retry_at <= begin or at_once):
             self._try_again(model, begin)
-        taken = model.take_unwritten(only_urgent=True)
+        for managed in model.take_unwritten(only_urgent=True):
+            self._put(model, managed, "".join(content(model, managed)))
+            if self._draft is not None and self._draft.managed is managed:
+                self._draft = None
         if begin >= self._pace.ready_at or at_once:
-            taken = chain(taken, self._for_a_moment(model.take_unwritten(only_urgent=False), math.inf if at_once else begin + SLICE))
-        written = False
-        for managed in taken:
-            self._write(model, managed)
-            written = True
-        if written:
-            self._pace.spent(begin, self._clock())
+            self._go_on(model, math.inf if at_once else begin + SLICE)
         if model.departed:
             self.remove(model.take_departed())
 
-    def _for_a_moment(self, sets: Iterator[ManagedSet], until: float) -> Iterator[ManagedSet]:
-        """Some of them, one at least: however many there are, all have their turn."""
-        for managed in sets:
-            yield managed
+    def _go_on(self, model: Model, until: float) -> None:
+        """Work on files until then, one step at least; when one is written, rest, unless some have not had their first turn."""
+        begin, written = self._clock(), False
+        for is_written in self._steps(model):
+            written |= is_written
             if self._clock() >= until:
-                return
+                break
+        end = self._clock()
+        self._spent += end - begin
+        if written:
+            if self._all_had_a_turn:
+                self._pace.spent(end - self._spent, end)
+            self._spent = 0.0
+        self._all_had_a_turn |= self._draft is None and not model.unwritten
 
-    def _write(self, model: Model, managed: ManagedSet) -> None:
+    def _steps(self, model: Model) -> Iterator[bool]:
+        """One piece after the other; True: a file is written."""
+        unwritten = model.take_unwritten(only_urgent=False)
+        while True:
+            if self._draft is None:
+                managed = next(unwritten, None)
+                if managed is None:
+                    return
+                self._draft = _Draft(managed, [], content(model, managed))
+            managed, said, rest = self._draft
+            for piece in rest:
+                said.append(piece)
+                yield False
+            self._draft = None
+            if model.sets.get(managed.name) is managed and not managed.role.retiring:
+                self._put(model, managed, "".join(said))
+            yield True
+
+    def _put(self, model: Model, managed: ManagedSet, text: str) -> None:
         """A set that was never seen, or that netmgr cannot fill, has nothing to say, and no file for it."""
         files, known = self._files, managed.seen.form is not None and managed.others.seen
         if files is None:
             model.note_file(managed, None)
             return
-        action = partial(files.write, managed.name, content(model, managed)) if known else partial(files.empty, managed.name)
+        action = partial(files.write, managed.name, text) if known else partial(files.empty, managed.name)
         model.note_file(managed, self._attempt(managed.name, action))
 
     def recall(self, name: SetName) -> Optional[AbstractSet[bytes]]:
@@ -139,7 +177,7 @@ class IncludeWriter:
 
     def deadline(self, model: Model) -> Optional[float]:
         """When write() has something to do that had to wait."""
-        times = ([self._pace.ready_at] if model.unwritten else []) + ([self._retry_at] if self._troubles else [])
+        times = ([self._pace.ready_at] if model.unwritten or self._draft is not None else []) + ([self._retry_at] if self._troubles else [])
         return min(times, default=None)
 
     def _try_again(self, model: Model, now: float) -> None:

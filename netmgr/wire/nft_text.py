@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Iterable, Iterator, List, Sequence, Set
 
 from netmgr._nftcodec import ffi, lib
-from netmgr.values import addresses
+from netmgr.values import addresses, sorting
 from netmgr.values.notation import element_text, element_texts, split
 from netmgr.values.sets import (
     COMMENT,
@@ -25,7 +25,7 @@ from netmgr.values.sets import (
 FOREVER = "3650d"       # 0s is the set's default, and `never` is refused by nft before 1.1; netmgr makes it never when it sees it
 NAME_LONGEST = 15       # bytes between quotation marks
 
-__all__ = ["element_list", "element_text", "element_texts", "ranges_in", "text"]
+__all__ = ["element_list", "element_list_pieces", "element_text", "element_texts", "ranges_in", "text"]
 
 
 def text(changes: Sequence[Change]) -> Iterator[str]:
@@ -61,7 +61,16 @@ def _command(verb: str, change: ChangeElements, elements: Sequence[bytes], suffi
 
 def element_list(form: Form, elements: Iterable[bytes]) -> str:
     """Elements with netmgr's comment, as nft reads them between braces.  Names for which nft has no notation are left out."""
-    return _listed(form, elements, _suffix(form))
+    return "".join(element_list_pieces(form, elements))
+
+
+def element_list_pieces(form: Form, elements: Iterable[bytes]) -> Iterator[str]:
+    """An element_list() in pieces, of which some say nothing.  What the elements are is taken down in the first step."""
+    suffix, before = _suffix(form), ""
+    for some in sorting.in_pieces(elements):
+        listed = _listed(form, some, suffix)
+        yield before + listed if listed else ""
+        before = ", " if listed else before
 
 
 def ranges_in(text: str) -> Set[bytes]:
