@@ -6,7 +6,7 @@ Time is measured in benchmarks/; here is held that nothing creeps into the way.
 import json
 import sys
 from pathlib import Path
-from typing import List
+from typing import List, Tuple
 
 import pytest
 
@@ -29,7 +29,6 @@ def test_one_address_takes_few_calls(lab: Lab, declared: str, length: int, at_mo
         lab.run("ip address add 192.0.%d.1/%d dev eth0 noprefixroute" % (number, length))
         eventually(lambda number=number: "192.0.%d." % number in lab.ruleset())       # type: ignore[misc]
     assert netmgr.stop() == 0
-    found: List[List[object]] = [json.loads(line) for line in counted.read_text().splitlines()]
-    before, after, names = min(found, key=lambda each: (each[0], each[1]))
-    assert isinstance(before, int) and isinstance(after, int)
+    found: List[Tuple[int, int, List[str]]] = [json.loads(line) for line in counted.read_text().splitlines()]
+    before, after, names = min(found, key=lambda each: each[0] + each[1])     # of some others what was put off is done, too
     assert before <= at_most and after <= AFTER, names
