@@ -97,7 +97,7 @@ def test_by_difference_or_anew_it_is_the_same_and_nothing_overlaps(form: Form, s
         claimed ^= touched
         anew = Composition(claimed, others, form)
         kept = kept or anew
-        gone, come = kept.update(touched, claimed) if kept is not anew else (frozenset(), anew.wanted())
+        gone, come = map(set, kept.update(touched, claimed) if kept is not anew else ((), anew.wanted()))
         held = (held - gone) | come
         assert held == anew.wanted() == kept.wanted() and kept.conflicts == anew.conflicts
         keys: Dict[Tuple[bytes, int], bytes] = {}

@@ -147,7 +147,7 @@ class Composition:
             come.update(here)
         if self._lacking:
             gone, come = ({each for each in some if not self._is_lacking(each)} for some in (gone, come))
-        return gone, come
+        return sorted(gone), sorted(come)
 
     def is_free(self, element: bytes) -> bool:
         """Whether nothing is claimed in the group of an element."""

@@ -397,7 +397,7 @@ class ManagedSet:
         known = self._ranges
         delete, add = sets.difference_at(touched, claimed, ours, foreign) if known is None else known.update(touched, claimed)
         if delete or add:
-            return made(ChangeElements, (self.name, form, sorted(delete), sorted(add), ()))
+            return made(ChangeElements, (self.name, form, delete, add, ()))
         self._settled()
         return None
 
@@ -409,9 +409,9 @@ class ManagedSet:
         if self.whole or self.wrong.full or (role.exclusive and held.foreign) or others.awaited or (form.merge and self.spared):
             found = sets.difference(self._all_wanted(claimed), Contents(*held), role.exclusive and not role.retiring)
         elif self._ranges is not None:
-            found = Difference(*self._ranges.update(touched, claimed))
+            found = Difference(*map(set, self._ranges.update(touched, claimed)))
         else:
-            found = Difference(*sets.difference_at(touched, claimed, held.ours, held.foreign))
+            found = Difference(*map(set, sets.difference_at(touched, claimed, held.ours, held.foreign)))
         if self.spared and (form.composed or not form.interval):
             found.delete.update(self._spare_less(claimed, form))
             found.delete.difference_update(self.spared)

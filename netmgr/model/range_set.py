@@ -70,13 +70,13 @@ class RangeSet:
                     (come.remove if each in come else gone.add)(each)
                 for each in here:
                     (gone.remove if each in gone else come.add)(each)
-        return gone, come
+        return sorted(gone), sorted(come)
 
     def _anew(self, claimed: AbstractSet[bytes]) -> Moves:
         before = self.wanted()
         self._begin(claimed)
         after = self.wanted()
-        return set(before - after), set(after - before)
+        return sorted(before - after), sorted(after - before)
 
     def _begin(self, claimed: AbstractSet[bytes]) -> None:
         bits = self._bits

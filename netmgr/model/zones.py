@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from fnmatch import fnmatchcase
-from typing import Collection, Container, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Container, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from netmgr.config.convention import CONVENTION
 from netmgr.config.schema import Config, Zone, default_zone
@@ -66,7 +66,7 @@ class Taking(NamedTuple):
     """How a set with keys of one part takes addresses: of identities of this size those that are chosen, or their far ends, make elements.
 
     `exclude`: all that matters of the choice is whether they are of one of these kinds; None when there is more to it.  `tidy`, `clean`:
-    what addresses.harmless() has of these kinds.
+    what addresses.harmless() has of these kinds.  `front`: so many bytes of an identity are its element; None where it takes more.
     """
 
     set: SetName
@@ -76,6 +76,7 @@ class Taking(NamedTuple):
     tidy: bytes
     clean: bytes
     by_peer: bool
+    front: Optional[int]
     make: Make
 
 
@@ -367,8 +368,9 @@ def _taking(plain: Sequence[Binding]) -> List[Taking]:
 def _taken(feed: Feed, form: Form) -> Taking:
     width, by_peer = WIDTHS[form.type], feed.holds == PEERS
     exclude = None if by_peer or feed.choice.special else feed.choice.exclude
+    front = width if feed.holds == ADDRESSES and not form.interval else None
     make = FROM_ADDRESSES[feed.holds](form, feed.suffixes)
-    return Taking(feed.set, 2 * width + 1, feed.choice, exclude, *harmless(width == 16, exclude or 0), by_peer, make)
+    return Taking(feed.set, 2 * width + 1, feed.choice, exclude, *harmless(width == 16, exclude or 0), by_peer, front, make)
 
 
 def _counted(elements: List[bytes]) -> Dict[bytes, int]:
@@ -378,21 +380,20 @@ def _counted(elements: List[bytes]) -> Dict[bytes, int]:
 
 def _of_addresses(taking: Iterable[Taking], addresses: Dict[bytes, int]) -> Claims:
     found = []
-    kept: Collection[bytes]
-    for name, size, choice, exclude, tidy, clean, by_peer, make in taking:
+    for name, size, choice, exclude, tidy, clean, by_peer, front, make in taking:
         if exclude is None:
-            kept = _chosen(addresses, size, choice, by_peer)
+            elements = [*make(_chosen(addresses, size, choice, by_peer))]
         elif len(addresses) > FEW and _all_kept(addresses, size, exclude):
-            kept = addresses
+            elements = [*make(addresses)]
         else:
-            kept = []
+            elements = []
             for each, flags in addresses.items():
                 if len(each) == size and ((tidy[flags & 0xFF] and clean[each[0]]) or not kinds(local(each), flags) & exclude):
-                    kept.append(each)
-        if kept:
-            elements = [*make(kept)]
-            if elements:
-                found.append((name, elements))
+                    elements.append(each[:front])
+            if front is None:
+                elements = [*make(elements)]
+        if elements:
+            found.append((name, elements))
     return found
 
 

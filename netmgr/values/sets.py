@@ -9,7 +9,7 @@ a full set may exchange members and a key of a map have another value.
 
 from __future__ import annotations
 
-from typing import AbstractSet, Iterable, Optional, Sequence, Set, Tuple, Union
+from typing import AbstractSet, Iterable, List, Optional, Sequence, Set, Tuple, Union
 
 from netmgr.values.named_tuple import NamedTuple
 
@@ -204,7 +204,7 @@ class Difference(NamedTuple):
     renew: AbstractSet[bytes] = frozenset()
 
 
-Moves = Tuple[Set[bytes], Set[bytes]]       # the elements that go, and those that come
+Moves = Tuple[List[bytes], List[bytes]]     # the elements that go, and those that come, both in order
 
 
 def names_of(changes: Iterable[Change]) -> Set[SetName]:
@@ -246,12 +246,12 @@ def difference(wanted: AbstractSet[bytes], held: Contents, exclusive: bool) -> D
 def difference_at(touched: AbstractSet[bytes], wanted: AbstractSet[bytes], ours: AbstractSet[bytes],
                   foreign: AbstractSet[bytes]) -> Moves:
     """The same for a few elements of a large set that is not exclusive and was right otherwise: nothing has to come again."""
-    delete: Set[bytes] = set()
-    add: Set[bytes] = set()
-    for element in touched:
+    delete: List[bytes] = []
+    add: List[bytes] = []
+    for element in touched if len(touched) == 1 else sorted(touched):
         if element not in wanted:
             if element in ours:
-                delete.add(element)
+                delete.append(element)
         elif element not in ours and element not in foreign:
-            add.add(element)
+            add.append(element)
     return delete, add
