@@ -223,6 +223,28 @@ class ManagedSet:
         self.compare_all()
         self._fit()
 
+    def may_amend(self, reading: Reading) -> bool:
+        """Whether amend() will do: each element is by itself, what was read is certain, and nothing of it is to come anew."""
+        form, now = self.seen.form, reading.contents
+        return (form is not None and not form.interval and not form.composed and (reading.verified or reading.complete)
+                and now.expiring.isdisjoint(now.ours))
+
+    def amend(self, info: SetInfo, odd: AbstractSet[bytes], reading: Reading) -> None:
+        """observe() where all is known but, perhaps, these elements, and the reading is of them alone.  reflect() must follow.
+
+        It must be as it is known (is_as), and may_amend(); the odd elements are to be looked at by plan().
+        """
+        old, now, certain = among(odd, self.held), reading.contents, self.seen.verified
+        self.seen = self.seen._replace(info=info, verified=reading.verified)
+        taken, intruders = old.ours - now.ours, self._intruders(now, old, certain)
+        self.damage = Damage(taken, intruders) if taken or intruders else UNHARMED
+        self._before = Before(_NOTHING, frozenset(self.held.expiring), frozenset(self.held.foreign))
+        if self._lent:
+            self._own()
+        for held, before, after in zip(self.held, old, now):
+            held.difference_update(before - after)
+            held.update(after)
+
     def reflect(self, claimed: AbstractSet[bytes], now: float, recalled: Callable[[], AbstractSet[bytes]]) -> bool:
         """After a look, with what is claimed in the form of now: what the doings of others come to.  Whether the include file is unsafe.
 
@@ -325,7 +347,7 @@ class ManagedSet:
         if self.damage is not UNHARMED:
             repaired |= not (self.damage.taken.isdisjoint(change.add) and self.damage.intruders.isdisjoint(change.delete))
         if self._lent:
-            self.held, self._lent = Held(*map(set, self.held)), False
+            self._own()
         if change.delete:
             for held in self.held:
                 held.difference_update(change.delete)
@@ -490,6 +512,9 @@ class ManagedSet:
             self.wrong = self.wrong._replace(full=full)
         return add[:room]
 
+    def _own(self) -> None:
+        self.held, self._lent = Held(*map(set, self.held)), False
+
     def _size(self) -> int:
         return len(self.held.ours) + len(self.held.foreign)
 
@@ -498,7 +523,7 @@ class ManagedSet:
         if self.wrong.fault:
             self.wrong = self.wrong._replace(fault=None)
 
-    def _intruders(self, now: Contents, before: Held, certain: bool) -> AbstractSet[bytes]:
+    def _intruders(self, now: Contents, before: Union[Contents, Held], certain: bool) -> AbstractSet[bytes]:
         """What came into the set and had no business there, if it goes again; `certain` is what was in it before."""
         found = now.foreign - before.foreign if self.role.exclusive else _NOTHING
         return found | (now.ours - before.ours) if certain else found
@@ -509,6 +534,11 @@ class ManagedSet:
         found = next((reason for reason in reasons if reason), None)
         if found != self.wrong.misfit:
             self.wrong = self.wrong._replace(misfit=found)
+
+
+def among(some: AbstractSet[bytes], held: Union[Contents, Held]) -> Contents:
+    """What is held of these."""
+    return Contents(*(some & each for each in held))
 
 
 def _recast(elements: AbstractSet[bytes], before: Optional[Form], after: Optional[Form]) -> AbstractSet[bytes]:

@@ -145,6 +145,13 @@ class Model:
         managed.confirm(verified)
         self._note(managed)
 
+    def amend(self, name: SetName, info: SetInfo, odd: AbstractSet[bytes], reading: Reading) -> None:
+        """A set was read and holds what is known of it, but, perhaps, these elements: see ManagedSet.amend()."""
+        managed = self.sets[name]
+        managed.amend(info, odd, reading)
+        self.ledger.touched.setdefault(name, set()).update(odd)
+        self._reflect(managed)
+
     def inherit(self, other: Model) -> None:
         """Know what was known of the same sets under an earlier configuration, also of those that are missing."""
         names = self.sets.keys() & other.sets.keys()

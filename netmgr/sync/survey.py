@@ -8,8 +8,9 @@ is not verified then.
 from __future__ import annotations
 
 from itertools import chain, islice
-from typing import Callable, Dict, Generator, Iterable, List, Optional, Sequence, Set, Tuple
+from typing import AbstractSet, Callable, Dict, Generator, Iterable, List, Optional, Sequence, Set, Tuple
 
+from netmgr.model.managed_set import among
 from netmgr.model.model import Model
 from netmgr.values import sets
 from netmgr.values.errors import ProtocolError
@@ -153,26 +154,33 @@ class Survey:
         return None
 
     def _is_known(self, name: SetName, info: SetInfo, found: Reading) -> Generator[None, None, bool]:
-        """Whether the set is read to be what the model knows, which is told to it then.  That is seen in pieces, for mostly it is so."""
+        """Whether the set is read to be what the model knows, but for a few elements, which it is told.  That is seen in pieces."""
         model, begun, generation = self._model, self._begun, self.generation
         if begun is None or name in model.unsurveyed or not model.sets[name].is_as(info):
             return False
         odd: Set[bytes] = set()
-        for place, elements in enumerate(found.contents):
-            rest = iter(elements)
-            for some in iter(lambda rest=rest: {*islice(rest, COMPARED_AT_ONCE)}, set()):    # type: ignore[misc]
-                odd |= some - model.sets[name].held[place]
-                if len(odd) > COMPARED_AT_ONCE:
-                    return False
-                yield
-        managed, now = model.sets[name], found if not begun.changes else _with((info, found), begun.changes)[1] or found
-        same = name not in model.unsurveyed and managed.is_as(info) and all(
-            len(mine) == len(known) and all((each in mine) is (each in known) for each in odd)
-            for mine, known in zip(now.contents, managed.held))
-        if same:
+        for mine, known in zip(found.contents, model.sets[name].held):
+            more: Set[bytes] = set()
+            if not (yield from _beyond(mine, known, more)):
+                return False
+            odd |= more
+            lacks = begun.changes or len(mine) - len(more) != len(known)
+            if lacks and not (yield from _beyond(list(known), mine, odd)):
+                return False
+        odd.update(*(elements for change in begun.changes for elements in (change.delete, change.add, change.restore)))
+        managed = model.sets.get(name)
+        if managed is None or name in model.unsurveyed or not managed.is_as(info):
+            return False
+        _info, now = _with((info, found._replace(contents=among(odd, found.contents))), begun.changes)
+        assert now is not None
+        if now.contents == among(odd, managed.held):
             model.confirm(name, now.verified and self.generation == generation)
-            self._confirmed.add(name)
-        return same
+        elif managed.may_amend(now):
+            model.amend(name, info, odd, now)
+        else:
+            return False
+        self._confirmed.add(name)
+        return True
 
     def _inspect(self, name: SetName) -> Optional[SetInfo]:
         chains = self._model.sets[name].role.chains
@@ -183,6 +191,17 @@ class Survey:
         if info.elements is None or managed.wrong.fault is not None:
             return False
         return _same(managed.seen.info, info) and info.elements == managed.count
+
+
+def _beyond(some: Iterable[bytes], others: AbstractSet[bytes], odd: Set[bytes]) -> Generator[None, None, bool]:
+    """Put those that are not among the others to what is odd; whether that is not too much."""
+    rest = iter(some)
+    for each in iter(lambda: {*islice(rest, COMPARED_AT_ONCE)}, set()):
+        odd |= each - others
+        if len(odd) > COMPARED_AT_ONCE:
+            return False
+        yield
+    return True
 
 
 def _same(known: Optional[SetInfo], found: Optional[SetInfo]) -> bool:
