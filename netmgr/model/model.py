@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import errno
 from itertools import islice
-from typing import AbstractSet, Callable, Dict, FrozenSet, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import AbstractSet, Callable, Dict, FrozenSet, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 from netmgr.config.schema import Config
 from netmgr.model.inventory import Addresses, Interface, Inventory, Thing, ThingChange
@@ -88,26 +88,20 @@ class Model:
 
     # -- what happens
 
-    def apply(self, changes: Iterable[ThingChange]) -> None:
+    def apply(self, changes: Sequence[ThingChange]) -> None:
         """Account for what is gone from the inventory and what it gained."""
-        primaries: Dict[str, None] = {}
         ledger, claims = self.ledger, self.policy.claims
         for gained, thing in changes:
-            if type(thing) is Addresses and not self._has_primaries:        # mostly
-                for name, elements in claims(thing):
-                    (ledger.claim if gained else ledger.release)(name, elements)
-                continue
-            if self._has_primaries and isinstance(thing, (Interface, Addresses)):
-                interface = thing.interface if isinstance(thing, Addresses) else thing
-                primaries[interface.name] = None
-            if gained and isinstance(thing, ContainerSeen):
+            if gained and type(thing) is ContainerSeen:
                 self._welcome(thing)
             for name, elements in claims(thing):
                 (ledger.claim if gained else ledger.release)(name, elements)
-            if not gained and isinstance(thing, ContainerSeen):
+            if not gained and type(thing) is ContainerSeen:
                 self._part_with(thing)
-        for interface_name in primaries:
-            self._follow_primary(interface_name)
+        if self._has_primaries:
+            interfaces = (thing.interface if isinstance(thing, Addresses) else thing for _gained, thing in changes)
+            for interface_name in dict.fromkeys(each.name for each in interfaces if isinstance(each, Interface)):
+                self._follow_primary(interface_name)
 
     def observe(self, findings: Findings, now: Optional[float] = None) -> None:
         """Take in what the kernel's sets are and hold; (None, None) says that there is no such set."""
@@ -228,15 +222,18 @@ class Model:
 
     def plan(self, now: float) -> List[Change]:
         """The one transaction that makes every set true that can be; empty when there is nothing to do."""
-        self.now, overview, touched = now, self.overview, self.ledger.touched
+        self.now, overview = now, self.overview
+        touched: Mapping[SetName, AbstractSet[bytes]] = self.ledger.touched
         if not touched and not overview.compare and not overview.pauses:
             return []
         if overview.pauses:
             self._end_pauses()
         self.ledger.touched = {}
         changes: List[Change] = []
-        for name in sorted(overview.compare.keys() | touched) if overview.compare or len(touched) > 1 else touched:
-            managed, elements = self.sets[name], touched.get(name, _NOTHING)
+        if overview.compare or len(touched) > 1:
+            touched = {name: touched.get(name, _NOTHING) for name in sorted(overview.compare.keys() | touched)}
+        for name, elements in touched.items():
+            managed = self.sets[name]
             if overview.marks.get(name) is not AS_IT_SHOULD:
                 changes += self._changes(managed, elements)
                 continue

@@ -58,6 +58,7 @@ class Reconciler:
         self._kernel = kernel
         self._log = log
         self.survey = Survey(kernel, model)
+        self._suspects: Set[SetName] = set()        # have failed since reconcile() began
         self.complete = False       # all sets, also those just made, have been looked at, and made true as far as they can be
 
     def reconcile(self, now: float, enough: Callable[[], bool] = never) -> List[Change]:
@@ -67,7 +68,7 @@ class Reconciler:
         first transaction is one for all.
         """
         done: List[Change] = []
-        suspects: Set[SetName] = set()
+        self._suspects.clear()
         model, overview = self.model, self.model.overview
         model.now = now
         rounds = 3 * len(model.sets) + 3
@@ -89,14 +90,14 @@ class Reconciler:
             if self.dry_run:
                 done.extend(self._tell(changes))
                 break
-            done += self._commit(changes, now, suspects, enough)
+            done += self._commit(changes, now, enough)
             if model.calm:
                 break
         else:
             self.complete = True
         return done
 
-    def _commit(self, changes: List[Change], now: float, suspects: Set[SetName], enough: Callable[[], bool]) -> List[Change]:
+    def _commit(self, changes: List[Change], now: float, enough: Callable[[], bool]) -> List[Change]:
         outcome = self._outcome(changes, enough)
         if outcome.committed:
             self.survey.committed(changes)
@@ -113,11 +114,11 @@ class Reconciler:
             self.model.doubt(names)
         if not faults:
             if outcome.known and len(names) > 1:
-                return [change for name in sorted(names) for change in self._commit(_only(changes, name), now, suspects, enough)]
-            faults = _without_a_name(outcome, names, suspects)
+                return [change for name in sorted(names) for change in self._commit(_only(changes, name), now, enough)]
+            faults = _without_a_name(outcome, names, self._suspects)
         self.model.refused(changes, (), now, False)
         for fault in faults:
-            self._refused(changes, fault, now, suspects)
+            self._refused(changes, fault, now)
         return []
 
     def _outcome(self, changes: Sequence[Change], enough: Callable[[], bool]) -> Outcome:
@@ -138,10 +139,10 @@ class Reconciler:
         except (OSError, ProtocolError) as problem:
             return Outcome(False, False, (LOST._replace(reason="it cannot be written: %s" % reason(problem)),))
 
-    def _refused(self, changes: List[Change], fault: Fault, now: float, suspects: Set[SetName]) -> None:
+    def _refused(self, changes: List[Change], fault: Fault, now: float) -> None:
         assert fault.set is not None
-        again = fault.set in suspects
-        suspects.add(fault.set)
+        again = fault.set in self._suspects
+        self._suspects.add(fault.set)
         self.model.refused(changes, [fault], now, again)
 
     def _tell(self, changes: List[Change]) -> List[Change]:

@@ -35,6 +35,7 @@ GONE = "another program: an element is gone"
 OURSELVES = "netmgr"    # the name of every process of netmgr
 RIVAL = "another netmgr and this one undo each other's work in %s"
 
+_NOTHING: FrozenSet[SetName] = frozenset()
 Tell = Callable[[Happening, str], None]         # and the level of its line in the log
 
 
@@ -52,7 +53,7 @@ class Repairs:
     def __init__(self, reconciler: Reconciler, clock: Callable[[], float], utc: Callable[[], str], log: Log, tell: Tell,
                  identify: Identify = unread) -> None:
         self.reconciler = reconciler
-        self.mended: FrozenSet[SetName] = frozenset()
+        self.mended = _NOTHING
         self.quiet = False                      # during a fight what is done as usual is no news
         self.blamed: Optional[str] = None       # whose doings settle() has looked at, or why it looked
         self.made = 0
@@ -114,7 +115,7 @@ class Repairs:
     def settle(self, in_slices: bool = True) -> List[Change]:
         """Look if a look is due, then reconcile.  Returns what was committed."""
         now, drift = self._clock(), self._auditing and not self._suspects.stages
-        self.mended, self.blamed = frozenset(), None
+        self.mended, self.blamed = _NOTHING, None
         looks = self._look_at is not None and self._look_at <= now
         self._until = now + (SLICE if self.reconciler.complete else FIRST_SLICE) if in_slices else math.inf
         self.quiet = now < self._damper.calm_at
