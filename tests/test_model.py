@@ -567,6 +567,21 @@ def test_a_set_of_which_an_earlier_run_left_a_file_is_waited_for() -> None:
     assert bench.ours("wan_ips") == "192.0.2.1"
 
 
+def test_what_is_counted_anew_and_comes_to_the_same_is_not_compared() -> None:
+    bench = Bench(WAN_AND_LAN)
+    bench.make("wan_ips")
+    bench.make("lan_ips")
+    bench.happen(seen("192.0.2.1/24"), seen("192.0.2.2/24", index=2))
+    bench.settle()
+    bench.model.recount()
+    assert bench.model.calm
+    bench.inventory.apply(gone("192.0.2.2/24", index=2))
+    bench.model.recount()
+    assert list(bench.model.overview.compare) == [named("lan_ips")]
+    bench.settle()
+    assert (bench.ours("wan_ips"), bench.ours("lan_ips")) == ("192.0.2.1", "")
+
+
 def test_a_forgotten_zone_leaves_the_set_to_others_that_fill_it() -> None:
     bench = Bench(ETH0 + "zones: {wan: {sets: {apps_ips: addresses}}}\n" + ANY_LABEL)
     bench.happen(seen("192.0.2.1/24"))

@@ -193,7 +193,7 @@ class Model:
             self._note(managed)
 
     def recount(self) -> None:
-        """Links and addresses were replaced: count every claim anew, and compare every set as a whole."""
+        """Links and addresses were replaced: count every claim anew, and compare as a whole what is counted otherwise."""
         self._count(self.sets, tally(self.inventory.things(), self.policy))
         for managed in self.sets.values():
             self._note(managed)
@@ -552,8 +552,10 @@ class Model:
 
     def _count(self, names: Iterable[SetName], counts: Dict[SetName, Dict[bytes, int]]) -> None:
         for name in names:
-            self.ledger.replace(name, counts.get(name, {}))
-            self.sets[name].compare_all()
+            found = counts.get(name, {})
+            if found != self.ledger.counts(name):
+                self.ledger.replace(name, found)
+                self.sets[name].compare_all()
         self._count_primaries()
 
     def _things_in(self, zones: Set[str]) -> Iterator[Thing]:
