@@ -55,8 +55,11 @@ def harmless(six: bool, kinds: int) -> Tuple[bytes, bytes]:
 
     Not for GLOBAL.
     """
-    return (bytes(not mask & kinds for mask in _BY_FLAGS[six]),
-            bytes(not suspicious(bytes((first,)), kinds) for first in range(256)))
+    clean = bytearray(b"\1") * 256
+    for kind, firsts in _BEGINNINGS.items():
+        for first in firsts if kind & kinds else b"":
+            clean[first] = 0
+    return bytes([not mask & kinds for mask in _BY_FLAGS[six]]), bytes(clean)
 
 
 def kinds_by_flags(six: bool, flags: int) -> int:
