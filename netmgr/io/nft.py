@@ -43,7 +43,7 @@ class Nft:
         self._writer = nft_write.Writer()
         self._seq = 1
         self._commits = 0
-        self._dumping: Optional[int] = None
+        self._dumping, self._left = 0, False        # the last dump that was begun, and whether there may be more of it
         try:
             self._acknowledges = self._probe_acknowledgement()
             self.destroys = knows_destroy(os.uname().release) or self.probe_destroy()
@@ -214,23 +214,24 @@ class Nft:
         return found
 
     def _dump(self, question: bytes, seq: int, kind: int, take: Callable[[memoryview], object]) -> Generator[None, None, None]:
-        """Take in a dump of messages of this kind; InterruptedError when another was begun in between, which ends this one."""
-        if self._dumping is not None:
-            self._dumps.discard()
+        """Take in a dump of messages of this kind; InterruptedError when another was begun in between, which ends this one.
+
+        What is left of one that was given up is received first, for nothing else ends it; that takes its time, too.
+        """
         self._dumping = seq
-        try:
-            self._dumps.send(question)
-            while not self._feed(seq, kind, take):
-                yield
-                if self._dumping != seq:
-                    raise InterruptedError(errno.EINTR, "nf_tables: another dump came in between")
-        except BaseException:
-            if self._dumping == seq:
-                self._dumps.discard()
-            raise
-        finally:
-            if self._dumping == seq:
-                self._dumping = None
+        while self._left and not self._dumps.discard(1):
+            yield
+            self._go_on(seq)
+        self._left = True
+        self._dumps.send(question)
+        while not self._feed(seq, kind, take):
+            yield
+            self._go_on(seq)
+        self._left = False
+
+    def _go_on(self, seq: int) -> None:
+        if self._dumping != seq:
+            raise InterruptedError(errno.EINTR, "nf_tables: another dump came in between")
 
     def _feed(self, seq: int, kind: int, take: Callable[[memoryview], object]) -> bool:
         """Take in one receive of a dump; True at its end."""

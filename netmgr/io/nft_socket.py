@@ -104,17 +104,18 @@ class Netfilter:
             if found[-1][8:12] == number and not overrun:
                 return found, overrun
 
-    def discard(self) -> None:
-        """Whatever is still queued, and the rest of a dump."""
-        while True:
+    def discard(self, most: int) -> bool:
+        """So many datagrams of what is still queued, and of the rest of a dump; whether that is all."""
+        for _datagram in range(most):
             try:
                 if self.receive() is None:
-                    return
+                    return True
             except ProtocolError:
                 pass
             except OSError as problem:
                 if problem.errno != errno.ENOBUFS:
                     raise
+        return False
 
     def room(self, size: int) -> int:
         """How much one send takes, after making room for `size` bytes as far as that is allowed."""

@@ -132,3 +132,15 @@ def test_of_two_dumps_at_a_time_the_first_is_given_up(lab: Lab, nft: Nft) -> Non
     next(begun)
     begun.close()
     assert at_once(nft.reading(first)).contents.ours == set(everything)
+
+
+def test_what_is_left_of_a_dump_that_was_given_up_is_received_in_pieces(lab: Lab, nft: Nft) -> None:
+    make(lab, a="type ipv4_addr;")
+    assert nft.commit([add("a", *(ip(number) for number in range(1, 20001)))]) == DONE
+    info = nft.inspect(named("a"))
+    assert info is not None
+    pieces = sum(1 for _piece in nft.reading(info))
+    begun = nft.reading(info)
+    next(begun)
+    begun.close()
+    assert sum(1 for _piece in nft.reading(info)) > 3 * pieces // 2
