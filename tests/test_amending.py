@@ -1,16 +1,20 @@
 """A set that others have changed a little is taken for what it was but for that, and it comes to the same as taking in all of it."""
 
+import copy
 import random
-from typing import Any, List
+from typing import AbstractSet, Any, List
 
 import pytest
 
 from netmgr.model.managed_set import ManagedSet
 from netmgr.model.model import Model
 from netmgr.show.happenings import line_of
+from netmgr.sync import survey
 from netmgr.sync.repairs import Repairs
 from netmgr.sync.survey import COMPARED_AT_ONCE
-from netmgr.values.sets import NFT_SET_TIMEOUT
+from netmgr.values.outcomes import Reading
+from netmgr.values.sets import NFT_SET_TIMEOUT, Contents, SetInfo, SetName
+from tests.fakekernel import FakeSet
 from tests.test_repairs import NFT
 from tests.workbench import WAN, Bench, gone, key, named, seen
 
@@ -26,12 +30,17 @@ class Walk:
     def __init__(self, kind: str, seed: int) -> None:
         text, flags, size = KINDS[kind]
         self.source, self.now = random.Random(seed), 1000.0
-        self.bench = Bench(text)
-        self.found = self.bench.make("wan_ips", flags=flags, size=size, foreign="192.0.2.3 203.0.113.1")
+        self.bench, self.name = Bench(text), named("wan_ips")
+        self.bench.make("wan_ips", flags=flags, size=size, foreign="192.0.2.3 203.0.113.1")
         self.bench.kernel.pieces = 2
         self.repairs = Repairs(self.bench.reconciler, lambda: self.now, lambda: "", lambda *line: self.bench.log.append(line),
                                lambda happening, level: self.bench.log.append((level, line_of(happening))))
         self.repairs.settle()
+
+    @property
+    def found(self) -> FakeSet:
+        """The set; one whose transaction was refused is another object."""
+        return self.bench.kernel.sets[self.name]
 
     def step(self) -> List[Any]:
         self.now += self.source.choice((0.0, 0.5, 100.0))
@@ -44,6 +53,17 @@ class Walk:
             self.repairs.doubt()
         self.repairs.settle()
         return self._state()
+
+    def look(self) -> None:
+        """Read it and compare, with rests after some steps, in which something happens."""
+        for _turn in range(self.source.randrange(8)):
+            steps = self.source.randrange(1, 5)
+            rest = iter(range(steps))
+            self.bench.reconciler.survey.look([self.name], True, self.now, lambda rest=rest: next(rest, None) is None)   # type: ignore[misc]
+            self._change(self.source.choice(ADDRESSES))
+            self.bench.kernel.commits_so_far += self.source.randrange(2)
+            if self.source.random() < 0.7:
+                self.bench.reconciler.reconcile(self.now)
 
     def _change(self, address: str) -> None:
         which = self.source.randrange(6)
@@ -86,6 +106,52 @@ def test_it_comes_to_the_same_as_taking_in_all_of_it(kind: str, monkeypatch: pyt
         for place, expected in enumerate(wholly):
             assert walk.step() == expected, "seed %d, step %d" % (seed, place)
     assert amended > before
+
+
+def known_of(managed: ManagedSet) -> List[Any]:
+    others = managed.others
+    return [managed.held, managed.damage, managed.wrong, managed.seen, others.absent, others.awaited]
+
+
+class Beside:
+    """Holds each set that is amended against a copy of it that takes in all that was read."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.times = 0
+        amend = Model.amend
+
+        def comparing(model: Model, name: SetName, info: SetInfo, odd: AbstractSet[bytes], reading: Reading) -> None:
+            managed, claimed, touched = model.sets[name], set(model.ledger.wanted(name)), set(model.ledger.touched.get(name, ()))
+            wholly = copy.deepcopy(managed)
+            whole = Contents(*(frozenset((held - odd) | some) for held, some in zip(managed.held, reading.contents)))
+            wholly.observe(info, reading._replace(contents=whole))
+            wholly.reflect(claimed, model.now, frozenset)
+            amend(model, name, info, odd, reading)
+            assert known_of(managed) == known_of(wholly)
+            assert copy.deepcopy(managed).plan(claimed, model.ledger.touched[name]) == wholly.plan(claimed, touched)
+            self.times += 1
+
+        monkeypatch.setattr(Model, "amend", comparing)
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_what_happens_while_it_is_read_and_compared_makes_no_difference(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(survey, "COMPARED_AT_ONCE", 4)
+    beside = Beside(monkeypatch)
+    for seed in range(15):
+        walk = Walk(kind, seed)
+        walk.bench.happen(*(seen("198.51.100.%d/24" % number) for number in range(1, 4)))
+        for _step in range(30):
+            (lent,) = walk.bench.model.lend([walk.bench.managed("wan_ips")], False)
+            before = [*map(set, lent)]
+            walk.look()
+            walk.step()
+            assert [*map(set, lent)] == before
+        for _begun_earlier_and_anew in range(2):
+            walk.bench.look()
+        held = walk.bench.managed("wan_ips").held
+        assert (held.ours, held.foreign) == (walk.found.ours, walk.found.foreign)
+    assert beside.times
 
 
 def test_what_is_known_of_a_large_set_is_not_taken_in_anew() -> None:
