@@ -178,7 +178,7 @@ class Keeper:
             self._hold()
         if self._leftovers is not None and not self.model.hold:
             self._withdraw_leftovers(self._leftovers)
-        changes = self.repairs.settle()
+        changes = self.repairs.settle(self._loop.woken)
         if changes and not self.dry_run:
             self._uncounted.append((changes, self._loop.now() - self._loop.woken))
         self.reporter.settled(self.model, () if self.dry_run else changes, self.repairs.mended, self.repairs.quiet,

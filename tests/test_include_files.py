@@ -233,11 +233,11 @@ def test_however_many_sets_there_are_each_has_its_file() -> None:
 
 
 class Slow(Desk):
-    """Each look at the clock takes as long as a turn may work on files; wan_ips has 5,000 addresses, and its file was written once."""
+    """Each look at the clock takes as long as a turn may work on files; the set has 5,000 addresses, and its file was written once."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "wan_ips", merges: bool = False) -> None:
         super().__init__()
-        self.set = self.bench.make("wan_ips")
+        self.set = self.bench.make(name, merges=merges)
         self.includes = IncludeWriter(self.files, self._clock, lambda level, line: self.bench.log.append((level, line)))
         self.bench.happen(*(seen("10.0.%d.%d/32" % divmod(number, 250)) for number in range(5000)))
         self.follow()
@@ -293,6 +293,14 @@ def test_a_file_that_became_unsafe_while_it_was_worked_out_is_written_at_once_an
     assert desk.text("wan_ips").startswith('elements = { 10.0.0.2 comment "netmgr", ')
     desk.follow()
     assert desk.files.writes == [named("wan_ips")]
+
+
+def test_the_file_of_an_auto_merge_set_says_at_once_what_is_taken_as_written() -> None:
+    desk = Slow("wan_nets", merges=True)
+    assert desk.text("wan_nets").startswith('elements = { 10.0.0.0-10.0.0.249 comment "netmgr", ')
+    desk.bench.happen(gone("10.0.0.249/32"))
+    desk.settle()
+    assert desk.text("wan_nets").startswith('elements = { 10.0.0.0-10.0.0.248 comment "netmgr", ')
 
 
 def test_no_file_comes_of_a_set_that_went_while_it_was_worked_out() -> None:

@@ -5,8 +5,10 @@ from typing import List, Optional, Tuple
 
 import pytest
 
+from netmgr.model.model import Model
 from netmgr.show.happenings import line_of
-from netmgr.sync.repairs import SLICE, Repairs
+from netmgr.sync.reconciler import Reconciler
+from netmgr.sync.repairs import FIRST_SLICE, SLICE, Repairs
 from netmgr.values.events import RulesetChanged
 from netmgr.values.happenings import Culprit
 from netmgr.values.sets import NFT_SET_TIMEOUT, Change
@@ -282,3 +284,21 @@ def test_a_full_set_with_timeouts_is_looked_at_every_second() -> None:
     watch.now += 1
     watch.repairs.settle()
     assert watch.bench.ours("wan_ips") == "192.0.2.1" and watch.repairs.deadline() is None
+
+
+def test_a_turn_of_the_loop_has_one_slice_of_looking_however_often_it_settles() -> None:
+    """At the start, when all sets are to be read; without it a second settling would read as many as the first."""
+    watch = Watch(text="interfaces: [{name: eth0, nftables_zone: [%s]}]\n" % ", ".join("z%d" % number for number in range(100)))
+    bench = watch.bench
+    for number in range(100):
+        bench.make("z%d_ips" % number)
+    model = Model(bench.model.config, bench.inventory)
+    repairs = Repairs(Reconciler(bench.kernel, model, lambda _level, _line: None), watch.clock, lambda: "", lambda _level, _line: None,
+                      lambda _happening, _level: None)
+    watch.cost = FIRST_SLICE / 20
+    left = [len(model.overview.look)]
+    for woken in (1.0, 1.0, 2.0):
+        repairs.settle(woken)
+        left.append(len(model.overview.look))
+    looked = [before - after for before, after in zip(left, left[1:])]
+    assert looked[1] <= 1 and looked[0] > 5 < looked[2]

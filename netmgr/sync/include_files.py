@@ -129,9 +129,11 @@ class IncludeWriter:
                     return
                 self._draft = _Draft(managed, [], content(model, managed))
             managed, said, rest = self._draft
+            merges = managed.seen.form is not None and managed.seen.form.merge      # others.py takes it that its file is current
             for piece in rest:
                 said.append(piece)
-                yield False
+                if not merges:
+                    yield False
             self._draft = None
             if model.sets.get(managed.name) is managed and not managed.role.retiring:
                 self._put(model, managed, "".join(said))

@@ -68,6 +68,7 @@ class Repairs:
         self._unread: OrderedDict[SetName, None] = OrderedDict()        # what is to be read, in this order
         self._urgent = self._auditing = False
         self._looked_at = self._until = 0.0
+        self._woken: Optional[float] = None
         self._look_at: Optional[float] = None
         self._quick, self._thorough, self._damper = _rested()
         self._repaired: Dict[SetName, List[ChangeElements]] = {}        # since the last look began
@@ -112,12 +113,17 @@ class Repairs:
         self._read(sorted(self.reconciler.model.sets))
         self._look_at = self._next_look()
 
-    def settle(self, in_slices: bool = True) -> List[Change]:
-        """Look if a look is due, then reconcile.  Returns what was committed."""
+    def settle(self, woken: Optional[float] = None, in_slices: bool = True) -> List[Change]:
+        """Look if a look is due, then reconcile.  Returns what was committed.
+
+        `woken` is when the loop woke up: until it wakes up again, there is one slice for looking, however often this is called.
+        """
         now, drift = self._clock(), self._auditing and not self._suspects.stages
         self.mended, self.blamed = _NOTHING, None
         looks = self._look_at is not None and self._look_at <= now
-        self._until = now + (SLICE if self.reconciler.complete else FIRST_SLICE) if in_slices else math.inf
+        if woken is None or woken != self._woken:
+            self._woken = woken
+            self._until = now + (SLICE if self.reconciler.complete else FIRST_SLICE) if in_slices else math.inf
         self.quiet = now < self._damper.calm_at
         changes = self._look(now) if looks else self.reconciler.reconcile(now, self._enough)
         if self._suspects.stages:
