@@ -53,7 +53,7 @@ def report(path):
 before(LinkSource, "_readable", "woken")
 after(EventSocket, "drain", "read")
 before(Repairs, "settle", "counted")
-before(Nft, "commit", "planned")
+before(Nft, "commit_one", "planned")
 before(Netfilter, "exchange", "written")
 after(Netfilter, "exchange", "sent")
 atexit.register(report, sys.argv.pop(1))
