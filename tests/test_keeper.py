@@ -22,7 +22,7 @@ class House:
     def __init__(self, text: str, dry_run: bool = False) -> None:
         self.log: List[Tuple[str, str]] = []
         self.kernel = FakeKernel()
-        loop = Loop()
+        self.loop = loop = Loop()
         self.keeper = Keeper(loop, self.kernel, Manager(loop.now, lambda: "", loop.call_later), configuration(text), None, lambda: None,
                              lambda level, line: self.log.append((level, line)), dry_run)
 
@@ -31,6 +31,7 @@ class House:
         self.keeper.events([seen("192.0.2.1/24")])
         self.keeper.settle()
         while self.keeper.repairs.busy:         # one slice may not be enough on a machine that has other work
+            self.loop.woken = self.loop.now()
             self.keeper.settle()
 
 

@@ -219,7 +219,8 @@ class Firewall:
             self._settle(self.keeper)
 
     def _settle(self, keeper: Keeper) -> None:
-        """It may open sockets."""
+        """As when the loop has woken up.  It may open sockets."""
+        self.loop.woken = self.loop.now()
         with self.lab.inside():
             keeper.settle()
             while keeper.repairs.busy or keeper.model.overview.look:        # one slice may not be enough
