@@ -2,7 +2,10 @@
 
 from typing import Dict, List, Optional
 
-from netmgr.model.model import TAKEN_AT_ONCE
+import pytest
+
+from netmgr.model.managed_set import ManagedSet
+from netmgr.model.model import TAKEN_AT_ONCE, Model
 from netmgr.sync.include_files import REST_SHORTEST, SLICE, IncludeWriter
 from netmgr.values.sets import SetName
 from tests.workbench import Bench, gone, key, named, seen
@@ -187,6 +190,23 @@ def test_files_go_with_their_sets_and_no_directory_means_no_files() -> None:
     nowhere.write(desk.bench.model)
     nowhere.remove([named("wan_ips")])
     assert nowhere.deadline(desk.bench.model) is None
+
+
+def test_without_a_directory_nothing_is_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: List[SetName] = []
+
+    def offer(_model: Model, managed: ManagedSet) -> List[bytes]:
+        asked.append(managed.name)
+        return []
+    desk = Desk()
+    desk.bench.make("wan_ips")
+    desk.bench.look()
+    monkeypatch.setattr(Model, "offer", offer)
+    for files in (None, desk.files):
+        desk.bench.happen(seen("192.0.2.1/24") if files is None else gone("192.0.2.1/24"))
+        desk.bench.settle()
+        IncludeWriter(files, lambda: 0.0, lambda _level, _line: None).write(desk.bench.model, at_once=True)
+        assert (named("wan_ips") in asked) is (files is not None) and not desk.bench.model.unwritten
 
 
 def test_in_doubt_every_file_is_written_again() -> None:

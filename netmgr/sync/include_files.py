@@ -96,7 +96,7 @@ class IncludeWriter:
         if self._troubles and (self._retry_at <= begin or at_once):
             self._try_again(model, begin)
         for managed in model.take_unwritten(only_urgent=True):
-            self._put(model, managed, "".join(content(model, managed)))
+            self._put(model, managed, "".join(self._content(model, managed)))
             if self._draft is not None and self._draft.managed is managed:
                 self._draft = None
         if begin >= self._pace.ready_at or at_once:
@@ -127,7 +127,7 @@ class IncludeWriter:
                 managed = next(unwritten, None)
                 if managed is None:
                     return
-                self._draft = _Draft(managed, [], content(model, managed))
+                self._draft = _Draft(managed, [], self._content(model, managed))
             managed, said, rest = self._draft
             merges = managed.seen.form is not None and managed.seen.form.merge      # others.py takes it that its file is current
             for piece in rest:
@@ -138,6 +138,10 @@ class IncludeWriter:
             if model.sets.get(managed.name) is managed and not managed.role.retiring:
                 self._put(model, managed, "".join(said))
             yield True
+
+    def _content(self, model: Model, managed: ManagedSet) -> Iterator[str]:
+        """Nothing is worked out that nobody can read."""
+        return iter(()) if self._files is None else content(model, managed)
 
     def _put(self, model: Model, managed: ManagedSet, text: str) -> None:
         """A set that was never seen, or that netmgr cannot fill, has nothing to say, and no file for it."""

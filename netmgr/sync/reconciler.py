@@ -26,7 +26,7 @@ from netmgr.values.counters import REFUSED, UNKNOWN, Counters
 from netmgr.values.errors import ProtocolError
 from netmgr.values.outcomes import OVERTAKEN, Fault, Outcome
 from netmgr.values.protocol import Protocol
-from netmgr.values.sets import Change, ChangeElements, CreateSet, CreateTable, SetName
+from netmgr.values.sets import Change, CreateSet, CreateTable, SetName
 from netmgr.values.text import Log, reason
 from netmgr.wire import nft_text
 
@@ -71,9 +71,7 @@ class Reconciler:
         self._suspects.clear()
         model, overview = self.model, self.model.overview
         model.now = now
-        rounds = 3 * len(model.sets) + 3
-        while rounds:
-            rounds -= 1
+        for _round in range(3 * len(model.sets) + 3):
             if overview.look or overview.pauses:
                 due = model.to_survey(now)
                 if due and not (done and enough()):         # one set more would cost a whole look
@@ -126,11 +124,11 @@ class Reconciler:
             for only_if_there_is_time in ATTEMPTS:
                 if only_if_there_is_time and enough():
                     break
-                first = changes[0]
-                if not (len(changes) == 1 and isinstance(first, ChangeElements) and first.set in self.survey.seen):
-                    names = sets.names_of(changes)
-                    if not names <= self.survey.seen and not self.survey.confirm(names):
-                        return OVERTAKEN
+                for change in changes:
+                    if not isinstance(change, CreateTable) and change.set not in self.survey.seen:
+                        if not self.survey.confirm(sets.names_of(changes)):
+                            return OVERTAKEN
+                        break
                 outcome = self._kernel.commit(changes, self.survey.generation)
                 if not outcome.overtaken:
                     return outcome
