@@ -5,12 +5,13 @@ every `audit_interval` seconds (0: never).
 
 What is told was true at one time: events that are still queued are kept until the queue is empty, for they may contradict the
 snapshot before them for a moment; and once some are lost, nothing is told before there is a new snapshot.  Where things change so fast
-that no snapshot is consistent, what several dumps agree on is told, and the events since then make up for the rest.
+that no snapshot is consistent, what several dumps agree on was never so at one time; with every event since the first of them it is.
+So it counts only if none of these events was lost, and both are told at once.
 """
 
 from __future__ import annotations
 
-from typing import Callable, List, Optional, Sequence
+from typing import Callable, List, Mapping, Optional, Sequence
 
 from netmgr.io.loop import Deadline, Loop
 from netmgr.io.rtnetlink import Drained, EventSocket, RequestSocket
@@ -22,9 +23,43 @@ from netmgr.values.snapshots import Snapshot
 from netmgr.values.text import Log, reason
 
 RETRY = 1.0
-TURNS_AT_MOST = 20      # of reading what was told while a snapshot was taken
+READS_AT_MOST = 20      # of what was told while a dump was made
 REST = 20               # times what a snapshot in vain has taken
 IN_VAIN = "links and addresses change without a pause: what several looks at them agree on counts, and what is told since"
+
+
+class Meanwhile:
+    """What is told while a snapshot is taken: `events`, all since the last loss or the begin; whether there are `more`, or any were `lost`.
+
+    The queue is emptied after each dump, so it need not hold more than one dump's time.
+    """
+
+    def __init__(self, socket: EventSocket, told: Told) -> None:
+        self.events: List[Event] = []
+        self.lost = self.more = False
+        self._socket, self._told = socket, told
+        self._gap = False
+
+    def listen(self) -> bool:
+        """Read what is queued; whether that is all that was told since the call before.  OSError when nothing can be received."""
+        self._gap = self._gap and self.more
+        for _read in range(READS_AT_MOST):
+            self._read()
+            if not self.more:
+                break
+        return not self._gap and not self.more
+
+    def _read(self) -> None:
+        try:
+            events, lost, self.more = self._socket.drain()
+        except OSError:
+            self.lost = True
+            raise
+        self._told.events += len(events)
+        if lost:
+            self._told.overruns += 1
+            self.lost = self._gap = True
+        self.events = [] if self._gap else self.events + events
 
 
 class LinkSource:
@@ -39,7 +74,6 @@ class LinkSource:
         self.state = "connecting"
         self.error: Optional[str] = None
         self.pending = True
-        self.facts = {"overruns": 0, "resyncs": 0}
         self.told = Told()
         self._loop = loop
         self._seen = seen
@@ -61,6 +95,11 @@ class LinkSource:
     def behind(self) -> bool:
         """Whether what refresh() asked for was not told yet."""
         return self.pending
+
+    @property
+    def facts(self) -> Mapping[str, int]:
+        """How often events were lost, and everything was read."""
+        return {"overruns": self.told.overruns, "resyncs": sum(self.told.snapshots.values())}
 
     def start(self) -> None:
         """Read what there is, and what happens from now on."""
@@ -102,13 +141,16 @@ class LinkSource:
         """Something was lost, or there is more than one turn of the loop can read."""
         self._more = drained.more
         if drained.lost:
-            self.facts["overruns"] += 1
             self.told.overruns += 1
             self._lost = self._snapshot_due = True
             self._why = "overrun"
             self.state, self.error = "connecting", drained.lost
             self._log("warning", "netlink: %s; reading everything again" % drained.lost)
-        self._queued = [] if self._lost else self._queued + drained.events
+        self._queue(drained.events)
+
+    def _queue(self, events: List[Event]) -> None:
+        """Tell them, unless there are more, which one would contradict the other, or some are missing."""
+        self._queued = [] if self._lost else self._queued + events
         if not self._more and self._queued:
             queued, self._queued = self._queued, []
             if self._seen(queued) and not self._snapshot_due:
@@ -122,15 +164,16 @@ class LinkSource:
         self.pending = self._more or self._lost
 
     def _take_snapshot(self) -> None:
-        begin = self._loop.now()
+        begin, meanwhile = self._loop.now(), Meanwhile(self._events, self.told)
         try:
-            snapshot = self._requests.snapshot()
+            snapshot = self._requests.snapshot(meanwhile.listen)
         except (OSError, ProtocolError) as problem:
+            self._lost, self._more = self._lost or meanwhile.lost, meanwhile.more
+            self._queue(meanwhile.events)
             self._fail("links and addresses cannot be read: %s" % reason(problem))
             self._again_in(RETRY)
             return
-        self.state, self.error, self._lost = "ok", None, False
-        self.facts["resyncs"] += 1
+        self.state, self.error, self._lost, self._more = "ok", None, False, meanwhile.more
         self.told.snapshot(self._why)
         if not snapshot.consistent:
             self._say("warning", IN_VAIN)
@@ -140,20 +183,7 @@ class LinkSource:
             self._said = ""
         self._replaced(snapshot._replace(why=self._why))
         if not snapshot.consistent:
-            self._catch_up()
-
-    def _catch_up(self) -> None:
-        """What several looks agree on was never so at one time; with what was told meanwhile it is.  Nobody may act in between."""
-        for _turn in range(TURNS_AT_MOST):
-            try:
-                drained = self._events.drain()
-            except OSError as problem:
-                self._deaf(problem)
-                return
-            self.told.events += len(drained.events)
-            self._take_in(drained)
-            if not self._more:
-                return
+            self._queue(meanwhile.events)
 
     def _deaf(self, problem: OSError) -> None:
         """Events cannot be received: look again in a while, for the descriptor may stay ready, and read everything then."""

@@ -5,6 +5,7 @@ completely empty.  So drain() always reads until EAGAIN, and the caller takes a 
 earlier would miss what happens behind it.  Replies need a socket of their own, because an overrun drops replies as well.
 
 A dump that the kernel marks as interrupted (NLM_F_DUMP_INTR on any of its messages) has holes and doubles and is repeated, a few times.
+What interrupted dumps agree on is good only together with the events since the first of them.
 
 Whoever has CAP_NET_ADMIN in the namespace may send to our sockets.  A connected netlink socket takes messages for it alone from nobody
 but its peer, the kernel; what comes by a group tells its sender, and only port 0 is the kernel.
@@ -42,7 +43,8 @@ EVENT_BUFFER = 64 << 20
 RECEIVE_SIZE = 128 << 10
 BYTES_AT_A_TIME = 256 << 10
 KERNEL = (0, 0)         # port, groups
-DUMP_ATTEMPTS = 5
+DUMPS = 5               # that are interrupted, for what they agree on
+ATTEMPTS = 20           # to get as many between which no event was lost
 
 
 class Drained(NamedTuple):
@@ -132,17 +134,25 @@ class RequestSocket:
         self._seq = 0
         self.reader = AddressReader(RECEIVE_SIZE)
 
-    def snapshot(self) -> Snapshot:
-        """Every link and address.  OSError when the kernel refuses, ProtocolError when its reply makes no sense."""
+    def snapshot(self, listen: Callable[[], bool] = lambda: True) -> Snapshot:
+        """Every link and address.  OSError when the kernel refuses, ProtocolError when its reply makes no sense.
+
+        After each dump that was interrupted, listen() reads the events since the one before: False when some are lost, and with them what
+        the dumps so far are good for.  OSError also when there is never a pause to get enough of them.
+        """
         dumps: List[Snapshot] = []
-        for _attempt in range(DUMP_ATTEMPTS):
+        for _attempt in range(ATTEMPTS):
             addresses: Tables = {}
             links, whole = self.dump(rtnetlink.dump_links, {})
             _others, also_whole = self.dump(rtnetlink.dump_addresses, addresses)
             dumps.append(Snapshot(links, addresses, whole and also_whole))
             if dumps[-1].consistent:
                 return dumps[-1]
-        return agreed(dumps)
+            if not listen():
+                dumps = []
+            elif len(dumps) == DUMPS:
+                return agreed(dumps)
+        raise OSError(errno.EAGAIN, "they change faster than they can be read")
 
     def links(self) -> List[Event]:
         """Every link, though perhaps not all at one time.  Errors as of snapshot()."""

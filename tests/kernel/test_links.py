@@ -13,6 +13,8 @@ from netmgr.values.addresses import local, text
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import AddressesSeen, Event, LinkSeen
 from netmgr.values.snapshots import Snapshot
+from netmgr.wire.rtnetlink import dump_links
+from netmgr.wire.rtnetlink_bulk import Tables
 from tests.kernel.lab import Lab
 from tests.waiting import eventually
 
@@ -64,7 +66,7 @@ def test_nothing_is_told_before_the_first_snapshot(
     """Else an empty table would be taken for the truth, and every address would leave the sets."""
     snapshot = RequestSocket.snapshot
 
-    def first_time_in_vain(requests: RequestSocket) -> Snapshot:
+    def first_time_in_vain(_requests: RequestSocket, _listen: Callable[[], bool]) -> Snapshot:
         monkeypatch.setattr(RequestSocket, "snapshot", snapshot)
         raise problem
 
@@ -84,12 +86,14 @@ def test_what_several_interrupted_dumps_agree_on_is_told_and_then_what_happened_
     monkeypatch.setattr(link_source, "RETRY", 0.05)
     snapshot, left = RequestSocket.snapshot, [3]
 
-    def in_vain(requests: RequestSocket) -> Snapshot:
+    def in_vain(requests: RequestSocket, listen: Callable[[], bool]) -> Snapshot:
         left[0] -= 1
         if not left[0]:
             monkeypatch.setattr(RequestSocket, "snapshot", snapshot)
         lab.run("ip addr add 192.0.2.%d/24 dev eth0" % left[0])
-        return snapshot(requests)._replace(consistent=False)
+        found = snapshot(requests)._replace(consistent=False)
+        assert listen()
+        return found
 
     monkeypatch.setattr(RequestSocket, "snapshot", in_vain)
     source.source.start()
@@ -98,6 +102,95 @@ def test_what_several_interrupted_dumps_agree_on_is_told_and_then_what_happened_
     assert source.log == [("warning", "netlink: " + link_source.IN_VAIN)]
     told = {text(local(key)) for event in source.seen if isinstance(event, AddressesSeen) for key in event.flags}
     assert told >= {"192.0.2.0", "192.0.2.1", "192.0.2.2"}
+
+
+class Interrupted:
+    """Each dump of addresses is interrupted, and overlooks what came while it was made; then `happens`, called with its number."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, happens: Callable[[int], None]) -> None:
+        self.number = 0
+        dump = RequestSocket.dump
+
+        def interrupted(requests: RequestSocket, make_request: Callable[[int], bytes], tables: Tables) -> Tuple[List[Event], bool]:
+            others, whole = dump(requests, make_request, tables)
+            if make_request is dump_links:
+                return others, whole
+            self.number += 1
+            happens(self.number)
+            return others, False
+
+        monkeypatch.setattr(RequestSocket, "dump", interrupted)
+
+
+class Losing:
+    """While it is `now`, what the queue of events holds is lost."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = False
+        drain = EventSocket.drain
+
+        def drained(events: EventSocket) -> Drained:
+            found = drain(events)
+            return Drained([], "the queue of events overran", False) if self.now else found
+
+        monkeypatch.setattr(EventSocket, "drain", drained)
+
+
+def test_what_interrupted_dumps_agree_on_counts_only_with_all_events_since_the_first_of_them(
+        lab: Lab, source: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address that one dump shows, and whose event is lost, would be missing in a set that has what came before it and after it."""
+    monkeypatch.setattr(link_source, "RETRY", 0.05)
+    losing = Losing(monkeypatch)
+
+    def happens(number: int) -> None:
+        losing.now = number == 3
+        lab.run("ip addr add 192.0.2.%d/24 dev eth0" % number)
+
+    dumps = Interrupted(monkeypatch, happens)
+    source.source.start()
+    assert dumps.number == 3 + 5
+    assert (source.source.state, source.source.pending, source.source.facts) == ("ok", False, {"overruns": 1, "resyncs": 1})
+    [snapshot] = source.replaced
+    shown = {text(local(key)) for table in snapshot.addresses.values() for key in table}
+    assert shown >= {"192.0.2.%d" % number for number in range(1, 7)} and not snapshot.consistent
+    told = [text(local(key)) for event in source.seen if isinstance(event, AddressesSeen) for key in event.flags]
+    assert told == ["192.0.2.%d" % number for number in range(4, 9)]
+
+
+def test_where_no_two_dumps_have_all_events_between_them_nothing_is_told(
+        lab: Lab, source: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_source, "RETRY", 0.05)
+    losing = Losing(monkeypatch)
+
+    def happens(_number: int) -> None:
+        losing.now = True
+
+    with monkeypatch.context() as patched:
+        dumps = Interrupted(patched, happens)
+        source.source.start()
+        assert (dumps.number, source.replaced, source.seen, source.source.pending) == (20, [], [], True)
+        assert source.source.facts == {"overruns": 20, "resyncs": 0}
+        assert source.log == [("error", "netlink: links and addresses cannot be read: they change faster than they can be read")]
+    losing.now = False
+    source.until(lambda: source.source.state == "ok")
+    assert [snapshot.consistent for snapshot in source.replaced] == [True]
+
+
+def test_what_was_told_before_a_dump_failed_is_not_lost(lab: Lab, source: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
+    source.source.start()
+
+    def happens(number: int) -> None:
+        lab.run("ip addr add 192.0.2.%d/24 dev eth0" % number)
+        if number == 3:
+            raise OSError(16, "busy")
+
+    with monkeypatch.context() as patched:
+        Interrupted(patched, happens)
+        source.source.refresh()
+    assert (source.source.state, source.source.pending, len(source.replaced)) == ("error", False, 1)
+    told = [text(local(key)) for event in source.seen if isinstance(event, AddressesSeen) for key in event.flags]
+    assert told == ["192.0.2.1", "192.0.2.2"]
+    source.until(lambda: source.source.state == "ok")
 
 
 def test_events_that_cannot_be_received_are_made_up_for(lab: Lab, source: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
