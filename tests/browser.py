@@ -16,10 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Deque, Dict, List, Optional, Type
 
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 PROGRAMS = ("chromium", "chromium-headless-shell", "chromium-browser", "google-chrome")
-PATIENCE = 120.0        # seconds for one answer: the machine may be slow
 KEYS = {"Enter": ("Enter", 13, "\r"), "Tab": ("Tab", 9, ""), "Escape": ("Escape", 27, ""), "ArrowDown": ("ArrowDown", 40, ""),
         "ArrowRight": ("ArrowRight", 39, "")}
 
@@ -152,10 +151,10 @@ class Browser:
         assert "exceptionDetails" not in told, "%s: %s" % (expression, told["exceptionDetails"])
         return told["result"].get("value")
 
-    def see(self, expression: str, seconds: float = 60) -> None:
+    def see(self, expression: str) -> None:
         """Wait until this is so."""
         try:
-            eventually(lambda: self.ask("!!(%s)" % expression), seconds, expression)
+            eventually(lambda: self.ask("!!(%s)" % expression), expression)
         except AssertionError as error:
             raise AssertionError("%s\n%s\n%s" % (error, self.complaints, self.text())) from None
 

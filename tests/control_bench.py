@@ -14,6 +14,7 @@ from netmgr.show.commands import answering
 from netmgr.values.replies import Say
 from netmgr.values.text import Log
 from tests.chronicle import Told
+from tests.waiting import PATIENCE
 
 
 class Bench:
@@ -90,7 +91,7 @@ class Bench:
         self.loop.stop()
         reply("OK: stopping")
 
-    def until(self, condition: Callable[[], Any], seconds: float = 30) -> Any:
+    def until(self, condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
         """Turn the loop until condition() is true."""
         deadline = time.monotonic() + seconds
         while True:

@@ -77,7 +77,7 @@ class World:
             self.wait(STEP)
             return bool(predicate())
 
-        eventually(passed, 60, "state %s, error %s, held %s" % (self.source.state, self.source.error, self.held))
+        eventually(passed, "state %s, error %s, held %s" % (self.source.state, self.source.error, self.held))
 
     def wait(self, seconds: float) -> None:
         """So much time passes on the test's clock."""
@@ -116,7 +116,7 @@ def test_however_the_bytes_are_cut(world: World, piece: Optional[int]) -> None:
             world.loop.turn(0)
         return world.held == {"a": ("203.0.113.1",), "c": ("203.0.113.3", "2001:db8::3")}
 
-    eventually(seen, 60)
+    eventually(seen)
     assert world.source.error is None
 
 
@@ -131,7 +131,7 @@ def test_byte_by_byte_from_the_beginning(world: World) -> None:
             world.loop.turn(0)
         return world.well()
 
-    eventually(well, 60)
+    eventually(well)
     assert world.source.error is None and set(world.etcd.requests) == {"version", "range", "grant", "txn", "watch"}
 
 

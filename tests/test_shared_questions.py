@@ -39,7 +39,7 @@ def test_who_comes_later_is_told_what_was_asked_later(threads: ThreadPoolExecuto
     there = Answerer()
     questions = SharedQuestions(there.ask)
     first = threads.submit(questions.answer, "status")
-    eventually(lambda: there.asked == ["status"], 60)
+    eventually(lambda: there.asked == ["status"])
     later = [threads.submit(questions.answer, "status") for _number in range(5)]
     other = threads.submit(questions.answer, "sets")
     there.go.release(20)
@@ -52,7 +52,7 @@ def test_those_who_wait_together_are_one_question(threads: ThreadPoolExecutor) -
     questions = SharedQuestions(there.ask, lambda _seconds: gathered.wait(60))
     there.go.release(2)
     together = [threads.submit(questions.answer, "status") for _number in range(10)]
-    eventually(lambda: "status" in questions.next and questions.next["status"].waiting == 9, 60)
+    eventually(lambda: "status" in questions.next and questions.next["status"].waiting == 9)
     gathered.set()
     assert set(results(together)) == {"status 1"} and there.asked == ["status"]
 

@@ -5,8 +5,10 @@ from typing import Callable, TypeVar
 
 Value = TypeVar("Value")
 
+PATIENCE = 120.0        # seconds: what takes milliseconds on an idle machine may take very long on a busy one
 
-def eventually(predicate: Callable[[], Value], seconds: float = 10, message: str = "") -> Value:
+
+def eventually(predicate: Callable[[], Value], message: str = "", seconds: float = PATIENCE) -> Value:
     """The first truthy value of predicate(); AssertionError with the last value when there is none within `seconds`."""
     deadline = time.monotonic() + seconds
     while True:

@@ -23,12 +23,11 @@ from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 from tests.kernel.lab import Lab, forces_buffers
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 IMAGE = "box"
 APPLETS = ("sh", "sleep", "true", "test", "touch", "rm", "cat")
 SLEEP = ("/bin/sleep", "3600")
-PATIENCE = 60
 
 Truth = Set[Tuple[str, str, str]]
 
@@ -110,7 +109,7 @@ class House:
         self.lab = lab
         first = [sys.executable, "-S", "-c", _FIRST, str(directory), str(root or "")]
         self._unshare = lab.start(["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child", *first])
-        eventually((directory / "ready").exists, PATIENCE, "the house")
+        eventually((directory / "ready").exists, "the house")
         children = Path("/proc/%d/task/%d/children" % (self._unshare.pid, self._unshare.pid)).read_text().split()
         self._first = int(children[0])
 
@@ -122,7 +121,7 @@ class House:
         """End all that is inside."""
         self._unshare.kill()
         self._unshare.wait()
-        eventually(lambda: not os.path.exists("/proc/%d" % self._first), PATIENCE, "the end of the house")
+        eventually(lambda: not os.path.exists("/proc/%d" % self._first), "the end of the house")
 
 
 class _Process:
@@ -163,7 +162,7 @@ class DockerEngine:
         self._process = _Process(self.house, self._pidfile, [
             "dockerd", "--storage-driver=vfs", "--pidfile=%s" % self._pidfile, "--host=unix://%s" % self.socket, "--shutdown-timeout=5",
             "--log-level=warn", *("%s=%s" % pair for pair in state.items()), *self._options])
-        eventually(self._answers, PATIENCE, "dockerd")
+        eventually(self._answers, "dockerd")
         if not self.docker("image", "ls", "--quiet", IMAGE):
             self.docker("import", str(_image(self.directory)), IMAGE)
 
@@ -254,7 +253,7 @@ class PodmanService:
         script = 'echo $$ >"$0"; exec "$@"'
         self._process = _Process(self.house, pidfile, [
             "sh", "-c", script, str(pidfile), *self._podman, "system", "service", "--time=0", "unix://" + self.socket])
-        eventually(lambda: os.path.exists(self.socket), PATIENCE, "podman")
+        eventually(lambda: os.path.exists(self.socket), "podman")
         if not self.podman("image", "ls", "--quiet", IMAGE):
             self.podman("import", str(_image(self.directory)), IMAGE)
 

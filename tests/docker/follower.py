@@ -9,7 +9,7 @@ from netmgr.io.loop import Loop
 from netmgr.values import addresses
 from netmgr.values.events import ContainerSeen
 from tests.docker.engine import DockerEngine, PodmanService, Truth
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 QUICK = Timing(confirm=0.2, between=0.2)
 
@@ -44,7 +44,7 @@ class Follower:
             del self._known[each]
         self.reports.append(list(self._known.values()))
 
-    def until(self, predicate: Callable[[], Any], seconds: float = 60) -> None:
+    def until(self, predicate: Callable[[], Any], seconds: float = PATIENCE) -> None:
         """Turn the loop until the predicate holds."""
         def turned() -> Any:
             for _ in range(20):
@@ -53,7 +53,7 @@ class Follower:
                     return True
             return False
 
-        eventually(turned, seconds)
+        eventually(turned, seconds=seconds)
 
     def meanwhile(self, *commands: Sequence[str]) -> None:
         """Run these commands beside each other, and follow what they do as it happens."""

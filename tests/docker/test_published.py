@@ -35,7 +35,7 @@ def test_what_docker_publishes_is_reached_without_iptables() -> None:
         engine.start()
         netmgr = start(engine.lab, "Containers published without iptables", "socket: " + engine.socket)
         engine.run("web", "-p", "8080:80", command=("/bin/busybox", "httpd", "-f", "-p", "80"))
-        eventually(lambda: answers(world, "203.0.113.5", 8080), 60)
+        eventually(lambda: answers(world, "203.0.113.5", 8080))
         assert not answers(world, "203.0.113.5", 80)
         assert "DNAT" not in engine.lab.run("iptables -t nat -S", check=False), "it is not Docker's doing"
         engine.docker("rm", "--force", "web")

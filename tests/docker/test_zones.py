@@ -59,7 +59,7 @@ def test_zones_by_default_label_and_network(docker_engine: DockerEngine, netmgr:
     engine.run("none", "--network", "none")
     engine.run("host", "--network", "host")
     truth = engine.truth()
-    netmgr.holds("docker_ips", *elements(truth), seconds=30)
+    netmgr.holds("docker_ips", *elements(truth))
     netmgr.holds("docker_ips6", *elements(truth, 6))
     assert len(elements(truth)) == 3 and len(elements(truth, 6)) == 1
     netmgr.holds("web_ips", *elements(truth, network="frontend"))
@@ -71,7 +71,7 @@ def test_zones_by_default_label_and_network(docker_engine: DockerEngine, netmgr:
     engine.docker("network", "disconnect", "frontend", "fronted")
     netmgr.holds("web_ips")
     engine.docker("network", "connect", "frontend", "plain")
-    netmgr.holds("web_ips", *elements(engine.truth(), network="frontend"), seconds=30)
+    netmgr.holds("web_ips", *elements(engine.truth(), network="frontend"))
     shown = {container["name"]: container["zones"] for container in netmgr.status()["containers"]}
     assert shown["labelled"] == ["docker", "dmz", "mixed"] and shown["plain"] == ["docker", "web"]
 
@@ -80,12 +80,12 @@ def test_an_element_claimed_by_an_interface_and_a_container_stays_until_both_are
         docker_engine: DockerEngine, netmgr: Netmgr) -> None:
     docker_engine.run("one", "--label", "netmgr.zone=mixed")
     address = next(iter(elements(docker_engine.truth())))
-    netmgr.holds("mixed_ips", address, seconds=30)
+    netmgr.holds("mixed_ips", address)
     docker_engine.lab.link("eth0", up=False)
     docker_engine.lab.run(["ip", "addr", "add", address + "/32", "dev", "eth0"])
     eventually(lambda: any(each["address"] == address + "/32" for row in netmgr.status()["interfaces"] for each in row["addresses"]))
     docker_engine.docker("rm", "--force", "one")
-    netmgr.holds("docker_ips", seconds=30)
+    netmgr.holds("docker_ips")
     assert docker_engine.lab.sets("inet filter", "mixed_ips") == {address}
     docker_engine.lab.run("ip link del eth0")
     netmgr.holds("mixed_ips")
@@ -95,9 +95,9 @@ def test_a_storm_of_containers_ends_in_the_truth(docker_engine: DockerEngine, ne
     lab = docker_engine.lab
     running = [lab.start(docker_engine.command(*docker_engine.run_arguments("storm%d" % number))) for number in range(50)]
     assert [process.wait(120) for process in running] == [0] * 50
-    netmgr.holds("docker_ips", *elements(docker_engine.truth()), seconds=60)
+    netmgr.holds("docker_ips", *elements(docker_engine.truth()))
     docker_engine.docker("rm", "--force", *("storm%d" % number for number in range(0, 50, 2)))
-    netmgr.holds("docker_ips", *elements(docker_engine.truth()), seconds=60)
+    netmgr.holds("docker_ips", *elements(docker_engine.truth()))
     assert len(elements(docker_engine.truth())) == 25
 
 
@@ -108,11 +108,11 @@ def test_unhealthy_containers_do_not_count_when_health_is_required(docker_engine
     docker_engine.run("unchecked")
     truth = docker_engine.truth()
     unchecked = {str(ipaddress.ip_interface(address).ip) for name, _network, address in truth if name == "unchecked"}
-    netmgr.holds("docker_ips", *unchecked, seconds=30)
+    netmgr.holds("docker_ips", *unchecked)
     docker_engine.docker("exec", "well", "/bin/touch", "/healthy")
-    netmgr.holds("docker_ips", *elements(truth), seconds=30)
+    netmgr.holds("docker_ips", *elements(truth))
     docker_engine.docker("exec", "well", "/bin/rm", "/healthy")
-    netmgr.holds("docker_ips", *unchecked, seconds=30)
+    netmgr.holds("docker_ips", *unchecked)
 
 
 def test_the_engine_goes_and_comes_back(live_restore_engine: DockerEngine) -> None:
@@ -122,23 +122,23 @@ def test_the_engine_goes_and_comes_back(live_restore_engine: DockerEngine) -> No
     engine.run("one")
     address = next(iter(elements(engine.truth())))
     netmgr = Netmgr(engine.lab, CONFIG.replace("grace: 3", "grace: 60") % engine.socket)
-    netmgr.holds("docker_ips", address, seconds=30)
+    netmgr.holds("docker_ips", address)
     monitor = engine.lab.start("nft monitor elements")
     netmgr.restart()
     engine.kill()
-    eventually(lambda: netmgr.status()["sources"]["docker"]["state"] != "ok", 30)
+    eventually(lambda: netmgr.status()["sources"]["docker"]["state"] != "ok")
     assert netmgr.status()["state"] == "degraded"
     engine.lab.run("ip addr add 192.0.2.1/24 dev eth0")
     netmgr.holds("mixed_ips", "192.0.2.1")
     engine.start()
-    eventually(lambda: netmgr.status()["sources"]["docker"]["state"] == "ok", 60)
+    eventually(lambda: netmgr.status()["sources"]["docker"]["state"] == "ok")
     netmgr.holds("docker_ips", address)
     assert "delete element inet filter docker_ips" not in engine.lab.log(monitor)
     netmgr.configure(CONFIG % engine.socket)
     assert netmgr.ask("reload").startswith("OK: ")
-    eventually(lambda: netmgr.status()["sources"]["docker"]["state"] == "ok", 60)
+    eventually(lambda: netmgr.status()["sources"]["docker"]["state"] == "ok")
     engine.stop()
-    netmgr.holds("docker_ips", seconds=30)
+    netmgr.holds("docker_ips")
     assert engine.lab.sets("inet filter", "mixed_ips") == {"192.0.2.1"}
 
 
@@ -179,7 +179,7 @@ def follows_ports(engine: Union[DockerEngine, PodmanService], *names: str) -> in
     """Wait until the maps are what the engine says of these containers; how many elements these are."""
     every = () if isinstance(engine, DockerEngine) else ("", "0.0.0.0")
     wanted = {version: ports_of(engine.inspect(*names), version, every) for version in (4, 6)}
-    eventually(lambda: {version: mapped(engine.lab, "ports%d" % version) for version in wanted} == wanted, 60)
+    eventually(lambda: {version: mapped(engine.lab, "ports%d" % version) for version in wanted} == wanted)
     return sum(map(len, wanted.values()))
 
 
@@ -216,8 +216,8 @@ def test_podman(podman_service: PodmanService) -> None:
     podman_service.lab.nft(RULESET)
     netmgr = Netmgr(podman_service.lab, CONFIG % podman_service.socket)
     podman_service.run("one", "--label", "netmgr.zone=dmz")
-    netmgr.holds("docker_ips", *elements(podman_service.truth()), seconds=60)
+    netmgr.holds("docker_ips", *elements(podman_service.truth()))
     netmgr.holds("dmz_ips", *elements(podman_service.truth()))
     podman_service.podman("stop", "--time=0", "one")
-    netmgr.holds("docker_ips", seconds=60)
+    netmgr.holds("docker_ips")
     assert netmgr.stop() == 0

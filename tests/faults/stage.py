@@ -19,7 +19,7 @@ from tests.faults.table import Fault
 from tests.kernel.engine import Engine
 from tests.kernel.lab import Lab
 from tests.kernel.running import ROOT, Netmgr
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 RULESET = """
 table inet filter {
@@ -38,7 +38,6 @@ docker: {socket: %s, enabled: true, grace: 60}
 # Stops itself, so that strace can begin with main().
 FROM_MAIN = "import os, signal, sys; from netmgr.cli import main; os.kill(os.getpid(), signal.SIGSTOP); sys.exit(main())"
 
-PATIENCE = 60
 PYTHONS_OWN = "Exception ignored when trying to write to the signal wakeup fd:\n"      # it has no other words
 ANSWER = 10.0
 WATCHED_SECONDS, CALLS_AT_MOST = 1.0, 300
@@ -52,7 +51,7 @@ class Injection:
         self._trace.write_text("")
         self._strace = lab.start(["strace", "-f", "-qq", "-o", str(self._trace), "-e", "trace=" + fault.call, "-e",
                                   "inject=%s:error=%s:when=%s" % fault, "-p", str(process)])
-        eventually(lambda: self._strace.poll() is not None or _tracer(process) == self._strace.pid, PATIENCE, "strace is attached")
+        eventually(lambda: self._strace.poll() is not None or _tracer(process) == self._strace.pid, "strace is attached")
 
     def calls(self) -> int:
         """How often the call was made so far."""
@@ -112,11 +111,11 @@ class Stage:
             self.netmgr.stop()
         command = [sys.executable, "-c", FROM_MAIN, "run", "--config", str(self.netmgr.config), "--socket", str(self.netmgr.socket)]
         process = self.netmgr.process = self.lab.start(command, {**os.environ, "PYTHONPATH": str(ROOT)})
-        eventually(lambda: _state(process.pid) in "TZ", PATIENCE, "netmgr has loaded its first module")
+        eventually(lambda: _state(process.pid) in "TZ", "netmgr has loaded its first module")
         injection = Injection(self.lab, process.pid, fault)
         process.send_signal(signal.SIGCONT)
         try:
-            eventually(lambda: process.poll() is not None or self._answers() or injection.calls() > CALLS_AT_MOST, ANSWER)
+            eventually(lambda: process.poll() is not None or self._answers() or injection.calls() > CALLS_AT_MOST, seconds=ANSWER)
         except AssertionError:
             pass        # it may wait for better times
         injection.close()
@@ -178,7 +177,7 @@ class Stage:
     def _is_true(self) -> None:
         """The sets are right, or netmgr has ended as it should; then the next one puts them right."""
         wanted = self._wanted()
-        eventually(lambda: self.process.poll() is not None or (self._holds() == wanted and self._answers()), PATIENCE, "the sets are right")
+        eventually(lambda: self.process.poll() is not None or (self._holds() == wanted and self._answers()), "the sets are right")
         if self.process.poll() is not None:
             self._has_ended_well()
             self._ends = False
@@ -218,7 +217,7 @@ class Stage:
         return Injection(self.lab, self.process.pid, fault)
 
     def _is_ready(self) -> None:
-        eventually(lambda: self.netmgr.answers() and self._holds() == self._wanted(), PATIENCE, "the sets are right before")
+        eventually(lambda: self.netmgr.answers() and self._holds() == self._wanted(), "the sets are right before")
 
     def _ask(self, question: str) -> Optional[str]:
         """The answer, if there is one: that is what the fault may well prevent, but not for ever."""
@@ -233,7 +232,7 @@ class Stage:
     def _is_calm(self, injection: Injection) -> None:
         """While the call goes on failing there is no spinning."""
         calls, used, begin = injection.calls(), _processor_seconds(self.process.pid), time.monotonic()
-        eventually(lambda: time.monotonic() - begin > WATCHED_SECONDS or self.process.poll() is not None, PATIENCE)
+        eventually(lambda: time.monotonic() - begin > WATCHED_SECONDS or self.process.poll() is not None)
         if self.process.poll() is None:
             share = (_processor_seconds(self.process.pid) - used) / (time.monotonic() - begin)
             assert injection.calls() - calls < CALLS_AT_MOST and share < 0.5, "it spins: %d calls, %g of a processor" % (

@@ -43,7 +43,7 @@ def test_soak(network_namespaces: None) -> None:
             a_round(stage, chance)
             stage.is_quiet()
             assert stage.process is process and process.poll() is None
-            eventually(lambda: not sizes or size(process.pid).descriptors <= sizes[0].descriptors, 60, "the clients have gone")
+            eventually(lambda: not sizes or size(process.pid).descriptors <= sizes[0].descriptors, "the clients have gone")
             sizes.append(size(process.pid))
         half = len(sizes) // 2
         first, second = sizes[:half], sizes[half:]

@@ -157,7 +157,7 @@ class Cluster:
         self.members = [Etcd(net, number, addresses, options, "https" if secure else "http") for number in range(1, size + 1)]
         for member in self.members:
             member.start()
-        eventually(self.serves, 30, "etcd serves")
+        eventually(self.serves, "etcd serves")
 
     @property
     def endpoints(self) -> List[str]:
@@ -187,7 +187,7 @@ class Cluster:
             leaders = {each.get("leader") for each in answers}
             number = next((number for number, each in enumerate(answers) if each["header"]["member_id"] in leaders), None)
             return None if number is None or len(answers) < len(self.members) else self.members[number]
-        leader = eventually(found, 30, "etcd has a leader")
+        leader = eventually(found, "etcd has a leader")
         assert leader is not None
         return leader
 

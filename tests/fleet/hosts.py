@@ -76,11 +76,11 @@ class Fleet:
         self.hosts: List[Host] = [Host(self.net, self.cluster, number, ttl, more) for number in range(1, hosts + 1)]
         self.ttl = ttl
 
-    def together(self, seconds: float = 20, alive: Optional[Iterable[Host]] = None) -> None:
+    def together(self, alive: Optional[Iterable[Host]] = None) -> None:
         """Wait until every host holds just the others' addresses."""
         alive = list(self.hosts if alive is None else alive)
         for host in alive:
-            host.netmgr.holds("peer_wan_ips", *(other.address for other in alive if other is not host), seconds=seconds)
+            host.netmgr.holds("peer_wan_ips", *(other.address for other in alive if other is not host))
 
     def watch(self, seconds: float, alive: Iterable[Host], sets_of: Optional[Iterable[Host]] = None) -> List[str]:
         """Look for so long whether a live host is missing from another's set, or from those of these hosts: who, in whose."""

@@ -32,7 +32,7 @@ def _down(fleet: Fleet, members: Sequence[Etcd], seconds: float) -> None:
     assert fleet.watch(seconds, fleet.hosts) == []
     for member in members:
         member.start("existing")
-    eventually(lambda: all(host.fleet()["state"] == "ok" for host in fleet.hosts), 60)
+    eventually(lambda: all(host.fleet()["state"] == "ok" for host in fleet.hosts))
     assert fleet.watch(3 * TTL, fleet.hosts) == []
 
 
@@ -52,7 +52,7 @@ def test_a_host_is_cut_off_for_25_seconds_while_the_store_is_compacted(fleet: Fl
     fleet.cluster.control("compaction", str(revision), "--physical")
     first.heal()
     assert fleet.watch(2 * TTL, [second, third], fleet.hosts) == []
-    fleet.together(60)
+    fleet.together()
 
 
 def test_the_store_is_rebuilt(fleet: Fleet) -> None:
@@ -61,6 +61,6 @@ def test_the_store_is_rebuilt(fleet: Fleet) -> None:
         member.lose_data()
     for member in fleet.cluster.members:
         member.start(token="another")
-    eventually(fleet.cluster.serves, 60)
+    eventually(fleet.cluster.serves)
     assert fleet.watch(3 * TTL, fleet.hosts) == []
-    eventually(lambda: set(fleet.cluster.records()) == {"wan/h1", "wan/h2", "wan/h3"}, 60)
+    eventually(lambda: set(fleet.cluster.records()) == {"wan/h1", "wan/h2", "wan/h3"})

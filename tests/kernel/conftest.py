@@ -27,7 +27,7 @@ def observer(lab: Lab) -> Iterator[Observer]:
     lab.run("ip link set far0 up")
     lab.run("ip link set eth0 up")
     lab.run("ip link add bridge0 type bridge")
-    eventually(lambda: {"UP"} == {link["operstate"] for link in lab.links() if link["ifname"] in ("eth0", "far0")}, 30, "both ends are up")
+    eventually(lambda: {"UP"} == {link["operstate"] for link in lab.links() if link["ifname"] in ("eth0", "far0")}, "both ends are up")
     made = Observer(lab)
     yield made
     made.close()

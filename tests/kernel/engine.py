@@ -31,7 +31,7 @@ class Engine:
         """Serve at the socket."""
         self.process = self._lab.start([sys.executable, "-m", "tests.kernel.engine", self.socket, str(self._file)],
                                        {**os.environ, "PYTHONPATH": str(ROOT)})
-        eventually(lambda: os.path.exists(self.socket), 60, "the engine listens")
+        eventually(lambda: os.path.exists(self.socket), "the engine listens")
 
     def kill(self) -> None:
         """It dies, and its socket goes with it."""

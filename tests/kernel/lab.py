@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
 from netmgr.io.nft import Nft
+from tests.waiting import PATIENCE
 
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
@@ -129,7 +130,7 @@ class Lab:
         self.processes.append(process)
         return process
 
-    def stop(self, process: subprocess.Popen[bytes], signum: int = signal.SIGTERM, seconds: float = 20) -> int:
+    def stop(self, process: subprocess.Popen[bytes], signum: int = signal.SIGTERM, seconds: float = PATIENCE) -> int:
         """Send the signal and wait for the end: the exit status, negative when a signal ended it."""
         process.send_signal(signum)
         return process.wait(seconds)

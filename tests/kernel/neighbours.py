@@ -19,7 +19,7 @@ def neighbour(lab: Lab, name: str, address: str, local: str = "") -> Lab:
     if local:
         lab.run("ip address add %s dev %s" % (local, name))
     ends = ((lab, name), (host, "eth0"))        # before that, packets are lost
-    eventually(lambda: all(link["operstate"] == "UP" for of, end in ends for link in of.links() if link["ifname"] == end), 30)
+    eventually(lambda: all(link["operstate"] == "UP" for of, end in ends for link in of.links() if link["ifname"] == end))
     return host
 
 

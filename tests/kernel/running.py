@@ -55,7 +55,7 @@ class Netmgr:
         self.process = self.lab.start([*wrapper, sys.executable, "-m", "netmgr", "run", "--config", str(self.config),
                                        "--socket", str(self.socket), *options], {**os.environ, "PYTHONPATH": str(ROOT)})
         if wait:
-            eventually(self.answers, 30, "netmgr answers")
+            eventually(self.answers, "netmgr answers")
 
     def stop(self) -> int:
         """A clean stop; the exit status."""
@@ -80,7 +80,7 @@ class Netmgr:
         def listens() -> bool:
             assert process.poll() is None, self.lab.log(process)
             return address.rpartition(":")[2] in self.lab.run("ss -Hltn")
-        eventually(listens, 60, "netmgr http listens")
+        eventually(listens, "netmgr http listens")
 
     def ask(self, line: str) -> str:
         """The answer to one line; of a log it may be that there is none yet."""
@@ -101,7 +101,7 @@ class Netmgr:
         assert self.process is not None
         return self.lab.log(self.process)
 
-    def holds(self, name: str, *elements: str, table: str = "inet filter", seconds: float = 10) -> None:
+    def holds(self, name: str, *elements: str, table: str = "inet filter") -> None:
         """Wait until the kernel's set has exactly these elements."""
         wanted = set(elements)
         held: Set[str] = set()
@@ -111,7 +111,7 @@ class Netmgr:
             held.update(self.lab.sets(table, name))
             return held == wanted
         try:
-            eventually(equal, seconds)
+            eventually(equal)
         except AssertionError:
             raise AssertionError("%s holds %s, not %s" % (name, sorted(held), sorted(wanted))) from None
 

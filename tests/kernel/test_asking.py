@@ -114,12 +114,12 @@ def test_watching_with_a_command_through_a_restart(lab: Lab) -> None:
                          "cat >>%s; echo \"$NETMGR_KIND $NETMGR_SET\" >>%s.kinds" % (out, out), "wan_ips"],
                         {**os.environ, "PYTHONPATH": str(ROOT)})
     kinds = lab.directory / "happenings.kinds"
-    eventually(lambda: kinds.exists() and kinds.read_text().splitlines() == ["started "], 30)
+    eventually(lambda: kinds.exists() and kinds.read_text().splitlines() == ["started "])
     lab.run("ip addr add 192.0.2.1/24 dev eth0")
     eventually(lambda: kinds.read_text().splitlines()[1:] == ["elements-changed inet filter wan_ips"])
     assert [json.loads(line).get("added") for line in out.read_text().splitlines()] == [None, ["192.0.2.1"]]
     netmgr.restart()
-    eventually(lambda: kinds.read_text().splitlines()[2:3] == ["started "], 30)
+    eventually(lambda: kinds.read_text().splitlines()[2:3] == ["started "])
     lab.run("ip addr add 192.0.2.2/24 dev eth0")
     eventually(lambda: kinds.read_text().splitlines()[-1] == "elements-changed inet filter wan_ips")
     assert lab.stop(watcher) != 0
@@ -152,9 +152,9 @@ def test_the_causes_from_the_start_to_the_end(lab: Lab) -> None:
     assert told[0]["kind"] == "started"
     assert [each["cause"] for each in told if each["kind"] == "elements-changed" and each["added"]] == ["start"]
     lab.run("ip link set eth0 down")
-    eventually(lambda: any(each["kind"] == "link-down" for each in logged(netmgr, "eth0")), 30, "the link is told to be down")
+    eventually(lambda: any(each["kind"] == "link-down" for each in logged(netmgr, "eth0")), "the link is told to be down")
     lab.run("ip link set eth0 up")
-    eventually(lambda: any(each["kind"] == "link-up" for each in logged(netmgr, "eth0")), 30, "the link is told to be up")
+    eventually(lambda: any(each["kind"] == "link-up" for each in logged(netmgr, "eth0")), "the link is told to be up")
     netmgr.configure(CONFIG.replace("name: eth0, nftables_zone: wan", "name: eth0, nftables_zone: lan"))
     assert netmgr.ask("reload").startswith("OK")
     netmgr.holds("lan_ips", "192.0.2.1")
@@ -163,12 +163,12 @@ def test_the_causes_from_the_start_to_the_end(lab: Lab) -> None:
     lab.run("nft add set inet filter lan_ips6 { type ipv4_addr; }")
     netmgr.holds("lan_ips6", "192.0.2.1")
     eventually(lambda: [each["cause"][:9] for each in logged(netmgr, "lan_ips6") if each["kind"] == "elements-changed"] == ["nft (pid "],
-               30, "who made the set is the cause of what is in it")
+               "who made the set is the cause of what is in it")
     watcher = lab.start([sys.executable, "-m", "netmgr", "watch", "json", "--socket", str(netmgr.socket)],
                         {**os.environ, "PYTHONPATH": str(ROOT)})
-    eventually(lambda: '"started"' in lab.log(watcher), 30, "somebody watches")
+    eventually(lambda: '"started"' in lab.log(watcher), "somebody watches")
     assert netmgr.stop() == 0
-    eventually(lambda: '"stopping"' in lab.log(watcher), 30, "who watches is told of the end")
+    eventually(lambda: '"stopping"' in lab.log(watcher), "who watches is told of the end")
 
 
 def test_each_event_of_the_kernel_is_told_when_the_log_is_to_tell_all(lab: Lab) -> None:
@@ -182,7 +182,7 @@ def test_each_event_of_the_kernel_is_told_when_the_log_is_to_tell_all(lab: Lab) 
     lab.run("nft add table ip another")
     told = "netlink: link %d: 192.0.2.1/24 with the flags 0x80 (%s)"
     for line in (told % (index, "new"), told % (index, "changes nothing"), "committed by nft (pid "):
-        eventually(lambda line=line: line in netmgr.log(), 30, line)      # type: ignore[misc]
+        eventually(lambda line=line: line in netmgr.log(), line)      # type: ignore[misc]
 
 
 def test_what_is_traced(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +201,7 @@ def test_what_is_traced(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     netmgr.configure(CONFIG.replace("{enabled: false}", "{socket: %s}" % engine.socket))
     netmgr.start()
     for line in ("docker sent: GET /v1.41/containers/json", "docker received: HTTP/1.1 200 OK", '"/web"'):
-        eventually(lambda line=line: line in netmgr.log(), 60, line)      # type: ignore[misc]
+        eventually(lambda line=line: line in netmgr.log(), line)      # type: ignore[misc]
     assert "netlink received" not in netmgr.log() and netmgr.stop() == 0
     monkeypatch.setenv("NETMGR_TRACE", "everything")
     netmgr.start(wait=False)

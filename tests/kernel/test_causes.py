@@ -48,10 +48,10 @@ def causes(netmgr: Netmgr, name: str) -> List[Optional[str]]:
 
 def because(netmgr: Netmgr, name: str, act: Callable[[], object]) -> List[Optional[str]]:
     """The causes of what that does to the set, as soon as there are any."""
-    eventually(lambda: netmgr.ask("resync").startswith("OK"), 60, "what was done before is done")
+    eventually(lambda: netmgr.ask("resync").startswith("OK"), "what was done before is done")
     known = len(causes(netmgr, name))
     act()
-    eventually(lambda: len(causes(netmgr, name)) > known, 60, "%s changes" % name)
+    eventually(lambda: len(causes(netmgr, name)) > known, "%s changes" % name)
     return causes(netmgr, name)[known:]
 
 

@@ -133,10 +133,10 @@ def test_chaos(lab: Lab) -> None:
         chaos.disturb()
     assert writer.poll() is None
     lab.stop(writer)
-    eventually(netmgr.answers, 60)
-    eventually(lambda: not differences(lab, RULES, listed(lab)), 60, str(differences(lab, RULES, listed(lab))))
+    eventually(netmgr.answers)
+    eventually(lambda: not differences(lab, RULES, listed(lab)), str(differences(lab, RULES, listed(lab))))
     try:
-        eventually(lambda: composed(lab) == right(lab), 60)
+        eventually(lambda: composed(lab) == right(lab))
     except AssertionError:
         assert composed(lab) == right(lab)
     held = listed(lab)
@@ -152,13 +152,13 @@ def test_chaos(lab: Lab) -> None:
 
 def overrun(lab: Lab, netmgr: Netmgr) -> None:
     """Stop the daemon until the kernel has to drop events; then it must notice."""
-    eventually(netmgr.answers, 60)
+    eventually(netmgr.answers)
     assert netmgr.process is not None
     before = drops(lab)
     netmgr.process.send_signal(signal.SIGSTOP)
-    eventually(lambda: drops(lab) > before, 60, "an overrun")
+    eventually(lambda: drops(lab) > before, "an overrun")
     netmgr.process.send_signal(signal.SIGCONT)
-    eventually(lambda: netmgr.status()["sources"]["netlink"]["overruns"], 60)
+    eventually(lambda: netmgr.status()["sources"]["netlink"]["overruns"])
 
 
 def drops(lab: Lab) -> int:

@@ -179,7 +179,7 @@ def test_diff_and_the_daemon_take_the_same_of_several_addresses(lab: Lab) -> Non
                            "zones: {wan: {sets: {outside: {holds: interfaces, value: address}}}}\n")
     assert netmgr(lab, "diff", "-c", path) == (1, 'add element ip6 nat outside { "eth0" comment "netmgr" : 2001:db8:1::1 }\n', "")
     Netmgr(lab, Path(path).read_text().replace("{table", "{include_dir: null, table"))
-    eventually(lambda: '"eth0" comment "netmgr" : 2001:db8:1::1' in lab.ruleset(), 10)
+    eventually(lambda: '"eth0" comment "netmgr" : 2001:db8:1::1' in lab.ruleset())
     assert netmgr(lab, "diff", "-c", path) == (0, "", "")
 
 
@@ -192,9 +192,9 @@ def test_an_address_that_is_secondary_no_more_stands_behind_the_others(lab: Lab)
     daemon = Netmgr(lab, config)
     for address in ("10.0.0.1/24", "10.0.0.2/24", "10.0.1.1/24"):
         lab.run(["ip", "address", "add", address, "dev", "eth0"])
-    eventually(lambda: '"eth0" comment "netmgr" : 10.0.0.1' in lab.ruleset(), 10)
+    eventually(lambda: '"eth0" comment "netmgr" : 10.0.0.1' in lab.ruleset())
     lab.run("ip address del 10.0.0.1/24 dev eth0")
-    eventually(lambda: '"eth0" comment "netmgr" : 10.0.1.1' in lab.ruleset(), 10)
+    eventually(lambda: '"eth0" comment "netmgr" : 10.0.1.1' in lab.ruleset())
     assert netmgr(lab, "diff", "-c", str(daemon.config)) == (0, "", "")
 
 

@@ -57,13 +57,13 @@ class Clothes:
         self.lab, self.netmgr, self._file = lab, netmgr, lab.directory / "told"
         self._site = str(lab.directory / "http.sock")
         self._runs("-m", "netmgr", "http", "--listen", "unix:" + self._site)
-        eventually(lambda: os.path.exists(self._site), 60, "the page is there")
+        eventually(lambda: os.path.exists(self._site), "the page is there")
         self._watcher, self._reader = self._runs("-m", "netmgr", "watch", "--json"), self._runs("-m", "netmgr", "watch")
         self._runs("-m", "netmgr", "watch", "--exec", EXEC.format(self._file))
         self._events = lab.start([sys.executable, "-c", READ_EVENTS, self._site])
         for told in self.told().values():
-            eventually(lambda told=told: told(), 60, "somebody listens")      # type: ignore[misc]
-        eventually(self.lines, 60, "he who reads listens")
+            eventually(lambda told=told: told(), "somebody listens")      # type: ignore[misc]
+        eventually(self.lines, "he who reads listens")
 
     def _runs(self, *words: str) -> "Popen[bytes]":
         return self.lab.start([sys.executable, *words, "--socket", str(self.netmgr.socket)], {**os.environ, "PYTHONPATH": str(ROOT)})
@@ -88,23 +88,23 @@ def test_all_who_tell_tell_the_same(lab: Lab) -> None:
     lab.link("eth0")
     engine = Engine(lab)
     netmgr = Netmgr(lab, CONFIG % engine.socket)
-    eventually(lambda: netmgr.status()["state"] == "ready", 60, "all is read")
+    eventually(lambda: netmgr.status()["state"] == "ready", "all is read")
     clothes = Clothes(lab, netmgr)
     begun = json.loads(netmgr.ask("log json 1"))["time"]
 
     networks = {"bridge": ["172.18.0.2/16"]}
     for health, elements in (("unhealthy", []), ("healthy", ["172.18.0.2"]), ("unhealthy", [])):
         engine.runs(bodies.container(1, networks, name="web", health=health))
-        eventually(lambda health=health: [each["health"] for each in netmgr.status()["containers"]] == [health], 60)     # type: ignore[misc]
-        netmgr.holds("docker_ips", *elements, seconds=60)
+        eventually(lambda health=health: [each["health"] for each in netmgr.status()["containers"]] == [health])     # type: ignore[misc]
+        netmgr.holds("docker_ips", *elements)
     engine.runs()
     lab.run("ip addr add 192.0.2.1/24 dev eth0 valid_lft 2 preferred_lft 1")
-    eventually(lambda: "eth0: lease expired" in netmgr.ask("log json 1000"), 60, "the lease has an end")
+    eventually(lambda: "eth0: lease expired" in netmgr.ask("log json 1000"), "the lease has an end")
     lab.rename_link("eth0", "wan0")
     lab.nft("delete set inet filter docker_ips")
-    eventually(lambda: "set-missing" in netmgr.ask("log json 1000"), 60, "it is told to be missing")
+    eventually(lambda: "set-missing" in netmgr.ask("log json 1000"), "it is told to be missing")
     lab.run("ip addr add %s/24 dev wan0" % LAST)
-    eventually(lambda: '["%s"]' % LAST in netmgr.ask("log json 1").replace(" ", ""), 60, "the last thing is told")
+    eventually(lambda: '["%s"]' % LAST in netmgr.ask("log json 1").replace(" ", ""), "the last thing is told")
 
     truth = [each for each in objects(ask(str(netmgr.socket), "log json 1000", 30)) if each["time"] > begun]
     kinds = {each["kind"] for each in truth}
@@ -112,14 +112,14 @@ def test_all_who_tell_tell_the_same(lab: Lab) -> None:
                      "link-down", "link-up", "elements-changed", "set-missing"}
     assert {"web: changed", "eth0: lease expired", "eth0: renamed to wan0"} <= {each["cause"] for each in truth}
     for name, told in clothes.told().items():
-        eventually(lambda told=told: len(told()) > len(truth), 60, name)       # type: ignore[misc]
+        eventually(lambda told=told: len(told()) > len(truth), name)       # type: ignore[misc]
         assert after_the_start(told()) == truth, name
 
-    eventually(lambda: len(clothes.environment()) > len(truth), 60, "the command has run")
+    eventually(lambda: len(clothes.environment()) > len(truth), "the command has run")
     assert clothes.environment()[1:] == [
         [each["kind"], *(each.get(name, "") for name in ("set", "interface", "container", "cause"))] for each in truth]
 
-    eventually(lambda: len(clothes.lines()) > len(truth), 60, "who reads is told")
+    eventually(lambda: len(clothes.lines()) > len(truth), "who reads is told")
     told_to_people = clothes.lines()[1:]
     assert told_to_people == netmgr.ask("log 1000").splitlines()[-len(truth):]
     assert [line.split("  ")[0] for line in told_to_people] == [each["time"] for each in truth]

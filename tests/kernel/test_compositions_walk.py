@@ -195,7 +195,7 @@ class Walk:
             wrong[:] = differences(self.lab, list(self.containers.values()))
             return not wrong
         try:
-            eventually(right, 30)
+            eventually(right)
         except AssertionError:
             raise AssertionError("after %s:\n%s\n%s\n%s" % (
                 "; ".join(self.log[-12:]), "\n".join(wrong), self.netmgr.ask("status json"), self.netmgr.log()[-3000:])) from None
@@ -415,7 +415,7 @@ def test_random_walk_with_concatenations_and_maps(lab: Lab) -> None:
             walk.step()
             done += 1
         walk.check()
-    eventually(walk.netmgr.answers, 30)
+    eventually(walk.netmgr.answers)
     held, _chains = listed(lab)
     counted = {row["name"]: row["elements"] for row in walk.netmgr.status()["sets"] if row["state"] != "missing"}
     assert counted == {name: len(own) for name, (own, _foreign) in held.items()}

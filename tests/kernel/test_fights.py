@@ -36,7 +36,7 @@ def test_a_ruleset_that_is_loaded_without_end(cards: Lab, watch: str) -> None:
     before, lines = processor_seconds(netmgr), netmgr.log().count("\n")
     loop = cards.start(["sh", "-c", "while :; do nft -f %s; done" % base])
     began = time.monotonic()
-    eventually(lambda: time.monotonic() - began > SECONDS, SECONDS + 10)
+    eventually(lambda: time.monotonic() - began > SECONDS)
     spent, took = processor_seconds(netmgr) - before, time.monotonic() - began
     cards.stop(loop)
     netmgr.holds("wan_ips", "192.0.2.1")
@@ -65,12 +65,12 @@ def test_two_instances_that_disagree_are_damped_say_so_once_and_converge_when_on
     before = processor_seconds(one)
     two = Netmgr(cards, other, name="two")
     began, generation = time.monotonic(), cards.generation()
-    eventually(lambda: time.monotonic() - began > SECONDS, SECONDS + 10)
+    eventually(lambda: time.monotonic() - began > SECONDS)
     took = time.monotonic() - began
     assert (cards.generation() - generation) / took < 100
     assert processor_seconds(one) - before < took / 2
     for each in (one, two):
-        eventually(lambda each=each: "two configurations fill the same sets" in each.log(), 30)  # type: ignore[misc]
+        eventually(lambda each=each: "two configurations fill the same sets" in each.log())  # type: ignore[misc]
         status = each.status()
         assert status["state"] == "degraded"
         assert status["sources"]["nftables"]["warning"] == "another netmgr and this one undo each other's work in inet filter wan_ips"

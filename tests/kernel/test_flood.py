@@ -30,19 +30,19 @@ def test_the_sets_follow_and_are_repaired_while_others_commit(lab: Lab) -> None:
     lab.nft("table inet filter {\nset busy { type ipv4_addr; }\nset wan_ips { type ipv4_addr; }\n%s}" % sets)
     writer = lab.start([sys.executable, "-m", "tests.kernel.commits", "inet", "filter", "busy"], {**os.environ, "PYTHONPATH": str(ROOT)})
     before = lab.generation()
-    eventually(lambda: lab.generation() > before + 1000, 60, "it commits")
+    eventually(lambda: lab.generation() > before + 1000, "it commits")
     netmgr = Netmgr(lab, CONFIG, start=False)
     netmgr.start(wait=False)
-    eventually(lambda: "198.51.100.1" in lab.sets("inet filter", "z%d_ips" % (ZONES - 1)), 120, "the sets are filled")
+    eventually(lambda: "198.51.100.1" in lab.sets("inet filter", "z%d_ips" % (ZONES - 1)), "the sets are filled")
     for address in ("192.0.2.7", "192.0.2.8"):
         lab.run("ip addr add %s/32 dev eth0" % address)
-        eventually(lambda address=address: address in lab.sets("inet filter", "wan_ips"), 60)  # type: ignore[misc]
+        eventually(lambda address=address: address in lab.sets("inet filter", "wan_ips"))  # type: ignore[misc]
     lab.nft("flush set inet filter wan_ips; delete element inet filter z7_ips { 198.51.100.1 }")
-    eventually(lambda: lab.sets("inet filter", "wan_ips") == {"192.0.2.1", "192.0.2.7", "192.0.2.8"}, 60, "it is repaired")
-    eventually(lambda: "198.51.100.1" in lab.sets("inet filter", "z7_ips"), 60, "this one is, too")
+    eventually(lambda: lab.sets("inet filter", "wan_ips") == {"192.0.2.1", "192.0.2.7", "192.0.2.8"}, "it is repaired")
+    eventually(lambda: "198.51.100.1" in lab.sets("inet filter", "z7_ips"), "this one is, too")
     assert writer.poll() is None, lab.log(writer)
     lab.stop(writer)
-    eventually(lambda: netmgr.ask("resync").startswith("OK"), 60, "everything can be read again")
+    eventually(lambda: netmgr.ask("resync").startswith("OK"), "everything can be read again")
 
 
 def test_what_is_told_without_end_is_read_with_rests(lab: Lab) -> None:
@@ -71,7 +71,7 @@ def test_what_is_told_without_end_is_read_with_rests(lab: Lab) -> None:
     def all_told() -> bool:
         loop.turn(1)
         return told == 2 * RECEIVES_AT_MOST + 1
-    eventually(all_told, 60)
+    eventually(all_told)
     events.stop()
     for each in (nft, other, watch):
         each.close()

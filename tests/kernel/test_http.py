@@ -58,7 +58,7 @@ def serve(lab: Lab, netmgr: Netmgr, *options: str) -> str:
             return raw(path, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") != b""
         except OSError:
             return False
-    eventually(answers, 60)
+    eventually(answers)
     assert lab.log(process).startswith("netmgr http listens at unix:%s\n" % path)
     return path
 
@@ -156,12 +156,12 @@ def test_thirty_two_at_a_time_and_not_for_long(lab: Lab, site: Tuple[Netmgr, str
         answers.append(get(path, "/health"))
         return answers[-1][0] == 503
     try:
-        eventually(turned_away, 60)
+        eventually(turned_away)
         status, headers, text = answers[-1]
         assert (status, headers["Retry-After"], headers["X-Content-Type-Options"]) == (503, "1", "nosniff")
         assert json.loads(text) == {"error": "there are 32 connections already"}
         assert [each.recv(100) for each in slow] == [b""] * 32, "they are cut off"
-        eventually(lambda: get(path, "/health")[0] == 200, 60)
+        eventually(lambda: get(path, "/health")[0] == 200)
     finally:
         for each in slow:
             each.close()

@@ -41,7 +41,7 @@ def test_a_full_disk_is_told_with_the_path_and_the_file_is_written_when_there_is
     assert netmgr.process is not None
     inside = Path("/proc/%d/root%s" % (netmgr.process.pid, netmgr.includes))
     os.unlink(inside / "fill")
-    eventually(lambda: well(netmgr) == ("ready", None), 20)
+    eventually(lambda: well(netmgr) == ("ready", None))
     assert (inside / "inet.filter.wan_ips.nft").read_text() == FILLED
 
 
@@ -57,7 +57,7 @@ def test_what_lies_under_a_files_name_stops_nothing(filled: Lab, kind: str) -> N
     if kind == "directory":
         eventually(lambda: well(netmgr) == ("degraded", "its include file cannot be written: Is a directory"))
         file.rmdir()
-    eventually(lambda: file.is_file() and file.read_text() == FILLED, 20)
+    eventually(lambda: file.is_file() and file.read_text() == FILLED)
     eventually(lambda: well(netmgr) == ("ready", None))
 
 

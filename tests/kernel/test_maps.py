@@ -34,7 +34,7 @@ def maps(options: str = "", elements: str = "") -> str:
 
 
 def becomes(lab: Lab, wanted: Set[str], name: str = "marks") -> None:
-    eventually(lambda: listed(lab, name, "map") == wanted, 10, "%s: %s, not %s" % (name, listed(lab, name, "map"), wanted))
+    eventually(lambda: listed(lab, name, "map") == wanted, "%s: %s, not %s" % (name, listed(lab, name, "map"), wanted))
 
 
 def plain(elements: Set[str]) -> Set[str]:

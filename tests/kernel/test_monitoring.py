@@ -52,13 +52,13 @@ def test_under_load_every_answer_is_whole_and_the_sets_follow(lab: Lab, site: Ne
         rounds += 1
         wanted = "198.51.100.%d" % (rounds % 200 + 1)
         lab.run("ip addr add %s/32 dev eth0" % wanted)
-        eventually(lambda wanted=wanted: wanted in lab.sets("inet filter", "wan_ips"), 60)  # type: ignore[misc]
+        eventually(lambda wanted=wanted: wanted in lab.sets("inet filter", "wan_ips"))  # type: ignore[misc]
         lab.run("ip addr del %s/32 dev eth0" % wanted)
     told = lab.log(load)
     answered = re.search(r"(\d+) requests in", told)
     assert rounds and answered is not None and int(answered[1]) > 0, told
     assert "Non-2xx" not in told, told
-    eventually(lambda: lab.sets("inet filter", "wan_ips") == {"192.0.2.1"}, 60)
+    eventually(lambda: lab.sets("inet filter", "wan_ips") == {"192.0.2.1"})
     assert site.ask("ping") == "PONG\n"
 
 
@@ -85,10 +85,10 @@ def test_prometheus_scrapes_it_and_its_alert_fires_when_a_set_is_made_wrong(lab:
     def firing() -> Set[str]:
         return {alert["labels"]["alertname"] for alert in asked("/api/v1/alerts").get("alerts", []) if alert["state"] == "firing"}
 
-    eventually(lambda: elements() == "1", 120, "it has scraped the set")
+    eventually(lambda: elements() == "1", "it has scraped the set")
     assert firing() == set()
     lab.nft("delete set inet filter wan_ips\n" + WRONG)
-    eventually(lambda: {"NetmgrSetInError", "NetmgrNotReady"} <= firing(), 120, "the alerts fire")
+    eventually(lambda: {"NetmgrSetInError", "NetmgrNotReady"} <= firing(), "the alerts fire")
     assert [each["about"] for each in site.status()["problems"]] == ["inet filter wan_ips"]
     lab.nft("delete set inet filter wan_ips\n" + RIGHT)
-    eventually(lambda: firing() == set(), 120, "the alerts end")
+    eventually(lambda: firing() == set(), "the alerts end")

@@ -181,7 +181,7 @@ def test_an_element_of_the_users_that_netmgr_has_seen_never_becomes_netmgrs(host
         host.becomes("lan_ips", {"192.0.2.1": None, "192.0.2.2": OURS})
         host.says("lan_ips", 'elements = { 192.0.2.2 comment "netmgr" }\n')
         host.restart()
-    eventually(lambda: host.netmgr.state("lan_ips")["foreign"] == 1, 30, "netmgr has seen it")
+    eventually(lambda: host.netmgr.state("lan_ips")["foreign"] == 1, "netmgr has seen it")
     host.nft("delete element inet filter lan_ips { 192.0.2.1 }")
     host.becomes("lan_ips", {"192.0.2.1": OURS, "192.0.2.2": OURS})
     host.restart()
@@ -275,7 +275,7 @@ def warned_since(host: Host) -> str:
         (problem,) = [each for each in host.netmgr.status()["problems"] if "auto-merge" in each["what"]]
         since: Optional[str] = problem["since"]
         return since
-    return eventually(found, 30, "it is dated") or ""
+    return eventually(found, "it is dated") or ""
 
 
 @pytest.mark.parametrize(("own", "user"), [("203.0.113.10", "203.0.113.11"), ("203.0.113.11", "203.0.113.10")])
@@ -358,7 +358,7 @@ def test_a_set_is_not_made_between_a_flush_and_a_load(host: Host) -> None:
     host.load()
     host.becomes("lan_ips", {"192.0.2.1": OURS})
     host.nft("flush", "ruleset")
-    eventually(lambda: "set lan_ips {" in host.lab.run([*host.program.nft, "list", "sets"]), 20)
+    eventually(lambda: "set lan_ips {" in host.lab.run([*host.program.nft, "list", "sets"]))
     host.becomes("lan_ips", {"192.0.2.1": OURS})
 
 

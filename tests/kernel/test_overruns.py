@@ -59,7 +59,7 @@ def test_what_happened_in_a_sleep_in_which_the_queue_overran(netmgr: Netmgr) -> 
         drops = dropped(memory(events))
         happen(netmgr.lab)
         assert dropped(memory(events)) > drops
-    eventually(lambda: right(netmgr), 60, "the truth")
+    eventually(lambda: right(netmgr), "the truth")
     assert netmgr.lab.sets("inet filter", "wan_ips") == {"203.0.113.1", *("192.0.2.%d" % each for each in range(2, 8))}
     after = netmgr.status()["sources"]["netlink"]
     assert (after["state"], after["overruns"], after["resyncs"] > before["resyncs"]) == ("ok", before["overruns"] + 1, True)
@@ -73,10 +73,10 @@ def test_a_queue_that_overruns_again_and_again(netmgr: Netmgr) -> None:
     with socket_of(netmgr, NETLINK_ROUTE, True) as events, squeezed(events):
         writer = netmgr.lab.start(churn, {**os.environ, "PYTHONPATH": str(ROOT)})
         assert writer.wait(60) == 0
-        eventually(lambda: right(netmgr), 60, "the truth")
+        eventually(lambda: right(netmgr), "the truth")
     assert netmgr.status()["sources"]["netlink"]["overruns"] > 1
     happen(netmgr.lab)
-    eventually(lambda: right(netmgr), 60, "the truth")
+    eventually(lambda: right(netmgr), "the truth")
 
 
 def test_foreign_commits_that_nobody_told_of(netmgr: Netmgr, nft: Nft) -> None:
@@ -90,7 +90,7 @@ def test_foreign_commits_that_nobody_told_of(netmgr: Netmgr, nft: Nft) -> None:
                 assert nft.commit([ChangeElements(theirs, Form("ipv4_addr"), [element], [])]) == DONE
             netmgr.lab.nft("flush set inet filter wan_ips")
             assert dropped(memory(watch)) > drops
-        netmgr.holds("wan_ips", *wan, seconds=60)
+        netmgr.holds("wan_ips", *wan)
         assert netmgr.status()["sources"]["nftables"]["repairs"] == repairs
     netmgr.lab.nft("flush set inet filter wan_ips")
-    netmgr.holds("wan_ips", *wan, seconds=60)
+    netmgr.holds("wan_ips", *wan)

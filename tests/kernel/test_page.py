@@ -149,7 +149,7 @@ def test_three_hundred_interfaces_on_a_telephone_and_without_a_script(lab: Lab, 
     lab.run("ip -batch -", "".join("link add if%d type bridge\nlink set if%d up\naddr add 10.1.%d.%d/32 dev if%d\n" % (
         each, each, each // 200, each % 200 + 1, each) for each in range(300)))
     netmgr = Netmgr(lab, "interfaces: [{name: 'if*', nftables_zone: lan}]\ndocker: {enabled: false}\n")
-    eventually(lambda: len(lab.sets("inet filter", "lan_ips")) == 300, 60)
+    eventually(lambda: len(lab.sets("inet filter", "lan_ips")) == 300)
     netmgr.serve(LISTENS)
     page.size(1200, 900)
     page.open(ADDRESS)

@@ -46,7 +46,7 @@ def has(lab: Lab, **expected: Set[str]) -> None:
     """Wait until the maps hold just this."""
     wanted = {name: expected.get(name, set()) for name in MAPS}
     try:
-        eventually(lambda: held(lab) == wanted, 20)
+        eventually(lambda: held(lab) == wanted)
     except AssertionError:
         raise AssertionError("%s\n%s" % (held(lab), wanted)) from None
 
@@ -67,7 +67,7 @@ def test_maps_follow_the_containers(lab: Lab, engine: Engine) -> None:
     state = netmgr.state("ports4")
     assert state["state"] == "synced" and state["warning"] == (
         "tcp . 8080 has the value 172.18.0.2 . 80, and 172.18.0.3 . 1 is claimed for it, too")
-    eventually(lambda: netmgr.state("ports4")["warning_since"], 30, "it is known since when")
+    eventually(lambda: netmgr.state("ports4")["warning_since"], "it is known since when")
     assert netmgr.status()["since"] <= netmgr.state("ports4")["warning_since"]
     for thing in ("web", "172.18.0.2"):
         told = json.loads(netmgr.ask("explain %s json" % thing))

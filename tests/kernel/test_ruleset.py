@@ -109,7 +109,7 @@ def test_elements_in_a_set_with_timeouts_do_not_expire(lab: Lab) -> None:
     lab.link("eth0")
     lab.run("ip addr add 192.0.2.1/24 dev eth0")
     netmgr = Netmgr(lab, CONFIG.replace("eth0, nftables_zone: wan", "eth0, nftables_zone: [wan, lan]"))
-    eventually(lambda: lab.sets("inet filter", "lan_ips") == {"192.0.2.1"}, 20)
+    eventually(lambda: lab.sets("inet filter", "lan_ips") == {"192.0.2.1"})
     assert netmgr.owned("wan_ips") == netmgr.owned("lan_ips") == {"192.0.2.1"}
     lab.nft("flush set inet filter wan_ips")
     netmgr.holds("wan_ips", "192.0.2.1")
@@ -123,7 +123,7 @@ def test_a_foreign_element_that_expires_is_replaced_while_it_is_wanted(lab: Lab)
     netmgr = Netmgr(lab)
     assert netmgr.owned("wan_ips") == frozenset()
     lab.nft("delete element inet filter wan_ips { 192.0.2.1 }; add element inet filter wan_ips { 192.0.2.1 timeout 1s }")
-    netmgr.holds("wan_ips", "192.0.2.1", seconds=20)
+    netmgr.holds("wan_ips", "192.0.2.1")
     eventually(lambda: netmgr.owned("wan_ips") == {"192.0.2.1"})
 
 

@@ -65,7 +65,7 @@ class Terminal:
         """The lines of a command's output, when it has ended."""
         self._runs += 1
         self.type("clear; %s; echo ended-$((%d))" % (command, self._runs))
-        eventually(lambda: "\nended-%d\n" % self._runs in self.screen(), 60, command)
+        eventually(lambda: "\nended-%d\n" % self._runs in self.screen(), command)
         return self.fitting()
 
     def fitting(self) -> List[str]:
@@ -111,9 +111,9 @@ def test_nothing_is_wrapped_and_no_address_cut(lab: Lab, terminal: Terminal, tmp
 def test_watch_wraps_nothing_either(lab: Lab, terminal: Terminal, tmp_path: Path) -> None:
     _netmgr, command = site(lab, tmp_path)
     terminal.type("clear; %s watch" % command)
-    eventually(lambda: "started" in terminal.screen(), 60)
+    eventually(lambda: "started" in terminal.screen())
     lab.run("ip addr del %s/128 dev an_uplink" % LONGEST)
-    eventually(lambda: "wan_nets6: removed" in " ".join(terminal.screen().split()), 60)
+    eventually(lambda: "wan_nets6: removed" in " ".join(terminal.screen().split()))
     assert any(LONGEST in line for line in terminal.fitting())
     terminal.press("C-c")
 

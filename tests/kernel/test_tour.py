@@ -57,7 +57,7 @@ def test_addresses_that_do_not_count(lab: Lab) -> None:
                                   ("198.51.100.7/24", "eth0", "network"), ("203.0.113.9/24", "eth2", "no_zone")):
         lab.run("ip addr add %s dev %s" % (address, link))
         plain = address.partition("/")[0]
-        eventually(lambda plain=plain, reason=reason: reasons(netmgr, plain) == [reason], 30, "%s: %s" % (address, reason))  # type: ignore[misc]
+        eventually(lambda plain=plain, reason=reason: reasons(netmgr, plain) == [reason], "%s: %s" % (address, reason))  # type: ignore[misc]
         assert held(lab, plain)["local"] == plain and out_of_all_sets(lab, plain)
         assert ("address-added", "%s: address added" % link) in [(each["kind"], each["cause"]) for each in logged(netmgr, link)]
     assert netmgr.ask("explain 10.1.2.3").count("\n") > 1
@@ -67,15 +67,15 @@ def test_waiting_for_a_lease(lab: Lab) -> None:
     """Without one clients often take an address of their own choice, which is none."""
     netmgr = started(lab, CONFIG.replace("nftables_zone: wan", "nftables_zone: wan, dhcp: true"))
     waiting = ("eth0", "waiting for a DHCP lease")
-    eventually(lambda: waiting in problems(netmgr), 30, "status has the problem")
+    eventually(lambda: waiting in problems(netmgr), "status has the problem")
     lab.run("ip addr add 169.254.9.9/16 dev eth0 valid_lft 3600 preferred_lft 3600")
-    eventually(lambda: reasons(netmgr, "169.254.9.9") == ["link_local"], 30, "explain says why")
+    eventually(lambda: reasons(netmgr, "169.254.9.9") == ["link_local"], "explain says why")
     assert waiting in problems(netmgr) and "dynamic" in held(lab, "169.254.9.9") and out_of_all_sets(lab, "169.254.9.9")
     lab.run("ip addr add 203.0.113.5/24 dev eth0 valid_lft 3600 preferred_lft 1800")
     netmgr.holds("wan_ips", "203.0.113.5")
-    eventually(lambda: waiting not in problems(netmgr), 30, "the problem is over")
+    eventually(lambda: waiting not in problems(netmgr), "the problem is over")
     eventually(lambda: any(each["kind"] == "elements-changed" and each["cause"] == "eth0: address added"
-                           for each in logged(netmgr, "wan_ips")), 30, "the log has it with its cause")
+                           for each in logged(netmgr, "wan_ips")), "the log has it with its cause")
 
 
 def test_an_address_that_somebody_else_has(lab: Lab) -> None:
@@ -92,8 +92,8 @@ def test_an_address_that_somebody_else_has(lab: Lab) -> None:
     def failed() -> bool:
         near = json.loads(lab.run("ip -j addr show dev near"))[0]["addr_info"]
         return any(each.get("dadfailed") for each in near)
-    eventually(failed, 60, "the kernel finds that somebody has it")
-    eventually(lambda: "dadfailed" in reasons(netmgr, "2001:db8::7"), 30, "explain says so")
+    eventually(failed, "the kernel finds that somebody has it")
+    eventually(lambda: "dadfailed" in reasons(netmgr, "2001:db8::7"), "explain says so")
     assert lab.sets("inet filter", "wan_ips6") == set()
 
 
@@ -102,15 +102,15 @@ def test_sets_that_cannot_be_as_they_should(lab: Lab) -> None:
     lab.run("ip addr add 192.0.2.1/24 dev eth0")
     lab.run("ip addr add 192.168.1.1/24 dev eth1")
     netmgr.holds("wan_ips", "192.0.2.1")
-    eventually(lambda: reasons(netmgr, "192.168.1.1") == ["set_error"], 30, "of the wrong type")
+    eventually(lambda: reasons(netmgr, "192.168.1.1") == ["set_error"], "of the wrong type")
     assert [about for about, what in problems(netmgr) if "inet_service" in what] == ["inet filter lan_ips"]
     assert [each["kind"] for each in logged(netmgr, "lan_ips")][-1:] == ["set-error"]
     lab.run("nft add element inet filter wan_ips { 203.0.113.5 }")
-    eventually(lambda: [row["owner"] for row in explained(netmgr, "203.0.113.5")["feeds"]] == ["another"], 30, "somebody else's")
+    eventually(lambda: [row["owner"] for row in explained(netmgr, "203.0.113.5")["feeds"]] == ["another"], "somebody else's")
     assert lab.comments("inet filter", "wan_ips")["203.0.113.5"] != "netmgr"
     lab.run("nft delete set inet filter wan_ips; delete set inet filter wan_ips6")
-    eventually(lambda: "inet filter wan_ips" in {about for about, _what in problems(netmgr)}, 30, "status has the problem")
-    eventually(lambda: [each["kind"] for each in logged(netmgr, "wan_ips")][-1:] == ["set-missing"], 30, "the log has it")
+    eventually(lambda: "inet filter wan_ips" in {about for about, _what in problems(netmgr)}, "status has the problem")
+    eventually(lambda: [each["kind"] for each in logged(netmgr, "wan_ips")][-1:] == ["set-missing"], "the log has it")
 
 
 def test_who_emptied_it(lab: Lab) -> None:
@@ -125,7 +125,7 @@ def test_who_emptied_it(lab: Lab) -> None:
 
         def repairs() -> List[Dict[str, Any]]:
             return [each for each in logged(netmgr, "wan_ips") if each["kind"] == "repaired"]
-        eventually(lambda count=count: len(repairs()) == count + 1, 30, "the repair is told")       # type: ignore[misc]
+        eventually(lambda count=count: len(repairs()) == count + 1, "the repair is told")       # type: ignore[misc]
         assert repairs()[-1]["culprit"]["process"] == "nft" and repairs()[-1]["cause"].startswith("nft (pid ")
 
 
@@ -137,14 +137,14 @@ def test_containers_that_do_not_count(lab: Lab) -> None:
                 bodies.container(2, {"bridge": ["172.18.0.3/16"]}, name="ill", health="unhealthy"),
                 bodies.container(3, {"bridge": ["172.18.0.4/16"]}, name="bold", labels={"netmgr.zone": "wan"}),
                 bodies.container(4, {"host": []}, name="hosts", mode="host"))
-    netmgr.holds("docker_ips", "172.18.0.2", "172.18.0.4", seconds=60)
+    netmgr.holds("docker_ips", "172.18.0.2", "172.18.0.4")
     assert explained(netmgr, "right")["kept_out"] == []
     for name, reason in (("ill", "unhealthy"), ("bold", "no_leave"), ("hosts", "no_address")):
-        eventually(lambda name=name, reason=reason: reason in reasons(netmgr, name), 30, name)      # type: ignore[misc]
+        eventually(lambda name=name, reason=reason: reason in reasons(netmgr, name), name)      # type: ignore[misc]
     assert "host's network" in netmgr.ask("explain hosts")
     assert out_of_all_sets(lab, "172.18.0.3") and lab.sets("inet filter", "wan_ips") == set()
     engine.runs(bodies.container(2, {"bridge": ["172.18.0.3/16"]}, name="ill"))
-    netmgr.holds("docker_ips", "172.18.0.3", seconds=60)
+    netmgr.holds("docker_ips", "172.18.0.3")
     causes = {each["cause"] for each in logged(netmgr, "docker_ips") if each["kind"] == "elements-changed"}
     assert any("ill: " in cause for cause in causes), causes
     assert {"container-started", "container-stopped"} <= {each["kind"] for each in logged(netmgr, "right")}
@@ -157,14 +157,14 @@ def test_a_container_of_another_engine(lab: Lab) -> None:
     netmgr = started(lab, CONFIG.replace('{enabled: "false"}', engines % (first.socket, second.socket)))
     first.runs(bodies.container(1, {"bridge": ["172.18.0.2/16"]}, name="web"))
     second.runs(bodies.container(2, {"bridge": ["172.19.0.2/16"]}, name="web"))
-    netmgr.holds("docker_ips", "172.18.0.2", seconds=60)
-    eventually(lambda: {each["engine"] for each in netmgr.status()["containers"]} == {"first", "second"}, 60, "both are known")
+    netmgr.holds("docker_ips", "172.18.0.2")
+    eventually(lambda: {each["engine"] for each in netmgr.status()["containers"]} == {"first", "second"}, "both are known")
     assert {each["engine"] for each in logged(netmgr, "web") if each["kind"] == "container-started"} == {"first", "second"}
     assert reasons(netmgr, "172.19.0.2") == ["no_zone"], netmgr.ask("explain 172.19.0.2") and out_of_all_sets(lab, "172.19.0.2")
     assert [row["set"] for row in explained(netmgr, "172.18.0.2")["feeds"]] == ["inet filter docker_ips"]
     second.kill()
-    eventually(lambda: "docker:second" in {about for about, _what in problems(netmgr)}, 60, "status has the problem")
-    eventually(lambda: "source-lost" in {each["kind"] for each in logged(netmgr, "docker:second")}, 60, "the log has it")
+    eventually(lambda: "docker:second" in {about for about, _what in problems(netmgr)}, "status has the problem")
+    eventually(lambda: "source-lost" in {each["kind"] for each in logged(netmgr, "docker:second")}, "the log has it")
     assert lab.sets("inet filter", "docker_ips") == {"172.18.0.2"}
 
 
@@ -173,9 +173,9 @@ def test_an_engine_that_is_gone(lab: Lab) -> None:
     engine = Engine(lab)
     netmgr = started(lab, WITH_ENGINE.replace("require_healthy", "grace: 1, require_healthy") % engine.socket)
     engine.runs(bodies.container(1, {"bridge": ["172.18.0.2/16"]}, name="web"))
-    netmgr.holds("docker_ips", "172.18.0.2", seconds=60)
+    netmgr.holds("docker_ips", "172.18.0.2")
     engine.kill()
-    netmgr.holds("docker_ips", seconds=60)
+    netmgr.holds("docker_ips")
     told = [(each["kind"], each["cause"]) for each in logged(netmgr, "web", "docker_ips")][-2:]
     assert told == [("container-stopped", "docker: no engine"), ("elements-changed", "docker: no engine")]
     assert "web: no longer counts (docker: no engine)" in netmgr.ask("log web")

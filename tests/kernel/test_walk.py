@@ -160,7 +160,7 @@ class Walk:
             wrong[:] = differences(self.lab, self.rules, listed(self.lab))
             return not wrong
         try:
-            eventually(right, 20)
+            eventually(right)
         except AssertionError:
             raise AssertionError("after %s:\n%s\n%s\n%s" % (
                 "; ".join(self.log[-12:]), "\n".join(wrong), self.netmgr.ask("status json"), self.netmgr.log()[-3000:])) from None
@@ -177,7 +177,7 @@ def test_random_walk(lab: Lab) -> None:
             walk.step()
             done += 1
         walk.check()
-    eventually(walk.netmgr.answers, 30)
+    eventually(walk.netmgr.answers)
     status = walk.netmgr.status()
     counted = {row["name"]: row["elements"] for row in status["sets"] if row["state"] != "missing"}
     assert counted == {name: len(held.own) for name, held in listed(lab).items()}

@@ -51,4 +51,4 @@ def test_a_reader_that_stops_is_told_so_and_costs_no_more_than_a_buffer(lab: Lab
     assert memory(netmgr) - before < MORE_AT_MOST
     there = {entry["local"] for link in lab.addresses() if link.get("ifname") == "eth0" for entry in link["addr_info"]
              if entry["family"] == "inet"}
-    eventually(lambda: lab.sets("inet filter", "wan_ips") == there, 120, "the sets are right")
+    eventually(lambda: lab.sets("inet filter", "wan_ips") == there, "the sets are right")

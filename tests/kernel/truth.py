@@ -157,7 +157,7 @@ def plainly(lab: Lab, kinds: Mapping[str, str]) -> Dict[str, Set[str]]:
 def become(held: Callable[[], Mapping[str, Set[str]]], expected: Callable[[], Mapping[str, Set[str]]]) -> None:
     """Wait until what is held is what is expected; AssertionError with what differs."""
     try:
-        eventually(lambda: held() == expected(), 20)
+        eventually(lambda: held() == expected())
     except AssertionError:
         now, right = held(), expected()
         raise AssertionError({name: (now[name], right[name]) for name in right if now[name] != right[name]}) from None

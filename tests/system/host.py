@@ -120,7 +120,7 @@ class Host:
         self._marks += 1
         number = 0x1000 + self._marks
         self.run("nft add element inet filter marks { 0x%x }" % number)
-        eventually(lambda: ("0x%08x" % number) in log.read_text(), 10, "the change of the ruleset is seen")
+        eventually(lambda: ("0x%08x" % number) in log.read_text(), "the change of the ruleset is seen")
 
     def log_file(self, name: str) -> Path:
         """A file of the host for the output of something inside."""
@@ -134,7 +134,7 @@ class Changes:
         self._host = host
         self._log = host.log_file("changes")
         process = host.machine.start("exec stdbuf -oL nft monitor", self._log)
-        eventually(lambda: self._log.stat().st_size or self._poke(), 10, "nft monitor listens")
+        eventually(lambda: self._log.stat().st_size or self._poke(), "nft monitor listens")
         assert process.poll() is None
         host.mark(self._log)
 

@@ -49,9 +49,9 @@ class Machine:
             env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}, start_new_session=True,
         )
         try:
-            self.leader = eventually(self._first_process, 20, "the container has a first process")
+            self.leader = eventually(self._first_process, "the container has a first process")
             if boot:
-                eventually(lambda: self.run("systemctl is-system-running --wait", check=False) in ("running", "degraded"), 60, "booted")
+                eventually(lambda: self.run("systemctl is-system-running --wait", check=False) in ("running", "degraded"), "booted")
         except BaseException:
             print(self.console())
             self.close()

@@ -109,7 +109,7 @@ class SideBySide:
     def after(self, event: str, act: Callable[[], object], arrived: Callable[[FrozenSet[str]], bool] = bool) -> None:
         """Do it, wait until eth0's addresses are as expected and both have had time, and write down who was right."""
         act()
-        eventually(lambda: arrived(self.addresses()), 60, event)
+        eventually(lambda: arrived(self.addresses()), event)
         deadline = time.monotonic() + PATIENCE
         networkd = netmgr = False
         while not (networkd and netmgr) and time.monotonic() < deadline:

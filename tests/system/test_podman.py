@@ -38,5 +38,5 @@ def test_podman_may_be_asked_where_the_administrator_says_so(host: Host) -> None
     place = "/etc/systemd/system/podman.socket.d"
     host.run("mkdir -p %s && cp /usr/share/doc/netmgr/examples/podman.conf %s && systemctl daemon-reload" % (place, place))
     host.run("systemctl stop podman.service podman.socket; systemctl start podman.socket && systemctl restart netmgr")
-    eventually(lambda: host.status()["sources"]["docker"]["state"] == "ok", 60, "netmgr has asked Podman")
+    eventually(lambda: host.status()["sources"]["docker"]["state"] == "ok", "netmgr has asked Podman")
     assert host.run("runuser -u nobody -- test -w %s || echo no" % SOCKET) == "no"

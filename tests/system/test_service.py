@@ -117,7 +117,7 @@ def test_killed_it_comes_back(host: Host) -> None:
     for count in range(1, 4):
         pid = host.pid()
         host.run("kill -KILL %d" % pid)
-        eventually(lambda count=count: host.restarts() == count and host.state() == "active", 30)  # type: ignore[misc]
+        eventually(lambda count=count: host.restarts() == count and host.state() == "active")  # type: ignore[misc]
         assert host.pid() not in (0, pid)
     assert host.status()["state"] == "ready"
     assert changes.of("wan_ips") == []
@@ -127,10 +127,10 @@ def test_frozen_it_is_replaced(host: Host) -> None:
     host.drop_in("[Service]\nWatchdogSec=2s\n")
     host.run("systemctl restart netmgr")
     pid = host.pid()
-    eventually(lambda: host.status()["uptime_seconds"] > 5, 20, "it lives on while it sends its signs of life")
+    eventually(lambda: host.status()["uptime_seconds"] > 5, "it lives on while it sends its signs of life")
     assert host.restarts() == 0
     host.run("kill -STOP %d" % pid)
-    eventually(lambda: host.restarts() == 1 and host.state() == "active", 30)
+    eventually(lambda: host.restarts() == 1 and host.state() == "active")
     assert host.pid() not in (0, pid)
     assert "atchdog" in host.journal()
     assert host.elements("wan_ips") == {"192.0.2.1"}
@@ -140,10 +140,10 @@ def test_it_never_gives_up(host: Host) -> None:
     host.drop_in("[Service]\nRestartSec=100ms\n")
     host.configure(BROKEN)
     assert host.machine.attempt("systemctl restart netmgr")[0] != 0
-    eventually(lambda: host.restarts() > 10, 60, "tried again, more often than systemd allows by itself")
+    eventually(lambda: host.restarts() > 10, "tried again, more often than systemd allows by itself")
     assert 3 in host.said("interfaces[0].nftables_zone")
     host.configure(CONFIG)
-    eventually(lambda: host.state() == "active", 30)
+    eventually(lambda: host.state() == "active")
     assert host.status()["state"] == "ready"
 
 
@@ -181,12 +181,12 @@ def test_shutdown_is_meant(host: Host) -> None:
 
 def test_the_journal_has_fields(host: Host) -> None:
     host.run("ip address add 192.0.2.77/24 dev eth0")
-    eventually(lambda: "192.0.2.77" in host.elements("wan_ips"), 30, "the address is in the set")
+    eventually(lambda: "192.0.2.77" in host.elements("wan_ips"), "the address is in the set")
 
     def entries() -> str:
         return host.run("journalctl --sync; journalctl --unit netmgr.service --output json 'NETMGR_SET=inet filter wan_ips'")
 
-    eventually(lambda: "192.0.2.77" in entries(), 30, "the journal has it")
+    eventually(lambda: "192.0.2.77" in entries(), "the journal has it")
     entry = next(each for each in map(json.loads, entries().splitlines()) if "added 192.0.2.77" in each["MESSAGE"])
     assert (entry["NETMGR_KIND"], entry["NETMGR_ZONE"], entry["PRIORITY"]) == ("elements-changed", "wan", str(INFO))
     assert (entry["_TRANSPORT"], entry["SYSLOG_IDENTIFIER"], entry["_SYSTEMD_UNIT"]) == ("journal", "netmgr", "netmgr.service")
@@ -201,7 +201,7 @@ def test_the_journal_has_the_kind_of_all_that_happens(host: Host) -> None:
         return [(entry["NETMGR_KIND"], entry["MESSAGE"]) for entry in entries if entry.get("NETMGR_SET", NETS) == NETS]
 
     def has(kind: str) -> None:
-        eventually(lambda: kind in [each for each, _line in told()], 30, kind)
+        eventually(lambda: kind in [each for each, _line in told()], kind)
 
     for change, kind in (("add set %s { type ifname; }", "set-error"), ("delete set %s", "set-missing"),
                          ("add set %s { type ipv4_addr; flags interval; }", "set-synced")):
@@ -209,7 +209,7 @@ def test_the_journal_has_the_kind_of_all_that_happens(host: Host) -> None:
         has(kind)
     host.run("netmgr resync; systemctl reload netmgr; systemctl restart netmgr")
     host.run(["nft", "delete set " + NETS])
-    eventually(lambda: [kind for kind, _line in told()].count("started") == 2, 30, "it has started again")
+    eventually(lambda: [kind for kind, _line in told()].count("started") == 2, "it has started again")
     lines = dict(told())
     assert [kind for kind, _line in told() if kind not in ("elements-changed", "set-missing")] == [
         "started", "set-error", "set-synced", "resync", "reload", "stopping", "started"]
@@ -256,7 +256,7 @@ def test_who_undoes_it_is_named_by_his_unit(host: Host, unit: str, start: str, c
         tries -= 1
         made = len(host.happenings("repaired"))
         host.run("systemctl start %s %s" % (unit, "--no-block" if start.endswith("nft -i'") else ""))
-        eventually(lambda made=made: len(host.happenings("repaired")) > made, 30)  # type: ignore[misc]
+        eventually(lambda made=made: len(host.happenings("repaired")) > made)  # type: ignore[misc]
         named = host.happenings("repaired")[-1].get("culprit", {"process": "nft", "unit": None, "command": None})
         assert named["process"] == "nft" and named["unit"] in (None, unit + ".service") and named["command"] in (None, command)
     host.run("systemctl stop " + unit)
@@ -278,7 +278,7 @@ def test_who_undoes_it_is_named_by_his_unit(host: Host, unit: str, start: str, c
 
 def test_the_commands_that_the_pages_show(host: Host) -> None:
     host.run("nft flush set inet filter wan_ips")
-    eventually(lambda: host.said("repaired"), 10, "the repair is in the log")
+    eventually(lambda: host.said("repaired"), "the repair is in the log")
     shown = [block.text for block in blocks("sh") if block.text.startswith(("netmgr check", "journalctl"))]
     assert len(shown) == 2
     for text in shown:
@@ -315,9 +315,9 @@ def test_docker_may_be_asked_where_the_administrator_says_so(host: Host) -> None
     host.run("mkdir -p %s && cp /usr/share/doc/netmgr/examples/docker.conf %s && systemctl daemon-reload" % (place, place))
     host.run("systemctl restart netmgr")
     try:
-        eventually(lambda: "GET /" in host.machine.attempt("cat /run/asked")[1], 40, "netmgr asks the engine")
+        eventually(lambda: "GET /" in host.machine.attempt("cat /run/asked")[1], "netmgr asks the engine")
         eventually(lambda: ("source-lost", "docker") in [(entry.get("NETMGR_KIND"), entry.get("NETMGR_SOURCE"))
-                                                         for entry in host.daemon_entries()], 40, "the journal has it")
+                                                         for entry in host.daemon_entries()], "the journal has it")
         assert "may not" not in json.dumps(host.status()["sources"]["docker"])
     finally:
         host.run("rm -r /run/docker.sock %s && systemctl daemon-reload && systemctl restart netmgr" % place)
