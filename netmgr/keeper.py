@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import (
     TYPE_CHECKING,
     Callable,
+    Collection,
     Dict,
     FrozenSet,
     Iterable,
@@ -30,7 +31,7 @@ from netmgr.io.culprit import identify
 from netmgr.io.include_files import IncludeFiles
 from netmgr.io.loop import Deadline, Loop
 from netmgr.io.systemd import Manager
-from netmgr.model.inventory import Inventory, ThingChange
+from netmgr.model.inventory import DOWN, Inventory, ThingChange
 from netmgr.model.model import Model
 from netmgr.model.refusals import Refusals
 from netmgr.reporter import Reporter
@@ -39,7 +40,7 @@ from netmgr.sync.reconciler import Kernel, Reconciler
 from netmgr.sync.repairs import Repairs
 from netmgr.values.counters import Counters
 from netmgr.values.errors import ProtocolError
-from netmgr.values.events import AddressesSeen, ContainerSeen, Event, HostGone, HostSeen, LinkSeen, NextHops
+from netmgr.values.events import AddressesAre, AddressesSeen, ContainerSeen, Event, HostGone, HostSeen, LinkSeen, NextHops
 from netmgr.values.happenings import Happening
 from netmgr.values.named_tuple import NamedTuple
 from netmgr.values.protocol import Protocol
@@ -50,7 +51,7 @@ from netmgr.values.text import Log, reason
 MOMENT = 0.0005     # seconds that looking for leftovers may take at a time
 REST = 0.02         # seconds between the sets and what is told and written about them
 TELLING = 0.001     # seconds that telling may take at a time
-REREAD = {"overrun": "events were lost", "unsure": "a link went down", "retry": "it could be read again"}      # without being asked
+REREAD = {"overrun": "events were lost", "unsure": DOWN, "retry": "it could be read again"}      # without being asked
 
 if TYPE_CHECKING:
     from netmgr.model.address_counts import AddressCounts
@@ -111,12 +112,15 @@ class Keeper:
 
     # -- what the sources tell
 
-    def events(self, events: Iterable[Event]) -> bool:
-        """Links and addresses that come and go; True: that is not all, a snapshot is due."""
+    def events(self, events: Iterable[Event]) -> Collection[int]:
+        """Links and addresses that come and go; of these links that is not all, they have to be read again."""
         for event in events:
             if type(event) is AddressesSeen:        # mostly
                 ifindex, flags, repeated = event
                 self._changed(self._inventory.addresses_seen(ifindex, flags, repeated))
+                continue
+            if type(event) is AddressesAre:
+                self._read_again(event)
                 continue
             if type(event) is LinkSeen:
                 self._look_at_link(event)
@@ -300,9 +304,17 @@ class Keeper:
         elif None not in zones:
             self.model.hold_only(frozenset().union(*(each for each in zones if each is not None)))
 
-    def _changed(self, changes: Sequence[ThingChange], why: Optional[str] = None) -> None:
+    def _read_again(self, event: AddressesAre) -> None:
+        why = self._inventory.unsure.get(event.ifindex)
+        changes, told = self._inventory.addresses_are(*event)
+        for each in told:
+            self.reporter.things(each, found=why and "netlink: %s" % why)
+        self._changed(changes, are_told=True)
+
+    def _changed(self, changes: Sequence[ThingChange], why: Optional[str] = None, are_told: bool = False) -> None:
         self.model.apply(changes)
-        self.reporter.things(changes, why)
+        if not are_told:
+            self.reporter.things(changes, why)
         if self._holdings is not None:
             self._holdings.apply(changes)
         if self._counted is not None:

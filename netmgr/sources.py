@@ -7,7 +7,7 @@ Another kind of source is another recipe.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, List, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Callable, Collection, Dict, FrozenSet, List, Mapping, Optional, Sequence
 
 from netmgr.config.schema import Config, Docker, holds_gateways, needs_routes
 from netmgr.io.clock import utc
@@ -226,13 +226,13 @@ def recipes(config: Config, loop: Loop, ruleset: Ruleset, keeper: Keeper, log: L
     return found
 
 
-def _links(keeper: Keeper, log: Log) -> Callable[[Sequence[Event]], bool]:
+def _links(keeper: Keeper, log: Log) -> Callable[[Sequence[Event]], Collection[int]]:
     """keeper.events(), told one by one where the log is that verbose, with what was made of it."""
-    def seen(events: Sequence[Event]) -> bool:
+    def seen(events: Sequence[Event]) -> Collection[int]:
         if log.level != "debug":
             return keeper.events(events)
         from netmgr.show.events_text import event_text
-        unsure = False
+        unsure: Collection[int] = ()
         for event in events:
             before = keeper.reporter.fresh
             unsure = keeper.events((event,))

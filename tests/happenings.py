@@ -4,9 +4,9 @@ import random
 from typing import Dict, Iterable, List, Optional, Tuple, Union
 
 from netmgr.values.addresses import identity, parse, with_peer
-from netmgr.values.events import AddressGone, AddressSeen, ContainerSeen, Endpoint, LinkGone, LinkSeen, NextHops
+from netmgr.values.events import AddressesAre, AddressGone, AddressSeen, ContainerSeen, Endpoint, LinkGone, LinkSeen, NextHops
 
-Event = Union[LinkSeen, LinkGone, AddressSeen, AddressGone]
+Event = Union[LinkSeen, LinkGone, AddressSeen, AddressGone, AddressesAre]
 
 INDEXES = (1, 2, 3, 4)
 NAMES = ("eth0", "eth1", "ppp0", "ppp1", "lan0", "unlisted")
@@ -32,12 +32,20 @@ def random_event(source: random.Random) -> Event:
         return random_link(source, index, source.random() < 0.8)
     if kind == 2:
         return LinkGone(index)
+    if kind == 3:
+        return AddressesAre(index, tables(random_address(source, index) for _ in range(source.randrange(6))).get(index, {}))
+    if kind < 8:
+        return random_address(source, index)
+    local, prefixlen, peer, _flags = random_address(source, index)[1:]
+    return AddressGone(index, local, prefixlen, peer)
+
+
+def random_address(source: random.Random, index: int) -> AddressSeen:
+    """One that this link could have."""
     local, prefixlen = source.choice(ADDRESSES)
     other = source.choice(PEERS)
     peer = other if other is not None and len(other) == len(local) else local
-    if kind < 8:
-        return AddressSeen(index, local, prefixlen, peer, source.choice(FLAGS))
-    return AddressGone(index, local, prefixlen, peer)
+    return AddressSeen(index, local, prefixlen, peer, source.choice(FLAGS))
 
 
 def random_link(source: random.Random, index: int, up: bool) -> LinkSeen:

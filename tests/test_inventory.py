@@ -2,18 +2,19 @@
 
 import random
 from collections import Counter
-from typing import Iterable, Iterator, List, Tuple
+from typing import Iterable, Iterator, List, Optional, Tuple
 
 import pytest
 
 from netmgr.model.inventory import Addresses, Interface, Inventory, Thing
 from netmgr.values.addresses import identity, local, parse, prefixlen
-from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, Event, LinkGone, LinkSeen
+from netmgr.values.events import GONE, AddressesAre, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, Event, LinkGone, LinkSeen
 from tests.happenings import random_containers, random_event, random_hops, random_snapshot, tables
 from tests.workbench import replaced
 
 ONE, TWO = parse("192.0.2.1")[0], parse("2001:db8::2")[0]
 KEY_ONE, KEY_TWO, KEY_OTHER = identity(ONE, 24, ONE), identity(TWO, 64, TWO), identity(ONE, 25, ONE)
+KEY_THREE = identity(parse("2001:db8::3")[0], 64, parse("2001:db8::3")[0])
 
 ETH0, UP_AGAIN, RENAMED = LinkSeen(2, "eth0", True), LinkSeen(2, "eth0", False), LinkSeen(2, "wan0", True)
 ADDED, FLAGGED = AddressSeen(2, ONE, 24, ONE, 0x80), AddressSeen(2, ONE, 24, ONE, 0x00)
@@ -210,15 +211,45 @@ def test_two_links_of_one_name_are_two_things() -> None:
     assert list(singly(inventory.things())) == [Interface("eth0", ifindex=1), PLAIN]
 
 
-def test_a_link_that_goes_down_with_ipv6_addresses_leaves_doubt() -> None:
+@pytest.mark.parametrize("sure", [AddressesAre(2, {}), LinkGone(2), None])
+def test_a_link_that_goes_down_with_ipv6_addresses_leaves_doubt(sure: Optional[Event]) -> None:
+    """Until they are read again, or it is gone, or everything is read."""
     inventory = Inventory()
     for event in (ETH0, AddressSeen(2, TWO, 64, TWO, 0x80), ETH0):
         inventory.apply(event)
     assert not inventory.unsure
     inventory.apply(LinkSeen(2, "eth0", False))
-    assert inventory.unsure
-    inventory.replace_interfaces([], {})
+    assert inventory.unsure == {2: "a link went down"}
+    if sure is None:
+        inventory.replace_interfaces([], {})
+    else:
+        inventory.apply(sure)
     assert not inventory.unsure
+
+
+@pytest.mark.parametrize("in_order", [False, True])
+def test_all_addresses_of_a_link_that_was_in_doubt(in_order: bool) -> None:
+    """What is told is the difference; what changes is all of it, for it may stand in another order.  The same again is nothing."""
+    inventory = Inventory()
+    if in_order:
+        inventory.keep_order()
+    for event in (ETH0, LinkSeen(3, "eth1", True), AddressesSeen(2, {KEY_ONE: 0x80, KEY_TWO: 0x80}), AddressesSeen(3, {KEY_ONE: 0})):
+        inventory.apply(event)
+    changes, told = inventory.addresses_are(2, {KEY_OTHER: 0, KEY_THREE: 0, KEY_TWO: 0xC0})
+    now = {KEY_OTHER: 0, KEY_TWO: 0xC0, KEY_THREE: 0}
+    assert changes == [(False, Addresses(PLAIN, {KEY_ONE: 0x80, KEY_TWO: 0x80})), (True, Addresses(PLAIN, now))]
+    assert told == [((False, Addresses(PLAIN, {KEY_ONE: 0x80, KEY_TWO: 0x80})), (True, Addresses(PLAIN, now)))]
+    assert list(inventory.addresses[2]) == [KEY_OTHER, *((KEY_TWO, KEY_THREE) if in_order else (KEY_THREE, KEY_TWO))]
+    assert inventory.addresses_are(2, {KEY_OTHER: 0, KEY_THREE: 0, KEY_TWO: 0xC0}) == ([], [])
+    changes, told = inventory.addresses_are(2, {KEY_OTHER: 0, KEY_TWO: 0xC0, KEY_THREE: 0})
+    assert [gained for gained, _all in changes] == [False, True] and told == []
+    assert inventory.addresses[3] == {KEY_ONE: 0} and inventory.flagged & 0xC0 == 0xC0
+
+
+def test_addresses_of_a_link_that_is_not_known_yet_count_when_it_is() -> None:
+    inventory = Inventory()
+    assert inventory.apply(AddressesAre(2, {KEY_ONE: 0x80})) == []
+    assert inventory.apply(ETH0) == [(True, PLAIN), (True, Addresses(PLAIN, {KEY_ONE: 0x80}))]
 
 
 @pytest.mark.parametrize("in_order", [False, True])
@@ -230,4 +261,4 @@ def test_an_address_that_was_told_of_twice_at_once_leaves_its_place_in_doubt(in_
     inventory.apply(AddressesSeen(2, {KEY_ONE: 0x80, KEY_TWO: 0x80}))
     assert not inventory.unsure
     inventory.apply(AddressesSeen(2, {KEY_ONE: 0x80}, repeated=True))
-    assert inventory.unsure == in_order
+    assert inventory.unsure == ({2: "an address came again"} if in_order else {})

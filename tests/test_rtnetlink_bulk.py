@@ -9,7 +9,7 @@ from netmgr._nftcodec import ffi, lib
 
 from netmgr.values.addresses import identity, with_peer
 from netmgr.values.errors import ProtocolError
-from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, Event, LinkGone, LinkSeen
+from netmgr.values.events import GONE, AddressesAre, AddressesSeen, AddressGone, AddressSeen, Event, LinkGone, LinkSeen
 from netmgr.wire import rtnetlink, rtnetlink_bulk
 from netmgr.wire.netlink import NLMSG_DONE, attribute, messages, request
 from netmgr.wire.rtnetlink_bulk import ROOM, AddressReader, Tables
@@ -52,8 +52,8 @@ def folded(events: Iterable[Event]) -> Told:
     return found
 
 
-def last_words(event: Union[AddressSeen, AddressGone, AddressesSeen]) -> Dict[bytes, int]:
-    if isinstance(event, AddressesSeen):
+def last_words(event: Union[AddressSeen, AddressGone, AddressesSeen, AddressesAre]) -> Dict[bytes, int]:
+    if isinstance(event, (AddressesSeen, AddressesAre)):
         return event.flags
     flags = with_peer(event.flags, event.local, event.peer) if isinstance(event, AddressSeen) else GONE
     return {identity(event.local, event.prefixlen, event.peer): flags}

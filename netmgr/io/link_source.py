@@ -1,7 +1,7 @@
 """The source of links and addresses: events as they come, a snapshot at the start and whenever events were lost.
 
 Of a link that is down the kernel does not tell when it gets another group or another alternative name.  So the links are looked at again
-every `audit_interval` seconds (0: never).
+every `audit_interval` seconds (0: never).  Where events leave the addresses of a few links in doubt, only those are read again, at once.
 
 What is told was true at one time: events that are still queued are kept until the queue is empty, for they may contradict the
 snapshot before them for a moment; and once some are lost, nothing is told before there is a new snapshot.  Where things change so fast
@@ -11,7 +11,7 @@ So it counts only if none of these events was lost, and both are told at once.
 
 from __future__ import annotations
 
-from typing import Callable, List, Mapping, Optional, Sequence
+from typing import Callable, Collection, List, Mapping, Optional, Sequence
 
 from netmgr.io.loop import Deadline, Loop
 from netmgr.io.rtnetlink import Drained, EventSocket, RequestSocket
@@ -23,6 +23,7 @@ from netmgr.values.snapshots import Snapshot
 from netmgr.values.text import Log, reason
 
 RETRY = 1.0
+LINKS_AT_MOST = 10      # that are read one by one, and not everything
 READS_AT_MOST = 20      # of what was told while a dump was made
 REST = 20               # times what a snapshot in vain has taken
 IN_VAIN = "links and addresses change without a pause: what several looks at them agree on counts, and what is told since"
@@ -63,13 +64,15 @@ class Meanwhile:
 
 
 class LinkSource:
-    """Calls seen(events), which may want a snapshot (True), and replaced(snapshot) on the loop.  Making one may fail: OSError.
+    """Calls seen(events), which gives the links whose addresses have to be read again, and replaced(snapshot) on the loop.
+
+    Making one may fail: OSError.
 
     `pending` while there is something that was not told yet: events that are queued, or (before the first snapshot, and when events
     were lost) everything.
     """
 
-    def __init__(self, loop: Loop, seen: Callable[[Sequence[Event]], bool], replaced: Callable[[Snapshot], None], log: Log,
+    def __init__(self, loop: Loop, seen: Callable[[Sequence[Event]], Collection[int]], replaced: Callable[[Snapshot], None], log: Log,
                  audit_interval: float = 0) -> None:
         self.state = "connecting"
         self.error: Optional[str] = None
@@ -132,8 +135,8 @@ class LinkSource:
         self.told.events += len(events)
         if lost or more or self._queued or self._lost:
             self._take_in(drained)
-        elif self._seen(events):
-            self._snapshot_due, self._why = True, "unsure"
+        elif doubtful := self._seen(events):
+            self._read_again(doubtful)
         if self._snapshot_due or self.pending:
             self._advance()
 
@@ -153,8 +156,19 @@ class LinkSource:
         self._queued = [] if self._lost else self._queued + events
         if not self._more and self._queued:
             queued, self._queued = self._queued, []
-            if self._seen(queued) and not self._snapshot_due:
-                self._snapshot_due, self._why = True, "unsure"
+            if doubtful := self._seen(queued):
+                self._read_again(doubtful)
+
+    def _read_again(self, links: Collection[int]) -> None:
+        """Tell all addresses of these links; where they are many, or that fails, everything."""
+        try:
+            found = list(map(self._requests.addresses_of, links)) if len(links) <= LINKS_AT_MOST else []
+        except (OSError, ProtocolError):
+            found = []
+        if found:
+            self._seen(found)
+        elif not self._snapshot_due:
+            self._snapshot_due, self._why = True, "unsure"
 
     def _advance(self) -> None:
         """Take the snapshot that is due, but never before the queue is empty."""
@@ -223,8 +237,11 @@ class LinkSource:
         """Only a look; where it fails, an event or the next look has more luck."""
         self._plan_audit()
         self._readable(0)
-        if not self.pending:
-            try:
-                self._seen(self._requests.links())
-            except (OSError, ProtocolError) as problem:
-                self._log("debug", "netlink: links cannot be looked at: %s" % reason(problem))
+        if self.pending:
+            return
+        try:
+            self._queue(self._requests.links())
+        except (OSError, ProtocolError) as problem:
+            self._log("debug", "netlink: links cannot be looked at: %s" % reason(problem))
+        if self._snapshot_due:
+            self._advance()

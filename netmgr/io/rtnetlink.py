@@ -22,7 +22,7 @@ from netmgr.io.socket_buffers import asking_for_memory, dropped, idle, receive_b
 from netmgr.io.trace import traced
 from netmgr.values.addresses import identity, with_peer
 from netmgr.values.errors import ProtocolError
-from netmgr.values.events import AddressSeen, Event
+from netmgr.values.events import AddressesAre, AddressSeen, Event
 from netmgr.values.named_tuple import NamedTuple, made
 from netmgr.values.snapshots import Snapshot, agreed
 from netmgr.wire import rtnetlink
@@ -45,6 +45,7 @@ BYTES_AT_A_TIME = 256 << 10
 KERNEL = (0, 0)         # port, groups
 DUMPS = 5               # that are interrupted, for what they agree on
 ATTEMPTS = 20           # to get as many between which no event was lost
+CHANGING = "they change faster than they can be read"
 
 
 class Drained(NamedTuple):
@@ -152,7 +153,21 @@ class RequestSocket:
                 dumps = []
             elif len(dumps) == DUMPS:
                 return agreed(dumps)
-        raise OSError(errno.EAGAIN, "they change faster than they can be read")
+        raise OSError(errno.EAGAIN, CHANGING)
+
+    def addresses_of(self, ifindex: int) -> AddressesAre:
+        """Those of one link; none when it is gone.  Errors as of snapshot()."""
+        for _attempt in range(DUMPS):
+            addresses: Tables = {}
+            try:
+                _others, whole = self.dump(lambda seq: rtnetlink.dump_addresses(seq, ifindex), addresses)
+            except OSError as problem:
+                if problem.errno != errno.ENODEV:
+                    raise
+                return AddressesAre(ifindex, {})
+            if whole:
+                return AddressesAre(ifindex, addresses.get(ifindex, {}))
+        raise OSError(errno.EAGAIN, CHANGING)
 
     def links(self) -> List[Event]:
         """Every link, though perhaps not all at one time.  Errors as of snapshot()."""

@@ -11,7 +11,8 @@ of one link's addresses is one thing.  Addresses may come before their link is k
 
 `flagged` has each flag that any address has, and perhaps more: nobody has to look through all addresses for one that none has.
 
-`unsure`: IPv6 addresses that a link keeps when it goes down (keep_addr_on_down) become tentative, and no event says so.
+`unsure`: links of whose addresses no event tells all: those of IPv6 that a link keeps when it goes down (keep_addr_on_down) become
+tentative, and one that goes and comes at once may stand elsewhere.  So they have to be read again: AddressesAre.
 """
 
 from __future__ import annotations
@@ -22,10 +23,23 @@ from operator import or_
 from typing import AbstractSet, Dict, Iterable, Iterator, List, Optional, Set, Tuple, Union
 
 from netmgr.values.addresses import IFA_F_SECONDARY, identity, with_peer
-from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, ContainerSeen, Event, HostGone, HostSeen, LinkSeen, NextHops
+from netmgr.values.events import (
+    GONE,
+    AddressesAre,
+    AddressesSeen,
+    AddressGone,
+    AddressSeen,
+    ContainerSeen,
+    Event,
+    HostGone,
+    HostSeen,
+    LinkSeen,
+    NextHops,
+)
 from netmgr.values.named_tuple import NamedTuple, made
 
 IPV6 = 33       # bytes in the identity of such an address
+DOWN, ORDER = "a link went down", "an address came again"
 
 
 class Link(NamedTuple):
@@ -79,7 +93,7 @@ class Inventory:
         self.addresses: Dict[int, Dict[bytes, int]] = {}
         self.containers: Dict[Tuple[str, str], ContainerSeen] = {}
         self.hosts: Dict[Tuple[str, str], HostSeen] = {}
-        self.unsure = False
+        self.unsure: Dict[int, str] = {}        # why, by ifindex
         self.flagged = 0
         self._lent: Set[int] = set()
         self._in_order = False
@@ -131,12 +145,14 @@ class Inventory:
             return self.addresses_seen(event.ifindex, {identity(event.local, event.prefixlen, event.peer): GONE})
         if isinstance(event, LinkSeen):
             return self._link_seen(event)
+        if isinstance(event, AddressesAre):
+            return self.addresses_are(*event)[0]
         return self._link_gone(event.ifindex)
 
     def addresses_seen(self, ifindex: int, changed: Dict[bytes, int], repeated: bool = False) -> List[ThingChange]:
         """Take in an AddressesSeen of these."""
         if repeated and self._in_order:
-            self.unsure = True
+            self.unsure[ifindex] = ORDER
         if ifindex in self._lent:
             self._lent.discard(ifindex)
             self.addresses[ifindex] = self.addresses.get(ifindex, {}).copy()
@@ -161,6 +177,18 @@ class Inventory:
             changes.append((True, made(Addresses, (interface, gained))))
         return changes
 
+    def addresses_are(self, ifindex: int, flags: Dict[bytes, int]) -> Tuple[List[ThingChange], List[Tuple[ThingChange, ...]]]:
+        """Take in an AddressesAre of these: what changes, and what is other than before, for telling only."""
+        self.unsure.pop(ifindex, None)
+        interface, held, table = self._known.get(ifindex), self.addresses.get(ifindex, {}), self._ordered(flags)
+        self.addresses[ifindex] = table
+        self._lent.discard(ifindex)
+        self.flagged |= reduce(or_, table.values(), 0)
+        if interface is None or [*table.items()] == [*held.items()]:
+            return [], []
+        before, now = Addresses(interface, held), Addresses(interface, table)
+        return [(False, before), (True, now)], [*_differences(before, now)]
+
     def replace_interfaces(self, links: Iterable[Event], addresses: Dict[int, Dict[bytes, int]]) -> List[Tuple[ThingChange, ...]]:
         """Make links and addresses equal to a snapshot, and count anew what there is.
 
@@ -168,8 +196,8 @@ class Inventory:
         """
         known, held = self._known, self.addresses
         self.links = {link.ifindex: Link(*link[1:]) for link in links if isinstance(link, LinkSeen)}
-        self.addresses = {ifindex: _oldest_first(flags) for ifindex, flags in addresses.items()} if self._in_order else addresses
-        self.unsure = False
+        self.addresses = {ifindex: self._ordered(flags) for ifindex, flags in addresses.items()} if self._in_order else addresses
+        self.unsure.clear()
         self._lent.clear()
         self.flagged = reduce(or_, set(chain.from_iterable(flags.values() for flags in addresses.values())), 0)
         self._ports = {}
@@ -184,7 +212,7 @@ class Inventory:
     def keep_order(self) -> None:
         """From now on the addresses of an interface stand in the order in which they came, which takes a snapshot to know."""
         if not self._in_order:
-            self._in_order, self.unsure = True, bool(self.links)
+            self._in_order, self.unsure = True, dict.fromkeys(self.links, ORDER)
 
     def replace_defaults(self, hops: NextHops) -> List[ThingChange]:
         """These are the interfaces over which there is a default route, with their next hops."""
@@ -240,7 +268,7 @@ class Inventory:
         if before == link:
             return []
         if before is not None and before.up and not link.up and any(len(key) == IPV6 for key in self.addresses.get(ifindex, ())):
-            self.unsure = True
+            self.unsure[ifindex] = DOWN
         self._enslave(ifindex, before.master if before is not None else 0, link.master)
         return self._reselect(ifindex, with_ports=before is None or (before.name, before.altnames) != (link.name, link.altnames))
 
@@ -250,6 +278,7 @@ class Inventory:
             self._enslave(ifindex, link.master, 0)
             changes = self._reselect(ifindex, with_ports=True)
         self.addresses.pop(ifindex, None)
+        self.unsure.pop(ifindex, None)
         self._lent.discard(ifindex)
         return changes
 
@@ -280,6 +309,9 @@ class Inventory:
         names = () if master is None else (master.name, *master.altnames)
         return Interface(link.name, link.altnames, link.group, link.kind, names, ifindex in self.defaults,
                          self.defaults.get(ifindex, ()), ifindex, link.hardware)
+
+    def _ordered(self, flags: Dict[bytes, int]) -> Dict[bytes, int]:
+        return _oldest_first(flags) if self._in_order else flags
 
     def _all_of(self, gained: bool, interface: Interface, ifindex: int) -> List[ThingChange]:
         return [(gained, interface), (gained, Addresses(interface, self.addresses.get(ifindex, {})))]

@@ -4,7 +4,7 @@ from typing import Dict
 
 from netmgr.values import addresses
 from netmgr.values.addresses import identity, local, prefixlen
-from netmgr.values.events import GONE, AddressesSeen, AddressGone, AddressSeen, Event, LinkSeen, Suspect
+from netmgr.values.events import GONE, AddressesAre, AddressesSeen, AddressGone, AddressSeen, Event, LinkSeen, Suspect
 from netmgr.values.happenings import NAMED_AT_MOST
 from netmgr.values.text import number
 
@@ -17,6 +17,8 @@ def event_text(event: Event) -> str:
         return "link %d: %s" % (event.ifindex, _flags({identity(event.local, event.prefixlen, event.peer): event.flags}))
     if isinstance(event, AddressGone):
         return "link %d: %s" % (event.ifindex, _flags({identity(event.local, event.prefixlen, event.peer): GONE}))
+    if isinstance(event, AddressesAre):
+        return "link %d: read again: %s" % (event.ifindex, _flags(event.flags) or "no address")
     if isinstance(event, LinkSeen):
         more = ["group %d" % event.group if event.group else "", event.kind, "master %d" % event.master if event.master else "",
                 *("also " + name for name in event.altnames)]

@@ -72,6 +72,13 @@ class AddressesSeen(NamedTuple):
     repeated: bool = False
 
 
+class AddressesAre(NamedTuple):
+    """All addresses that one link has, as AddressesSeen has them, in the order of a dump: read because they were in doubt."""
+
+    ifindex: int
+    flags: Dict[bytes, int]
+
+
 class Endpoint(NamedTuple):
     """One address of a container in one of its networks; prefixlen is the network's, as the engine says.
 
@@ -148,6 +155,6 @@ class RulesetChanged(NamedTuple):
 
 NextHops = Dict[int, Tuple[bytes, ...]]     # of usable default routes: by ifindex, sorted; none where a route has none
 
-Event = Union[LinkSeen, LinkGone, AddressSeen, AddressGone, AddressesSeen]
+Event = Union[LinkSeen, LinkGone, AddressSeen, AddressGone, AddressesSeen, AddressesAre]
 
 Suspect = Optional[RulesetChanged]        # who may have changed the ruleset; None: somebody, it is not known who

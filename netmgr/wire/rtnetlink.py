@@ -77,9 +77,12 @@ def dump_links(seq: int) -> bytes:
     return request(RTM_GETLINK, NLM_F_DUMP, seq, header + attribute(IFLA_EXT_MASK, _UINT.pack(RTEXT_FILTER_SKIP_STATS)))
 
 
-def dump_addresses(seq: int) -> bytes:
-    """The request for every address of every family."""
-    return request(RTM_GETADDR, NLM_F_DUMP, seq, _IFADDRMSG.pack(AF_UNSPEC, 0, 0, 0, 0))
+def dump_addresses(seq: int, ifindex: int = 0) -> bytes:
+    """The request for every address of every family, of this link only or of all (0).
+
+    With all families the kernel waits until nobody is changing a link, and so until what its going down does to addresses is done.
+    """
+    return request(RTM_GETADDR, NLM_F_DUMP, seq, _IFADDRMSG.pack(AF_UNSPEC, 0, 0, 0, ifindex))
 
 
 def _link_seen(payload: memoryview) -> Optional[Event]:

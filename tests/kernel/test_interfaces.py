@@ -189,3 +189,4 @@ def test_addresses_that_a_link_keeps_while_it_is_down_count_when_their_detection
     netmgr.holds("wan_ips6")
     netmgr.lab.run("ip link set eth0 up")
     netmgr.holds("wan_ips6", "2001:db8::1")
+    assert netmgr.status()["sources"]["netlink"]["resyncs"] == 1, "only what was in doubt was read again"

@@ -1,7 +1,7 @@
 """The source of links and addresses, when the first snapshot does not come at once."""
 
 import signal
-from typing import Callable, Iterable, Iterator, List, Tuple
+from typing import Callable, Iterable, Iterator, List, Sequence, Tuple
 
 import pytest
 
@@ -11,7 +11,7 @@ from netmgr.io.loop import Loop
 from netmgr.io.rtnetlink import Drained, EventSocket, RequestSocket
 from netmgr.values.addresses import local, text
 from netmgr.values.errors import ProtocolError
-from netmgr.values.events import AddressesSeen, Event, LinkSeen
+from netmgr.values.events import AddressesAre, AddressesSeen, Event, LinkSeen
 from netmgr.values.snapshots import Snapshot
 from netmgr.wire.rtnetlink import dump_links
 from netmgr.wire.rtnetlink_bulk import Tables
@@ -35,13 +35,14 @@ class Observed:
     def __init__(self, loop: Loop) -> None:
         self.loop = loop
         self.seen: List[Event] = []
+        self.doubtful: List[int] = []
         self.replaced: List[Snapshot] = []
         self.log: List[Tuple[str, str]] = []
         self.source = LinkSource(loop, self._heard, self.replaced.append, lambda *line: self.log.append(line))
 
-    def _heard(self, events: Iterable[Event]) -> bool:
+    def _heard(self, events: Iterable[Event]) -> Sequence[int]:
         self.seen += events
-        return False
+        return self.doubtful
 
     def until(self, condition: Callable[[], object]) -> None:
         def turned() -> object:
@@ -191,6 +192,43 @@ def test_what_was_told_before_a_dump_failed_is_not_lost(lab: Lab, source: Observ
     told = [text(local(key)) for event in source.seen if isinstance(event, AddressesSeen) for key in event.flags]
     assert told == ["192.0.2.1", "192.0.2.2"]
     source.until(lambda: source.source.state == "ok")
+
+
+def test_only_the_links_in_doubt_are_read_again(lab: Lab, source: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And everything where that is less work, where they cannot be read, or change whenever they are."""
+    source.source.start()
+    [index] = [link.ifindex for link in source.replaced[0].links if isinstance(link, LinkSeen) and link.name == "eth0"]
+
+    def doubt(*doubtful: int) -> int:
+        """How often everything was read."""
+        before = len(source.replaced)
+        source.doubtful = list(doubtful)
+        source.seen.clear()
+        lab.run("ip addr replace 192.0.2.1/24 dev eth0 valid_lft %d preferred_lft 100" % (1000 + len(source.replaced)))
+        source.until(lambda: source.seen)
+        return len(source.replaced) - before
+
+    assert doubt(index) == 0
+    [again] = [event for event in source.seen if isinstance(event, AddressesAre)]
+    assert again.ifindex == index and {text(local(key)) for key in again.flags} > {"192.0.2.1"}
+    assert doubt(index, 999) == 0 and AddressesAre(999, {}) in source.seen
+    assert doubt(*range(1000, 1000 + link_source.LINKS_AT_MOST + 1)) == 1
+    assert [snapshot.why for snapshot in source.replaced] == ["start", "unsure"]
+    with monkeypatch.context() as patched:
+        patched.setattr(RequestSocket, "addresses_of", broken)
+        assert doubt(index) == 1
+    dump, number = RequestSocket.dump, [0]
+
+    def changing(requests: RequestSocket, make_request: Callable[[int], bytes], tables: Tables) -> Tuple[List[Event], bool]:
+        number[0] += 1
+        return dump(requests, make_request, tables)[0], number[0] > 5
+
+    monkeypatch.setattr(RequestSocket, "dump", changing)
+    assert doubt(index) == 1
+
+
+def broken(_requests: RequestSocket, _ifindex: int) -> AddressesAre:
+    raise OSError(16, "busy")
 
 
 def test_events_that_cannot_be_received_are_made_up_for(lab: Lab, source: Observed, monkeypatch: pytest.MonkeyPatch) -> None:

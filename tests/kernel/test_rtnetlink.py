@@ -8,7 +8,7 @@ from typing import Dict, Set, Tuple
 
 import pytest
 
-from netmgr.values.events import GONE, AddressesSeen, LinkGone, LinkSeen
+from netmgr.values.events import GONE, AddressesAre, AddressesSeen, LinkGone, LinkSeen
 from tests.kernel.lab import Lab
 from tests.kernel.observer import Observer, listed, of_link
 from tests.waiting import eventually
@@ -98,6 +98,27 @@ def test_admin_down_is_told_and_ipv4_addresses_stay_without_an_event(observer: O
     observer.follow()
     assert (observer.index_of("eth0"), "eth0", False) in [event[:3] for event in observer.heard if isinstance(event, LinkSeen)]
     assert not [event for event in observer.heard if isinstance(event, AddressesSeen)]
+
+
+def test_a_link_that_goes_down_is_read_again_when_the_kernel_is_done_with_it(observer: Observer) -> None:
+    """No event says that the addresses of IPv6 which it keeps become tentative.  Its own are read, of both families, in their order."""
+    lab = observer.lab
+    lab.run("ip link set bridge0 up")
+    lab.run("ip -batch -", "".join("addr add 2001:db8:%x::%x/64 dev %s nodad\naddr add 10.0.%d.%d/24 dev %s\n" % (
+        place, number, name, place, number, name) for place, name in enumerate(("eth0", "bridge0")) for number in range(1, 200)))
+    lab.sysctl("net.ipv6.conf.eth0.keep_addr_on_down", 1)
+    observer.resync()
+    index = observer.index_of("eth0")
+    for _time in range(20):
+        for state in ("down", "up"):
+            lab.run("ip link set eth0 " + state)
+            while observer.inventory.links[index].up != (state == "up"):
+                observer.follow()
+            again = observer.requests.addresses_of(index)
+            assert again.ifindex == index and list(again.flags) == list(observer.requests.snapshot().addresses[index])
+            observer.inventory.apply(again)
+            assert observer.agrees()
+    assert observer.requests.addresses_of(99999) == AddressesAre(99999, {})
 
 
 def test_a_rename_keeps_index_and_addresses(observer: Observer) -> None:
