@@ -8,8 +8,8 @@ from typing import List
 
 from benchmarks.common import HERE, Section, machine, markdown, table, verdict_table
 
-NAMES = ("start", "latency", "causes", "ranges", "sets", "zones", "parse", "batch", "repair", "commits", "elsewhere", "uplinks", "storm",
-         "footprint", "containers", "crowd", "readers", "watching", "page", "metrics", "fleet")
+NAMES = ("start", "latency", "causes", "ranges", "sets", "zones", "parse", "batch", "repair", "commits", "elsewhere", "uplinks", "flaps",
+         "storm", "footprint", "containers", "crowd", "readers", "watching", "page", "metrics", "fleet")
 TITLE = """# How fast netmgr is
 
 Written by `make bench`. Each figure is the median, unless it says otherwise, of turns in which netmgr and its peers ran side by side, in

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 from benchmarks.common import NETMGR
+from netmgr.wire.netlink import NETLINK_ADD_MEMBERSHIP, SOL_NETLINK
 from tests.kernel.lab import Lab
 
 SET = ("inet", "filter", "wan_ips")
@@ -31,6 +32,7 @@ docker: {enabled: false}
 socket_path: %(directory)s/socket
 """
 PATIENCE = 120
+NETLINK_NETFILTER, NFNLGRP_NFTABLES = 12, 7
 
 
 class Space(Lab):
@@ -151,6 +153,38 @@ class Networks(Space):
             yield "addr add %s/30 dev bench%d noprefixroute\n" % (address, number * self.interface_count // self.address_count)
 
 
+class Transactions:
+    """What nf_tables tells of its transactions, in the namespace in which this is made; `routes` is a socket that asks rtnetlink there."""
+
+    def __init__(self) -> None:
+        self.routes, self._told = _netlink(socket.NETLINK_ROUTE), _netlink(NETLINK_NETFILTER)
+        self._told.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTABLES)
+
+    def __enter__(self) -> "Transactions":
+        return self
+
+    def __exit__(self, *_details: object) -> None:
+        self.routes.close()
+        self._told.close()
+
+    def after(self, message: bytes, pause: float = 0.01) -> float:
+        """Seconds from this message to rtnetlink, sent after a pause, to the next transaction."""
+        time.sleep(pause)
+        self._drain()
+        start = time.perf_counter()
+        self.routes.send(message)
+        self._told.recv(65536)
+        return time.perf_counter() - start
+
+    def _drain(self) -> None:
+        self._told.setblocking(False)
+        try:
+            while self._told.recv(65536):
+                pass
+        except BlockingIOError:
+            self._told.settimeout(PATIENCE)
+
+
 class Netmgr:
     """A netmgr in a namespace, from process start to READY; `seconds` is how long that took.  `program` is what is started."""
 
@@ -213,3 +247,9 @@ class Netmgr:
         """How often the process has gone to sleep so far."""
         status = Path("/proc/%d/status" % self.process.pid).read_text()
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("voluntary_ctxt_switches"))
+
+
+def _netlink(protocol: int) -> socket.socket:
+    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
+    opened.bind((0, 0))
+    return opened

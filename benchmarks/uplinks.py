@@ -7,17 +7,15 @@ addresses, and the name of the interface in a second set.
 import socket
 import statistics
 import struct
-import time
 from typing import List
 
 from benchmarks.common import Section, Verdict, main, milliseconds, quantile
-from benchmarks.space import PATIENCE, Netmgr
+from benchmarks.space import Netmgr, Transactions
 from netmgr.wire.netlink import NLM_F_CREATE, attribute, request
 from tests.kernel.lab import Lab
 
 SIZES = (1, 100)
 MOVES, QUICK_MOVES = 300, 60
-PAUSE = 0.01
 UPLINKS = ("eth0", "eth1")
 RULESET = """table inet filter {
     set wan_ips { type ipv4_addr; }
@@ -30,7 +28,6 @@ nftables: {include_dir: %(directory)s/include}
 docker: {enabled: false}
 socket_path: %(directory)s/socket
 """
-NETLINK_NETFILTER, NFNLGRP_NFTABLES = 12, 7
 RTM_NEWROUTE, NLM_F_REPLACE = 24, 0x100
 RT_TABLE_MAIN, RTPROT_STATIC, RT_SCOPE_LINK, RTN_UNICAST, RTA_OIF = 254, 4, 253, 1, 4
 
@@ -53,44 +50,19 @@ def _one_size(size: int, moves: int) -> List[float]:
             lab.run("ip -batch -", "".join("addr add 10.%d.0.%d/32 dev %s\n" % (number, host, name) for host in range(1, size + 1)))
         lab.nft(RULESET)
         (lab.directory / "config.yaml").write_text(CONFIGURATION % {"directory": lab.directory})
-        with lab.inside(), _netlink(socket.NETLINK_ROUTE) as routes, _netlink(NETLINK_NETFILTER) as ruleset:
-            ruleset.setsockopt(270, 1, NFNLGRP_NFTABLES)        # SOL_NETLINK, NETLINK_ADD_MEMBERSHIP
+        with lab.inside(), Netmgr(lab), Transactions() as transactions:
             indexes = [socket.if_nametoindex(name) for name in UPLINKS]
-            with Netmgr(lab):                                   # type: ignore[arg-type]
-                _drain(ruleset)
-                found = [_move(routes, ruleset, indexes[number % 2]) for number in range(moves)]
+            found = [transactions.after(_moved(indexes[number % 2])) for number in range(moves)]
         last = UPLINKS[(moves - 1) % 2]
         if lab.sets("inet filter", "wan_ifs") != {last} or len(lab.sets("inet filter", "wan_ips")) != size:
             raise RuntimeError("the zone has not followed the route")
         return found[1:]
 
 
-def _netlink(protocol: int) -> socket.socket:
-    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol)
-    opened.bind((0, 0))
-    opened.settimeout(PATIENCE)
-    return opened
-
-
-def _move(routes: socket.socket, ruleset: socket.socket, index: int) -> float:
-    """Seconds from the route's replacement to the transaction."""
-    time.sleep(PAUSE)
-    _drain(ruleset)
+def _moved(index: int) -> bytes:
+    """The request that lets the default route be that over this interface."""
     body = struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, RT_TABLE_MAIN, RTPROT_STATIC, RT_SCOPE_LINK, RTN_UNICAST, 0)
-    message = request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, 1, body + attribute(RTA_OIF, struct.pack("=I", index)))
-    start = time.perf_counter()
-    routes.send(message)
-    ruleset.recv(65536)
-    return time.perf_counter() - start
-
-
-def _drain(ruleset: socket.socket) -> None:
-    ruleset.setblocking(False)
-    try:
-        while ruleset.recv(65536):
-            pass
-    except BlockingIOError:
-        ruleset.settimeout(PATIENCE)
+    return request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, 1, body + attribute(RTA_OIF, struct.pack("=I", index)))
 
 
 if __name__ == "__main__":

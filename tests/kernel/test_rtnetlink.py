@@ -8,6 +8,7 @@ from typing import Dict, Set, Tuple
 
 import pytest
 
+from netmgr.values.addresses import IFA_F_TENTATIVE
 from netmgr.values.events import GONE, AddressesAre, AddressesSeen, LinkGone, LinkSeen
 from tests.kernel.lab import Lab
 from tests.kernel.observer import Observer, listed, of_link
@@ -104,20 +105,27 @@ def test_a_link_that_goes_down_is_read_again_when_the_kernel_is_done_with_it(obs
     """No event says that the addresses of IPv6 which it keeps become tentative.  Its own are read, of both families, in their order."""
     lab = observer.lab
     lab.run("ip link set bridge0 up")
-    lab.run("ip -batch -", "".join("addr add 2001:db8:%x::%x/64 dev %s nodad\naddr add 10.0.%d.%d/24 dev %s\n" % (
-        place, number, name, place, number, name) for place, name in enumerate(("eth0", "bridge0")) for number in range(1, 200)))
     lab.sysctl("net.ipv6.conf.eth0.keep_addr_on_down", 1)
-    observer.resync()
+    lab.sysctl("net.ipv6.conf.eth0.accept_dad", 0)
+    for name, dad in (("eth0", ""), ("bridge0", "nodad")):
+        lab.run("ip -batch -", "".join("addr add 2001:db8::%x/64 dev %s %s\naddr add 10.0.0.%d/24 dev %s\n" % (
+            number, name, dad, number, name) for number in range(1, 200)))
     index = observer.index_of("eth0")
+
+    def tentative() -> int:
+        observer.follow()
+        return sum(1 for flags in observer.inventory.addresses[index].values() if flags & IFA_F_TENTATIVE)
+
     for _time in range(20):
-        for state in ("down", "up"):
-            lab.run("ip link set eth0 " + state)
-            while observer.inventory.links[index].up != (state == "up"):
-                observer.follow()
-            again = observer.requests.addresses_of(index)
-            assert again.ifindex == index and list(again.flags) == list(observer.requests.snapshot().addresses[index])
-            observer.inventory.apply(again)
-            assert observer.agrees()
+        eventually(lambda: tentative() == 0)
+        lab.run("ip link set eth0 down")
+        while observer.inventory.links[index].up:
+            observer.follow()
+        again = observer.requests.addresses_of(index)
+        assert again.ifindex == index and list(again.flags) == list(observer.requests.snapshot().addresses[index])
+        observer.inventory.apply(again)
+        assert tentative() == 199 and observer.agrees()
+        lab.run("ip link set eth0 up")
     assert observer.requests.addresses_of(99999) == AddressesAre(99999, {})
 
 
