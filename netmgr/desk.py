@@ -148,10 +148,11 @@ class Desk:
 
     def resync(self, reply: Say) -> None:
         """Read everything anew and reconcile."""
-        self._keeper.reporter.because(Happening("", cause="resync"))
+        no_longer = self._keeper.reporter.because("resync")
         self._sources.refresh()
 
         def done(settled: Settled) -> None:
+            no_longer()
             trouble = ", ".join(settled.troubles) or None
             answer = said("resynced", settled)
             self._keeper.reporter.tell(Happening("resync", cause="resync", error=trouble, text="resync: %s" % answer),

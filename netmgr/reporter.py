@@ -62,6 +62,7 @@ class Reporter:
         self._news: List[Union[News, Sequence[ThingChange]]] = []       # of most there is nothing but the changes
         self._chapters: Deque[_Chapter] = deque()       # not told yet
         self._ailments: Dict[str, _Ailment] = {}        # by set
+        self._asked: List[News] = []            # what is under way, and may change everything
         self.why: Optional[str] = None          # the cause of all that sets change, while there is one
 
     @property
@@ -88,9 +89,11 @@ class Reporter:
         if changes and len(self._news) < NEWS_AT_MOST:
             self._news.append(changes if why is found is None else News(changes, why=why, found=found))
 
-    def because(self, happening: Happening) -> None:
-        """What may change everything: a reload, a new snapshot."""
-        self._news.append(News((), happening))
+    def because(self, cause: str) -> Callable[[], None]:
+        """Beside others this is the cause of all that sets change, until the result is called."""
+        news = News(because=Happening("", cause=cause))
+        self._asked.append(news)
+        return lambda: self._asked.remove(news)
 
     def beside(self, happening: Happening) -> None:
         """What happened too, and changes nothing by itself."""
@@ -136,7 +139,8 @@ class Reporter:
         `otherwise` is the cause where no news are.
         """
         if self._news or changes:
-            self._chapters.append(_Chapter(clock.now(), model, self._news, changes, mended, quiet, self.why, otherwise))
+            news = [*self._asked, *self._news] if self._asked else self._news
+            self._chapters.append(_Chapter(clock.now(), model, news, changes, mended, quiet, self.why, otherwise))
             self._news = []
 
     @property
