@@ -4,51 +4,48 @@ Of a link that is down the kernel does not tell when it gets another group or an
 every `audit_interval` seconds (0: never).  Where events leave the addresses of a few links in doubt, only those are read again, at once.
 
 What is told was true at one time: events that are still queued are kept until the queue is empty, for they may contradict the
-snapshot before them for a moment; and once some are lost, nothing is told before there is a new snapshot.  Where things change so fast
-that no snapshot is consistent, what several dumps agree on was never so at one time; with every event since the first of them it is.
-So it counts only if none of these events was lost, and both are told at once.
+snapshot before them for a moment; and once some are lost, nothing is told before there is a new snapshot.  A snapshot takes a while, and
+shows of that time what it shows; with every event since its begin it is the truth at its end.  So it counts only if none of these was
+lost, and both are told at once.
 """
 
 from __future__ import annotations
 
-from typing import Callable, Collection, List, Mapping, Optional, Sequence
+from typing import Callable, Collection, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from netmgr.io.loop import Deadline, Loop
 from netmgr.io.rtnetlink import Drained, EventSocket, RequestSocket
 from netmgr.values.counters import Told
 from netmgr.values.errors import ProtocolError
-from netmgr.values.events import Event
+from netmgr.values.events import AddressesAre, AddressesSeen, Event
 from netmgr.values.pace import Pace
 from netmgr.values.snapshots import Snapshot
 from netmgr.values.text import Log, reason
 
 RETRY = 1.0
 LINKS_AT_MOST = 10      # that are read one by one, and not everything
-READS_AT_MOST = 20      # of what was told while a dump was made
-REST = 20               # times what a snapshot in vain has taken
-IN_VAIN = "links and addresses change without a pause: what several looks at them agree on counts, and what is told since"
+READS_AT_MOST = 20      # of what was told while a piece of a dump was made
+REST = 20               # times what a snapshot has taken that was not consistent
+IN_VAIN = "links and addresses change without a pause: what several looks at them show counts, and what is told since"
 
 
 class Meanwhile:
-    """What is told while a snapshot is taken: `events`, all since the last loss or the begin; whether there are `more`, or any were `lost`.
-
-    The queue is emptied after each dump, so it need not hold more than one dump's time.
-    """
+    """What is told while something is dumped: `events` since the begin or the last loss, whether there are `more`, and any were `lost`."""
 
     def __init__(self, socket: EventSocket, told: Told) -> None:
         self.events: List[Event] = []
         self.lost = self.more = False
         self._socket, self._told = socket, told
-        self._gap = False
+        self._gaps = 0
 
-    def listen(self) -> bool:
-        """Read what is queued; whether that is all that was told since the call before.  OSError when nothing can be received."""
-        self._gap = self._gap and self.more
+    def listen(self) -> int:
+        """Read what is queued; how often so far that was not all there was to be read.  OSError when nothing can be received."""
         for _read in range(READS_AT_MOST):
             self._read()
             if not self.more:
-                break
-        return not self._gap and not self.more
+                return self._gaps
+        self._gaps += 1
+        return self._gaps
 
     def _read(self) -> None:
         try:
@@ -57,10 +54,11 @@ class Meanwhile:
             self.lost = True
             raise
         self._told.events += len(events)
+        self.events += events
         if lost:
             self._told.overruns += 1
-            self.lost = self._gap = True
-        self.events = [] if self._gap else self.events + events
+            self._gaps += 1
+            self.lost, self.events = True, []
 
 
 class LinkSource:
@@ -160,15 +158,24 @@ class LinkSource:
                 self._read_again(doubtful)
 
     def _read_again(self, links: Collection[int]) -> None:
-        """Tell all addresses of these links; where they are many, or that fails, everything."""
+        """Tell all addresses of these links, with what happens meanwhile; where they are many, or it leaves new doubts, read everything."""
+        if self._snapshot_due:
+            return
+        self._snapshot_due, self._why = True, "unsure"
+        meanwhile = Meanwhile(self._events, self.told)
+        found: List[AddressesAre] = []
         try:
-            found = list(map(self._requests.addresses_of, links)) if len(links) <= LINKS_AT_MOST else []
+            found = [*map(self._requests.addresses_of, links)] if len(links) <= LINKS_AT_MOST else []
+            meanwhile.listen()
         except (OSError, ProtocolError):
             found = []
-        if found:
-            self._seen(found)
-        elif not self._snapshot_due:
-            self._snapshot_due, self._why = True, "unsure"
+        self._heard(found, meanwhile)
+        self._snapshot_due = not found or self._lost or bool(self._seen(()))
+
+    def _heard(self, found: Sequence[Event], meanwhile: Meanwhile) -> None:
+        """Tell it, unless some of what was told meanwhile is missing."""
+        self._lost, self._more = self._lost or meanwhile.lost, meanwhile.more
+        self._queue([*found, *replayed(meanwhile.events)])
 
     def _advance(self) -> None:
         """Take the snapshot that is due, but never before the queue is empty."""
@@ -182,22 +189,21 @@ class LinkSource:
         try:
             snapshot = self._requests.snapshot(meanwhile.listen)
         except (OSError, ProtocolError) as problem:
-            self._lost, self._more = self._lost or meanwhile.lost, meanwhile.more
-            self._queue(meanwhile.events)
+            self._heard((), meanwhile)
             self._fail("links and addresses cannot be read: %s" % reason(problem))
             self._again_in(RETRY)
             return
-        self.state, self.error, self._lost, self._more = "ok", None, False, meanwhile.more
+        self.state, self.error, self._lost = "ok", None, False
         self.told.snapshot(self._why)
-        if not snapshot.consistent:
-            self._say("warning", IN_VAIN)
-            self._pace.spent(begin, self._loop.now())
-            self._again_in(self._pace.ready_at - begin)
-        else:
-            self._said = ""
         self._replaced(snapshot._replace(why=self._why))
-        if not snapshot.consistent:
-            self._queue(meanwhile.events)
+        self._queue(replayed(meanwhile.events))
+        if snapshot.consistent:
+            self._said = ""
+        else:
+            self._say("warning", IN_VAIN)
+            now = self._loop.now()
+            self._pace.spent(begin, now)
+            self._again_in(self._pace.ready_at - now)
 
     def _deaf(self, problem: OSError) -> None:
         """Events cannot be received: look again in a while, for the descriptor may stay ready, and read everything then."""
@@ -234,14 +240,27 @@ class LinkSource:
             self._audit_due = self._loop.call_later(self._audit_interval, self._audit)
 
     def _audit(self) -> None:
-        """Only a look; where it fails, an event or the next look has more luck."""
+        """Only a look, told with what happened meanwhile; where it fails, an event or the next look has more luck."""
         self._plan_audit()
         self._readable(0)
         if self.pending:
             return
         try:
-            self._queue(self._requests.links())
+            self._queued = self._requests.links()
         except (OSError, ProtocolError) as problem:
             self._log("debug", "netlink: links cannot be looked at: %s" % reason(problem))
-        if self._snapshot_due:
-            self._advance()
+        self._readable(0)
+
+
+def replayed(events: Iterable[Event]) -> List[Event]:
+    """What was told while something was dumped, to be told after it: of an address that went and came the place is not known."""
+    found: List[Event] = []
+    told: Set[Tuple[int, bytes]] = set()
+    for event in events:
+        if isinstance(event, AddressesSeen):
+            words = {(event.ifindex, key) for key in event.flags}
+            found.append(event._replace(repeated=event.repeated or not told.isdisjoint(words)))
+            told |= words
+        else:
+            found.append(event)
+    return found

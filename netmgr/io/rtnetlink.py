@@ -5,7 +5,10 @@ completely empty.  So drain() always reads until EAGAIN, and the caller takes a 
 earlier would miss what happens behind it.  Replies need a socket of their own, because an overrun drops replies as well.
 
 A dump that the kernel marks as interrupted (NLM_F_DUMP_INTR on any of its messages) has holes and doubles and is repeated, a few times.
-What interrupted dumps agree on is good only together with the events since the first of them.
+What several of these show is good only together with every event since the first of them.  Links and addresses are two dumps, so what
+is not interrupted needs the events just as well: an interface may have left its zone between the two, before an address came to it.
+
+While a dump is made the events are read after each piece of it, so that a small queue has to hold only what happens in that time.
 
 Whoever has CAP_NET_ADMIN in the namespace may send to our sockets.  A connected netlink socket takes messages for it alone from nobody
 but its peer, the kernel; what comes by a group tells its sender, and only port 0 is the kernel.
@@ -24,7 +27,7 @@ from netmgr.values.addresses import identity, with_peer
 from netmgr.values.errors import ProtocolError
 from netmgr.values.events import AddressesAre, AddressSeen, Event
 from netmgr.values.named_tuple import NamedTuple, made
-from netmgr.values.snapshots import Snapshot, agreed
+from netmgr.values.snapshots import Snapshot, gathered
 from netmgr.wire import rtnetlink
 from netmgr.wire.netlink import (
     NETLINK_ADD_MEMBERSHIP,
@@ -43,7 +46,7 @@ EVENT_BUFFER = 64 << 20
 RECEIVE_SIZE = 128 << 10
 BYTES_AT_A_TIME = 256 << 10
 KERNEL = (0, 0)         # port, groups
-DUMPS = 5               # that are interrupted, for what they agree on
+DUMPS = 5               # that are interrupted: what one overlooks another shows
 ATTEMPTS = 20           # to get as many between which no event was lost
 CHANGING = "they change faster than they can be read"
 
@@ -122,6 +125,11 @@ class EventSocket:
             return Drained([], str(problem), False)
 
 
+def nobody_listens() -> int:
+    """For who does not follow events: none is missing."""
+    return 0
+
+
 class RequestSocket:
     """For dumps.  Kept open: the kernel sizes its replies by the largest receive that it has seen here."""
 
@@ -135,24 +143,26 @@ class RequestSocket:
         self._seq = 0
         self.reader = AddressReader(RECEIVE_SIZE)
 
-    def snapshot(self, listen: Callable[[], bool] = lambda: True) -> Snapshot:
-        """Every link and address.  OSError when the kernel refuses, ProtocolError when its reply makes no sense.
+    def snapshot(self, listen: Callable[[], int] = nobody_listens) -> Snapshot:
+        """Every link and address, to be told together with every event since.  ProtocolError when the kernel's reply makes no sense.
 
-        After each dump that was interrupted, listen() reads the events since the one before: False when some are lost, and with them what
-        the dumps so far are good for.  OSError also when there is never a pause to get enough of them.
+        listen() reads the events, and says how often so far some were missing: what was dumped at such a time is good for nothing.
+        OSError when the kernel refuses, and when there is never a pause to get enough dumps.
         """
         dumps: List[Snapshot] = []
+        gaps = listen()
         for _attempt in range(ATTEMPTS):
             addresses: Tables = {}
-            links, whole = self.dump(rtnetlink.dump_links, {})
-            _others, also_whole = self.dump(rtnetlink.dump_addresses, addresses)
+            links, whole = self.dump(rtnetlink.dump_links, {}, listen)
+            _others, also_whole = self.dump(rtnetlink.dump_addresses, addresses, listen)
             dumps.append(Snapshot(links, addresses, whole and also_whole))
-            if dumps[-1].consistent:
-                return dumps[-1]
-            if not listen():
+            before, gaps = gaps, listen()
+            if gaps != before:
                 dumps = []
+            elif dumps[-1].consistent:
+                return dumps[-1]
             elif len(dumps) == DUMPS:
-                return agreed(dumps)
+                return gathered(dumps)
         raise OSError(errno.EAGAIN, CHANGING)
 
     def addresses_of(self, ifindex: int) -> AddressesAre:
@@ -177,18 +187,19 @@ class RequestSocket:
         """Close the socket."""
         self._socket.close()
 
-    def dump(self, make_request: Callable[[int], bytes], addresses: Tables) -> Tuple[List[Event], bool]:
-        """Ask, and read the reply; False when it was interrupted."""
+    def dump(self, make_request: Callable[[int], bytes], addresses: Tables,
+             listen: Callable[[], int] = nobody_listens) -> Tuple[List[Event], bool]:
+        """Ask, and read the reply, and listen() after each piece; False when it was interrupted.  Errors as of snapshot()."""
         self._seq += 1
         self.reader.message_flags = 0
         self._socket.send(make_request(self._seq))
         try:
-            return self._reply(addresses)
+            return self._reply(addresses, listen)
         except (OSError, ProtocolError):
             self._discard()
             raise
 
-    def _reply(self, addresses: Tables) -> Tuple[List[Event], bool]:
+    def _reply(self, addresses: Tables, listen: Callable[[], int]) -> Tuple[List[Event], bool]:
         """Addresses go into the tables, what else was dumped is returned; False when the dump was interrupted."""
         others: List[Event] = []
         flags = 0
@@ -209,6 +220,7 @@ class RequestSocket:
                     addresses.setdefault(event.ifindex, {})[key] = with_peer(event.flags, event.local, event.peer)
                 elif event is not None:
                     others.append(event)
+            listen()
 
     def receive(self) -> int:
         """Netlink is synchronous: what is not there now never comes."""
