@@ -10,11 +10,13 @@ from netmgr.config.schema import Config
 from netmgr.daemon import NEEDS_CAPABILITY
 from netmgr.io.configuration import load
 from netmgr.io.default_routes import read_default_routes
+from netmgr.io.link_source import Meanwhile
 from netmgr.io.marked_sets import marked_sets
 from netmgr.io.nft import Nft
-from netmgr.io.rtnetlink import RequestSocket
+from netmgr.io.rtnetlink import EventSocket, RequestSocket
 from netmgr.model.inventory import Inventory
 from netmgr.show import advice, differences
+from netmgr.values.counters import Told
 from netmgr.values.errors import ConfigError, Entry, ProtocolError, Remark
 from netmgr.values.outcomes import Reading
 from netmgr.values.sets import SetInfo
@@ -65,9 +67,12 @@ def what_there_is() -> Inventory:
     """Links, addresses in their order and default routes.  OSError, ProtocolError."""
     inventory = Inventory()
     inventory.keep_order()
-    with closing(RequestSocket()) as requests:
-        snapshot = requests.snapshot()
+    with closing(EventSocket()) as events, closing(RequestSocket()) as requests:
+        meanwhile = Meanwhile(events, Told())
+        snapshot = requests.snapshot(meanwhile.listen)
     inventory.replace_interfaces(snapshot.links, snapshot.addresses)
+    for event in meanwhile.events:
+        inventory.apply(event)
     inventory.replace_defaults(read_default_routes())
     return inventory
 

@@ -5,10 +5,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Tuple
+from typing import Callable, Tuple
 
+import pytest
+
+from netmgr.check_and_diff import what_there_is
 from netmgr.io.nft import Nft
+from netmgr.io.rtnetlink import RequestSocket
 from netmgr.values.sets import SetName
+from netmgr.values.snapshots import Snapshot
 from tests.kernel.lab import Lab
 from tests.kernel.running import ROOT, Netmgr
 from tests.waiting import eventually
@@ -48,6 +53,24 @@ def test_every_table_and_set_by_name(lab: Lab, nft: Nft) -> None:
                           SetName("ip", "nat", "lan_ips")}
     lab.nft("\n".join("add set ip nat set_with_a_rather_long_name_%d { type ipv4_addr; }" % number for number in range(2000)))
     assert len(nft.sets()) == 2004
+
+
+def test_what_happens_while_links_and_addresses_are_read_counts(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What dumps that were interrupted show may be gone at their end."""
+    lab.link("eth0")
+    lab.run("ip addr add 192.0.2.1/32 dev eth0")
+    snapshot = RequestSocket.snapshot
+
+    def meanwhile(requests: RequestSocket, listen: Callable[[], int]) -> Snapshot:
+        found = snapshot(requests, listen)
+        lab.run("ip addr del 192.0.2.1/32 dev eth0")
+        assert listen() == 0
+        return found
+
+    monkeypatch.setattr(RequestSocket, "snapshot", meanwhile)
+    with lab.inside():
+        found = what_there_is().by_name("eth0")
+    assert found is not None and not [each for each in found.flags if each[:4] == bytes((192, 0, 2, 1))]
 
 
 def test_check_warns(lab: Lab) -> None:

@@ -155,6 +155,25 @@ def test_interrupted_dumps_are_repeated(
     assert observer.agrees()
 
 
+def test_a_queue_need_not_hold_what_happens_in_a_whole_dump(observer: Observer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read after each piece; after each dump, of ten pieces, it would have overrun."""
+    observer.fill(3000)
+    observer.listen(1 << 16)
+    requests, receive, losses = observer.requests, observer.requests.receive, [0]
+
+    def interfering() -> int:
+        observer.churn(30)
+        return receive()
+
+    def listen() -> int:
+        losses[0] += bool(observer.events.drain().lost)
+        return losses[0]
+
+    monkeypatch.setattr(requests, "receive", interfering)
+    assert not requests.snapshot(listen).consistent
+    assert losses == [0]
+
+
 def test_a_refused_dump_is_an_oserror_and_the_next_one_works(observer: Observer) -> None:
     def unknown_interface(seq: int) -> bytes:
         return request(rtnetlink.RTM_GETADDR, NLM_F_DUMP, seq, struct.pack("=BBBBI", 0, 0, 0, 0, 999))
