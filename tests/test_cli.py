@@ -20,7 +20,7 @@ from netmgr.show.command_line import UsageError, parse, usage
 from netmgr.values.text import printable
 from tests.control_bench import Bench
 from tests.test_commands import STATUS, STATUS_TEXT
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 NETMGR = [sys.executable, "-m", "netmgr"]
 CLIENTS = ["status", "sets", "explain", "graph", "log", "metrics", "reload", "resync", "ping", "shutdown"]
@@ -234,7 +234,7 @@ def test_control_c_is_quiet(tmp_path: Path) -> None:
             connection, _address = silent.accept()
             with connection:
                 process.send_signal(signal.SIGINT)
-                assert process.communicate(timeout=30) == (b"", b"")
+                assert process.communicate(timeout=PATIENCE) == (b"", b"")
                 assert process.returncode == 130
 
 

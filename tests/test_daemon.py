@@ -28,6 +28,7 @@ from netmgr.values.snapshots import Snapshot
 from netmgr.values.text import Log as Say
 from netmgr.values.text import reason
 from tests.fakekernel import FakeKernel
+from tests.waiting import PATIENCE
 from tests.workbench import container, gone, key, keys, named, seen
 
 WAN = """
@@ -120,7 +121,7 @@ class Scene:
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Turn until it is so; a configuration is read by another process."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not condition():
             assert time.monotonic() < deadline
             self.loop.turn(0.01)

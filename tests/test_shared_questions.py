@@ -8,7 +8,7 @@ import pytest
 
 from netmgr.io import shared_questions
 from netmgr.io.shared_questions import SharedQuestions
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 
 class Answerer:
@@ -21,7 +21,7 @@ class Answerer:
     def ask(self, question: str) -> str:
         self.asked.append(question)
         number = len(self.asked)
-        assert self.go.acquire(timeout=60)
+        assert self.go.acquire(timeout=PATIENCE)
         return "%s %d" % (question, number)
 
 
@@ -32,7 +32,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 def results(asked: "List[Future[str]]") -> List[str]:
-    return [each.result(60) for each in asked]
+    return [each.result(PATIENCE) for each in asked]
 
 
 def test_who_comes_later_is_told_what_was_asked_later(threads: ThreadPoolExecutor) -> None:
@@ -43,13 +43,13 @@ def test_who_comes_later_is_told_what_was_asked_later(threads: ThreadPoolExecuto
     later = [threads.submit(questions.answer, "status") for _number in range(5)]
     other = threads.submit(questions.answer, "sets")
     there.go.release(20)
-    assert first.result(60) == "status 1" and other.result(60).startswith("sets ")
+    assert first.result(PATIENCE) == "status 1" and other.result(PATIENCE).startswith("sets ")
     assert all(each.startswith("status ") and each != "status 1" for each in results(later))
 
 
 def test_those_who_wait_together_are_one_question(threads: ThreadPoolExecutor) -> None:
     there, gathered = Answerer(), threading.Event()
-    questions = SharedQuestions(there.ask, lambda _seconds: gathered.wait(60))
+    questions = SharedQuestions(there.ask, lambda _seconds: gathered.wait(PATIENCE))
     there.go.release(2)
     together = [threads.submit(questions.answer, "status") for _number in range(10)]
     eventually(lambda: "status" in questions.next and questions.next["status"].waiting == 9)

@@ -13,12 +13,13 @@ import pytest
 
 from netmgr.io import systemd
 from netmgr.io.log import Log
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
 def manager(tmp_path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        listener.settimeout(10)
+        listener.settimeout(PATIENCE)
         yield listener
 
 
@@ -224,7 +225,7 @@ def full_and_read(reader: int, writer: int, lines: int) -> List[bytes]:
     child.stdin.close()
     while not received.endswith(b"the end\n"):
         received += os.read(reader, 65536)
-    assert child.wait(10) == 0
+    assert child.wait(PATIENCE) == 0
     child.stdout.close()
     return received.replace(b"\r", b"").split(b"\n")
 
@@ -266,7 +267,7 @@ def test_a_terminal_that_is_stopped_loses_lines_and_counts_them() -> None:
         received += os.read(reader, 65536)
     assert b"<4>the log took no lines for a while: " in received
     child.stdout.close()
-    assert child.wait(10) == 0
+    assert child.wait(PATIENCE) == 0
     os.close(reader)
     os.close(writer)
 
@@ -274,7 +275,8 @@ def test_a_terminal_that_is_stopped_loses_lines_and_counts_them() -> None:
 def test_where_stderr_cannot_be_opened_anew_its_room_is_asked_for() -> None:
     reader, writer = os.pipe()
     script = FULL.replace("import signal, sys", "import os, sys\ndef refused(*_): raise PermissionError\nos.open = refused")
-    child = subprocess.run([sys.executable, "-c", script], input=b"\n", stdout=subprocess.PIPE, stderr=writer, check=True, timeout=60)
+    child = subprocess.run([sys.executable, "-c", script], input=b"\n", stdout=subprocess.PIPE, stderr=writer, check=True,
+                           timeout=PATIENCE)
     os.close(writer)
     with open(reader, "rb") as file:
         assert set(file.read().split(b"\n")) == {b"<6>" + b"x" * 100, b""}

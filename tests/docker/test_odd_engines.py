@@ -8,6 +8,7 @@ import pytest
 from tests.docker.conftest import HERE, TRIXIE, podman_why_not, root_of
 from tests.docker.engine import DockerEngine, PodmanService
 from tests.docker.follower import Follower
+from tests.waiting import PATIENCE
 
 REASONS = {
     "none": ('HTTP 500 cannot read events with the "none"', "the engine ended the stream of events"),       # Podman 5.4, 4.3
@@ -80,7 +81,7 @@ def test_podmans_container_that_is_being_stopped(podman_service: PodmanService) 
         assert len(addresses_of(follower, "slow")) == 1
         service.podman("kill", "--signal", "KILL", "slow")
         follower.runs()
-        stopping.wait(60)
+        stopping.wait(PATIENCE)
 
 
 def shares(engine: Union[DockerEngine, PodmanService], follower: Follower) -> None:

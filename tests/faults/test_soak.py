@@ -14,7 +14,7 @@ from typing import List, NamedTuple
 from netmgr.io.client import Follower
 from tests.faults.stage import Stage
 from tests.kernel.lab import Lab
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 SECONDS = float(os.environ.get("NETMGR_SOAK_SECONDS", "600"))
 ROUNDS_AT_LEAST = 40
@@ -55,7 +55,7 @@ def test_soak(network_namespaces: None) -> None:
 
 def a_round(stage: Stage, chance: random.Random) -> None:
     """Some of all that happens, in an order of its own."""
-    follower = Follower(str(stage.netmgr.socket), "watch json", 30)
+    follower = Follower(str(stage.netmgr.socket), "watch json", PATIENCE)
     idle = socket.socket(socket.AF_UNIX)
     idle.connect(str(stage.netmgr.socket))
 

@@ -6,6 +6,7 @@ import threading
 from typing import Dict
 
 from tests.fleet.cluster import CLIENTS, Etcd
+from tests.waiting import PATIENCE
 
 PORT = 3379
 AT_ONCE = 1
@@ -22,7 +23,7 @@ class Trickle:
         self._listening = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
-        assert self._listening.wait(10)
+        assert self._listening.wait(PATIENCE)
 
     def close(self) -> None:
         """Nobody is let through any more."""

@@ -10,7 +10,7 @@ from typing import Any, Dict, FrozenSet, Optional, Sequence, Set
 
 from netmgr.io.client import ask
 from tests.kernel.lab import Lab
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -84,7 +84,7 @@ class Netmgr:
 
     def ask(self, line: str) -> str:
         """The answer to one line; of a log it may be that there is none yet."""
-        return ask(str(self.socket), line, 30, may_be_empty=line.startswith("log"))
+        return ask(str(self.socket), line, PATIENCE, may_be_empty=line.startswith("log"))
 
     def status(self) -> Dict[str, Any]:
         """`status json`"""

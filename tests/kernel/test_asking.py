@@ -14,7 +14,7 @@ from tests import prometheus
 from tests.kernel.engine import Engine
 from tests.kernel.lab import Lab, kernel_pid
 from tests.kernel.running import ROOT, Netmgr
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 CONFIG = """
 interfaces:
@@ -51,7 +51,7 @@ def reasons(netmgr: Netmgr, thing: str) -> List[str]:
 
 
 def logged(netmgr: Netmgr, *names: str) -> List[Dict[str, Any]]:
-    answer = ask(str(netmgr.socket), " ".join(["log json 1000", *names]), 30, may_be_empty=True)
+    answer = ask(str(netmgr.socket), " ".join(["log json 1000", *names]), PATIENCE, may_be_empty=True)
     return [json.loads(line) for line in answer.splitlines()]
 
 
@@ -138,7 +138,7 @@ def test_watching_ends_with_its_reader(lab: Lab, words: Sequence[str]) -> None:
             if daemon == "stopped":
                 assert netmgr.stop() == 0
             watcher.stdout.close()
-            assert watcher.wait(60) == 0 and b"Traceback" not in watcher.stderr.read()
+            assert watcher.wait(PATIENCE) == 0 and b"Traceback" not in watcher.stderr.read()
 
 
 def test_the_causes_from_the_start_to_the_end(lab: Lab) -> None:
@@ -205,7 +205,7 @@ def test_what_is_traced(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "netlink received" not in netmgr.log() and netmgr.stop() == 0
     monkeypatch.setenv("NETMGR_TRACE", "everything")
     netmgr.start(wait=False)
-    assert netmgr.process is not None and netmgr.process.wait(60) == 1
+    assert netmgr.process is not None and netmgr.process.wait(PATIENCE) == 1
     assert "NETMGR_TRACE: there is no 'everything' to trace" in netmgr.log()
 
 
@@ -216,7 +216,7 @@ def test_the_commands(lab: Lab) -> None:
 
     def command(*words: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run([sys.executable, "-m", "netmgr", *words, "--socket", str(netmgr.socket)], capture_output=True, text=True,
-                              env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60, check=False)
+                              env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=PATIENCE, check=False)
 
     shown = command("explain", "192.0.2.1")
     assert shown.returncode == 0 and "192.0.2.1 is in inet filter wan_ips: eth0, zone wan (%s:3), since " % netmgr.config in shown.stdout

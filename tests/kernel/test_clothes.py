@@ -11,7 +11,7 @@ from tests import engine_bodies as bodies
 from tests.kernel.engine import Engine
 from tests.kernel.lab import Lab
 from tests.kernel.running import ROOT, Netmgr
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 RULESET = "table inet filter { set wan_ips { type ipv4_addr; }; set docker_ips { type ipv4_addr; }; }"
 CONFIG = """
@@ -106,7 +106,7 @@ def test_all_who_tell_tell_the_same(lab: Lab) -> None:
     lab.run("ip addr add %s/24 dev wan0" % LAST)
     eventually(lambda: '["%s"]' % LAST in netmgr.ask("log json 1").replace(" ", ""), "the last thing is told")
 
-    truth = [each for each in objects(ask(str(netmgr.socket), "log json 1000", 30)) if each["time"] > begun]
+    truth = [each for each in objects(ask(str(netmgr.socket), "log json 1000", PATIENCE)) if each["time"] > begun]
     kinds = {each["kind"] for each in truth}
     assert kinds >= {"container-started", "container-changed", "container-stopped", "address-added", "address-removed", "link-renamed",
                      "link-down", "link-up", "elements-changed", "set-missing"}

@@ -21,7 +21,7 @@ from tests import engine_bodies as bodies
 from tests.kernel.engine import Engine
 from tests.kernel.lab import Lab, forces_buffers
 from tests.kernel.running import CONFIG, ROOT, RULESET, Netmgr
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 F_SETPIPE_SZ = 1031
 
@@ -120,7 +120,7 @@ def test_an_error_that_it_cannot_live_with_ends_it_with_one_line(lab: Lab) -> No
         sys.exit(main())"""
     process = lab.start([sys.executable, "-c", textwrap.dedent(program), "run", "--config", str(lab.directory / "config.yaml"),
                          "--socket", str(lab.directory / "netmgr.sock")], {**os.environ, "PYTHONPATH": str(ROOT)})
-    assert process.wait(30) == 1
+    assert process.wait(PATIENCE) == 1
     assert lab.log(process).splitlines()[-1].endswith(" error   cannot go on: Cannot allocate memory (in netmgr.io.loop.turn)")
     assert "Traceback" not in lab.log(process)
 
@@ -162,7 +162,7 @@ def last_words(client: socket.socket, question: str) -> str:
 
 def connected(netmgr: Netmgr) -> socket.socket:
     client = socket.socket(socket.AF_UNIX)
-    client.settimeout(30)
+    client.settimeout(PATIENCE)
     client.connect(str(netmgr.socket))
     return client
 

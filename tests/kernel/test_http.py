@@ -11,14 +11,14 @@ import pytest
 
 from tests.kernel.lab import Lab
 from tests.kernel.running import ROOT, RULESET, Netmgr
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 HEAD = "Host: localhost\r\n"
 
 
 def raw(path: str, request: bytes) -> bytes:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(60)
+        connection.settimeout(PATIENCE)
         connection.connect(path)
         answer = b""
         try:
@@ -88,7 +88,7 @@ def test_what_it_answers(lab: Lab, site: Tuple[Netmgr, str]) -> None:
 def follow(path: str) -> str:
     """The first thing that is told."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(60)
+        connection.settimeout(PATIENCE)
         connection.connect(path)
         connection.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         with connection.makefile("r") as lines:
@@ -150,7 +150,7 @@ def test_thirty_two_at_a_time_and_not_for_long(lab: Lab, site: Tuple[Netmgr, str
             slow.pop().close()
         for _each in range(32):
             slow.append(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-            slow[-1].settimeout(60)
+            slow[-1].settimeout(PATIENCE)
             slow[-1].connect(path)
             slow[-1].sendall(b"GET /health HTTP/1.1\r\nHost: local")
         answers.append(get(path, "/health"))
@@ -183,7 +183,7 @@ def test_the_token(lab: Lab, site: Tuple[Netmgr, str]) -> None:
         command = [sys.executable, "-m", "netmgr", "http", "--listen", "0.0.0.0:9476", "--socket", str(netmgr.socket), "--token-file",
                    str(token)]
         done = lab.start(command, {**os.environ, "PYTHONPATH": str(ROOT)})
-        assert (done.wait(60), str(token) in lab.log(done)) == (1, True)
+        assert (done.wait(PATIENCE), str(token) in lab.log(done)) == (1, True)
     refused = lab.run([sys.executable, "-m", "netmgr", "http", "--listen", "0.0.0.0:9476", "--socket", str(netmgr.socket)], check=False)
     assert refused == ""
     assert "9476" not in lab.run("ss -Hltn")

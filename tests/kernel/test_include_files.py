@@ -10,7 +10,7 @@ import pytest
 
 from tests.kernel.lab import Lab
 from tests.kernel.running import CONFIG, RULESET, Netmgr
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 FILLED = 'elements = { 192.0.2.1 comment "netmgr" }\n'
 
@@ -70,7 +70,7 @@ def test_a_second_netmgr_for_the_same_directory_refuses_to_start_in_whatever_nam
         second.configure(text)
         second.start(wait=False)
         assert second.process is not None
-        assert second.process.wait(20) == 1
+        assert second.process.wait(PATIENCE) == 1
         assert "%s: another netmgr writes the include files there: pid %d on" % (first.includes, first.process.pid) in second.log()
         assert str(first.config) in second.log()
         assert not second.socket.exists()

@@ -10,7 +10,7 @@ import pytest
 
 from tests.kernel.lab import Lab
 from tests.kernel.running import ROOT, RULESET, Netmgr
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 SHIPPED = ROOT / "pkg-files" / "monitoring"
 ADDRESS, OF_PROMETHEUS = "127.0.0.1:9476", "127.0.0.1:9090"
@@ -33,7 +33,7 @@ def site(lab: Lab) -> Netmgr:
 def ask(lab: Lab, address: str, target: str) -> str:
     """The body of the answer, "" without one."""
     with lab.inside():
-        connection = http.client.HTTPConnection(address, timeout=60)
+        connection = http.client.HTTPConnection(address, timeout=PATIENCE)
         try:
             connection.request("GET", target)
             return connection.getresponse().read().decode()

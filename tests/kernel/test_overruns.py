@@ -13,7 +13,7 @@ from tests.kernel.nftables import DONE
 from tests.kernel.running import ROOT, Netmgr
 from tests.kernel.sockets import NETLINK_NETFILTER, NETLINK_ROUTE, socket_of, squeezed, stopped
 from tests.kernel.truth import differences, listed
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 RULES = (("eth0", "wan"), ("ppp*", "wan"), ("eth1", "lan"))
 CONFIG = "interfaces:\n%sdocker: {enabled: false}\n" % "".join("  - {name: '%s', nftables_zone: %s}\n" % rule for rule in RULES)
@@ -72,7 +72,7 @@ def test_a_queue_that_overruns_again_and_again(netmgr: Netmgr) -> None:
     churn = [sys.executable, "-m", "tests.kernel.churn", "3", "1", "eth0", "eth1"]
     with socket_of(netmgr, NETLINK_ROUTE, True) as events, squeezed(events):
         writer = netmgr.lab.start(churn, {**os.environ, "PYTHONPATH": str(ROOT)})
-        assert writer.wait(60) == 0
+        assert writer.wait(PATIENCE) == 0
         eventually(lambda: right(netmgr), "the truth")
     assert netmgr.status()["sources"]["netlink"]["overruns"] > 1
     happen(netmgr.lab)

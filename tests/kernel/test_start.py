@@ -9,7 +9,7 @@ import pytest
 
 from tests.kernel.lab import Lab
 from tests.kernel.running import CONFIG, RULESET, Netmgr
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_a_second_instance_refuses(cards: Lab) -> None:
     netmgr = Netmgr(cards)
     first = netmgr.process
     netmgr.start(wait=False)
-    assert netmgr.process is not None and netmgr.process.wait(20) == 1
+    assert netmgr.process is not None and netmgr.process.wait(PATIENCE) == 1
     assert str(netmgr.socket) in netmgr.log()
     assert first is not None and first.poll() is None
     assert netmgr.ask("ping") == "PONG\n"
@@ -130,7 +130,7 @@ def test_a_second_instance_refuses(cards: Lab) -> None:
 def test_without_the_capability_it_says_so(cards: Lab) -> None:
     netmgr = Netmgr(cards, start=False)
     netmgr.start(wait=False, wrapper=["setpriv", "--inh-caps=-all", "--bounding-set=-all"])
-    assert netmgr.process is not None and netmgr.process.wait(20) == 1
+    assert netmgr.process is not None and netmgr.process.wait(PATIENCE) == 1
     assert "CAP_NET_ADMIN" in netmgr.log()
 
 
@@ -185,7 +185,7 @@ def test_reload_takes_effect_before_it_answers_and_a_bad_file_changes_nothing(ca
 def test_shutdown_answers_and_ends(cards: Lab) -> None:
     netmgr = Netmgr(cards)
     assert netmgr.ask("shutdown").startswith("OK: ")
-    assert netmgr.process is not None and netmgr.process.wait(20) == 0
+    assert netmgr.process is not None and netmgr.process.wait(PATIENCE) == 0
 
 
 def test_twenty_thousand_addresses(lab: Lab) -> None:

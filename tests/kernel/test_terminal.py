@@ -12,7 +12,7 @@ import pytest
 
 from tests.kernel.lab import Lab
 from tests.kernel.running import ROOT, Netmgr
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed; `.ci/setup terminal` does that")
 
@@ -43,23 +43,24 @@ class Terminal:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
         with lab.inside():
             subprocess.run([*self._words, "new-session", "-d", "-x", str(width), "-y", "300", "sh"],
-                           env=environment, check=True, timeout=60)
+                           env=environment, check=True, timeout=PATIENCE)
         self._runs = 0
 
     def close(self) -> None:
-        subprocess.run([*self._words, "kill-server"], check=False, timeout=60)
+        subprocess.run([*self._words, "kill-server"], check=False, timeout=PATIENCE)
 
     def type(self, text: str) -> None:
         """As if somebody typed it, and Enter."""
-        subprocess.run([*self._words, "send-keys", "-l", text], check=True, timeout=60)
+        subprocess.run([*self._words, "send-keys", "-l", text], check=True, timeout=PATIENCE)
         self.press("Enter")
 
     def press(self, key: str) -> None:
-        subprocess.run([*self._words, "send-keys", key], check=True, timeout=60)
+        subprocess.run([*self._words, "send-keys", key], check=True, timeout=PATIENCE)
 
     def screen(self, *options: str) -> str:
         """What stands there: -e with its colours, -J with the lines joined that the terminal itself has wrapped."""
-        return subprocess.run([*self._words, "capture-pane", "-p", *options], capture_output=True, text=True, check=True, timeout=60).stdout
+        return subprocess.run([*self._words, "capture-pane", "-p", *options], capture_output=True, text=True, check=True,
+                              timeout=PATIENCE).stdout
 
     def shows(self, command: str) -> List[str]:
         """The lines of a command's output, when it has ended."""

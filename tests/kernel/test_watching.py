@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.kernel.churn import REQUESTS, batch
 from tests.kernel.lab import Lab
 from tests.kernel.running import RULESET, Netmgr
-from tests.waiting import eventually
+from tests.waiting import PATIENCE, eventually
 
 EVENTS = 200_000
 MORE_AT_MOST = 24 << 20         # bytes: a full buffer, the last thousand happenings, and what the events themselves take for a while
@@ -40,7 +40,7 @@ def test_a_reader_that_stops_is_told_so_and_costs_no_more_than_a_buffer(lab: Lab
     netmgr = Netmgr(lab)
     before = memory(netmgr)
     with socket.socket(socket.AF_UNIX) as reader:
-        reader.settimeout(60)
+        reader.settimeout(PATIENCE)
         reader.connect(str(netmgr.socket))
         reader.sendall(b"watch json\n")
         assert json.loads(reader.recv(4096).split(b"\n")[0])["kind"] == "started"
