@@ -25,7 +25,7 @@ from netmgr.values.text import Log, reason
 RETRY = 1.0
 LINKS_AT_MOST = 10      # that are read one by one, and not everything
 READS_AT_MOST = 20      # of what was told while a piece of a dump was made
-REST = 20               # times what a snapshot has taken that was not consistent
+REST = 20               # times what a snapshot has taken that leaves doubts
 IN_VAIN = "links and addresses change without a pause: what several looks at them show counts, and what is told since"
 
 
@@ -201,6 +201,7 @@ class LinkSource:
             self._said = ""
         else:
             self._say("warning", IN_VAIN)
+        if not snapshot.consistent or self._snapshot_due:       # because of what was told with it
             now = self._loop.now()
             self._pace.spent(begin, now)
             self._again_in(self._pace.ready_at - now)

@@ -32,23 +32,19 @@ def loop() -> Iterator[Loop]:
 class Observed:
     """A source, and what it has told."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, audit_interval: float = 0) -> None:
         self.loop = loop
         self.seen: List[Event] = []
         self.doubtful: List[int] = []
         self.replaced: List[Snapshot] = []
         self.log: List[Tuple[str, str]] = []
-        self.source = LinkSource(loop, self._heard, self._read, lambda *line: self.log.append(line))
+        self.source = LinkSource(loop, self._heard, self.replaced.append, lambda *line: self.log.append(line), audit_interval)
 
     def _heard(self, events: Sequence[Event]) -> Sequence[int]:
         self.seen += events
         again = {event.ifindex for event in events if isinstance(event, AddressesAre)}
         self.doubtful = [each for each in self.doubtful if each not in again]
         return self.doubtful
-
-    def _read(self, snapshot: Snapshot) -> None:
-        self.replaced.append(snapshot)
-        self.doubtful = []
 
     def told(self) -> List[str]:
         """The addresses of all events."""
@@ -183,6 +179,64 @@ def test_where_no_two_dumps_have_all_events_between_them_nothing_is_told(
         assert source.log == [("error", "netlink: links and addresses cannot be read: they change faster than they can be read")]
     source.until(lambda: source.source.state == "ok")
     assert [snapshot.consistent for snapshot in source.replaced] == [True]
+
+
+def after_the_links(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """It happens once, when the links have been dumped."""
+    dump = RequestSocket.dump
+
+    def then(requests: RequestSocket, make_request: Callable[[int], bytes], tables: Tables,
+             listen: Callable[[], int] = nobody_listens) -> Tuple[List[Event], bool]:
+        found = dump(requests, make_request, tables, listen)
+        if make_request is dump_links:
+            monkeypatch.setattr(RequestSocket, "dump", dump)
+            happens()
+        return found
+
+    monkeypatch.setattr(RequestSocket, "dump", then)
+
+
+def test_links_and_addresses_that_no_time_had_together_are_told_only_with_what_happened_between(
+        lab: Lab, source: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The address came when eth0 had another name; neither dump is interrupted."""
+    def happens() -> None:
+        lab.rename_link("eth0", "other0")
+        lab.run("ip addr add 192.0.2.1/24 dev other0")
+
+    after_the_links(monkeypatch, happens)
+    source.source.start()
+    [snapshot] = source.replaced
+    names = {link.ifindex: link.name for link in snapshot.links if isinstance(link, LinkSeen)}
+    held = [(names[ifindex], text(local(key))) for ifindex, table in snapshot.addresses.items() for key in table]
+    assert ("eth0", "192.0.2.1") in held
+    assert [event.name for event in source.seen if isinstance(event, LinkSeen)][-1] == "other0" and not source.source.pending
+
+
+def test_a_look_at_the_links_is_told_with_what_happened_meanwhile(lab: Lab, loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If an address comes and the link gets another name, there is no time at which it has that name and lacks the address."""
+    lab.link("eth0")
+    happened: List[str] = []
+    with lab.inside():
+        looking = Observed(loop, audit_interval=0.05)
+    looking.source.start()
+    after_the_links(monkeypatch, lambda: happened.append(lab.run("ip addr add 192.0.2.1/24 dev eth0")))
+    looking.until(lambda: happened)
+    assert "192.0.2.1" in looking.told()
+    looking.source.stop()
+
+
+def test_what_is_told_with_a_snapshot_may_want_another(lab: Lab, loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes though nothing happens any more: there is only lo."""
+    monkeypatch.setattr(link_source, "RETRY", 0.05)
+    with lab.inside():
+        doubting = Observed(loop)
+    doubting.doubtful = list(range(1000, 1100))
+    after_the_links(monkeypatch, lambda: lab.run("ip addr add 192.0.2.1/32 dev lo"))
+    doubting.source.start()
+    assert len(doubting.replaced) == 1 and doubting.seen
+    doubting.until(lambda: len(doubting.replaced) == 2)
+    assert (doubting.source.state, doubting.source.pending) == ("ok", False)
+    doubting.source.stop()
 
 
 def test_what_was_told_before_a_dump_failed_is_not_lost(lab: Lab, source: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
