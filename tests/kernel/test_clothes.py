@@ -98,7 +98,9 @@ def test_all_who_tell_tell_the_same(lab: Lab) -> None:
         eventually(lambda health=health: [each["health"] for each in netmgr.status()["containers"]] == [health])     # type: ignore[misc]
         netmgr.holds("docker_ips", *elements)
     engine.runs()
-    lab.run("ip addr add 192.0.2.1/24 dev eth0 valid_lft 2 preferred_lft 1")
+    lab.run("ip addr add 192.0.2.1/24 dev eth0 valid_lft 3600 preferred_lft 3600")
+    netmgr.holds("wan_ips", "192.0.2.1")
+    lab.run("ip addr change 192.0.2.1/24 dev eth0 valid_lft 2 preferred_lft 1")
     eventually(lambda: "eth0: lease expired" in netmgr.ask("log json 1000"), "the lease has an end")
     lab.rename_link("eth0", "wan0")
     lab.nft("delete set inet filter docker_ips")

@@ -123,7 +123,7 @@ def test_admin_down_keeps_ipv4_and_takes_ipv6(netmgr: Netmgr) -> None:
 def test_ipv6_counts_when_duplicate_address_detection_is_over(netmgr: Netmgr) -> None:
     lab = netmgr.lab
     lab.sysctl("net.ipv6.conf.eth0.accept_dad", 1)
-    lab.sysctl("net.ipv6.conf.eth0.dad_transmits", 3)
+    lab.sysctl("net.ipv6.conf.eth0.dad_transmits", 100)         # one a second, until somebody has seen that it waits
     lab.run("ip addr add 2001:db8::5/64 dev eth0")
 
     def row() -> str:
@@ -132,6 +132,7 @@ def test_ipv6_counts_when_duplicate_address_detection_is_over(netmgr: Netmgr) ->
         return "" if found is None else "counts" if found["counts"] else "waits"
     assert eventually(row) == "waits"
     assert lab.sets("inet filter", "wan_ips6") == set()
+    lab.sysctl("net.ipv6.neigh.eth0.retrans_time_ms", 10)
     netmgr.holds("wan_ips6", "2001:db8::5")
     assert row() == "counts"
     lab.run("ip addr add 2001:db8::6/64 dev eth0 optimistic")
@@ -142,11 +143,17 @@ def test_ipv6_counts_when_duplicate_address_detection_is_over(netmgr: Netmgr) ->
 def test_deprecated_and_expired_addresses(netmgr: Netmgr) -> None:
     netmgr.configure(CONFIG + "zones: {wan: {sets: {wan_ips: addresses, wan_ips6: {holds: addresses, exclude: [link_local, deprecated]}}}}")
     assert netmgr.ask("reload").startswith("OK: ")
-    netmgr.lab.run("ip addr add 2001:db8::1/64 dev eth0 valid_lft 4 preferred_lft 2")
-    netmgr.lab.run("ip addr add 192.0.2.1/24 dev eth0 valid_lft 4 preferred_lft 2")
+    both = ("2001:db8::1/64", "192.0.2.1/24")
+
+    def last(valid: int, preferred: int) -> None:
+        for address in both:
+            netmgr.lab.run("ip addr replace %s dev eth0 valid_lft %d preferred_lft %d" % (address, valid, preferred))
+    last(3600, 1800)
     netmgr.holds("wan_ips6", "2001:db8::1")
+    last(3600, 1)
     netmgr.holds("wan_ips6")
     assert netmgr.lab.sets("inet filter", "wan_ips") == {"192.0.2.1"}
+    last(1, 1)
     netmgr.holds("wan_ips")
 
 
