@@ -8,28 +8,28 @@ import os
 import random
 import socket
 import time
-from pathlib import Path
 from typing import List, NamedTuple
 
 from netmgr.io.client import Follower
 from tests.faults.stage import Stage
 from tests.kernel.lab import Lab
+from tests.kernel.running import own_memory
 from tests.waiting import PATIENCE, eventually
 
 SECONDS = float(os.environ.get("NETMGR_SOAK_SECONDS", "600"))
 ROUNDS_AT_LEAST = 40
-PAGES_MORE = 512        # 2 MB: what the allocator may come to need for the same work
+BYTES_MORE = 2 << 20    # what the allocator may come to need for the same work
 
 
 class Size(NamedTuple):
     """What the process takes."""
 
-    pages: int
+    memory: int
     descriptors: int
 
 
 def size(process: int) -> Size:
-    return Size(int(Path("/proc/%d/statm" % process).read_text().split()[1]), len(os.listdir("/proc/%d/fd" % process)))
+    return Size(own_memory(process), len(os.listdir("/proc/%d/fd" % process)))
 
 
 def test_soak(network_namespaces: None) -> None:
@@ -48,8 +48,8 @@ def test_soak(network_namespaces: None) -> None:
         half = len(sizes) // 2
         first, second = sizes[:half], sizes[half:]
         (before, most), (after, more) = (tuple(map(max, zip(*some))) for some in (first, second))
-        print("%d rounds, at most %d and then %d pages, %d and then %d descriptors" % (len(sizes), before, after, most, more))
-        assert after <= before + PAGES_MORE
+        print("%d rounds, at most %d and then %d bytes, %d and then %d descriptors" % (len(sizes), before, after, most, more))
+        assert after <= before + BYTES_MORE
         assert more <= most
 
 

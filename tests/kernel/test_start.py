@@ -8,7 +8,7 @@ from typing import List
 import pytest
 
 from tests.kernel.lab import Lab
-from tests.kernel.running import CONFIG, RULESET, Netmgr
+from tests.kernel.running import CONFIG, RULESET, Netmgr, own_memory
 from tests.waiting import PATIENCE, eventually
 
 
@@ -212,21 +212,15 @@ def test_a_range_of_everything_that_an_earlier_run_left_is_taken_out(lab: Lab) -
     Netmgr(lab, "interfaces: [{name: eth0, nftables_zone: wan}]\ndocker: {enabled: false}\n").holds("wan_nets", "192.0.2.0/24")
 
 
-def resident(netmgr: Netmgr) -> int:
-    """Bytes of memory."""
-    assert netmgr.process is not None
-    with open("/proc/%d/statm" % netmgr.process.pid, encoding="ascii") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 def test_a_reload_leaves_nothing_behind(cards: Lab) -> None:
     """With thousands of addresses, a megabyte each time if it did."""
     cards.run("ip -batch -", "".join("addr add 10.1.%d.%d/32 dev eth0\n" % (number >> 8, number & 255) for number in range(10000)))
     netmgr = Netmgr(cards)
     for _reload in range(5):
         assert netmgr.ask("reload").startswith("OK")
-    before = resident(netmgr)
+    assert netmgr.process is not None
+    before = own_memory(netmgr.process.pid)
     for _reload in range(25):
         assert netmgr.ask("reload").startswith("OK: reloaded")
-    assert resident(netmgr) - before < 8 << 20
+    assert own_memory(netmgr.process.pid) - before < 8 << 20
     assert len(netmgr.owned("wan_ips")) >= 10000

@@ -3,11 +3,10 @@
 import json
 import random
 import socket
-from pathlib import Path
 
 from tests.kernel.churn import REQUESTS, batch
 from tests.kernel.lab import Lab
-from tests.kernel.running import RULESET, Netmgr
+from tests.kernel.running import RULESET, Netmgr, own_memory
 from tests.waiting import PATIENCE, eventually
 
 EVENTS = 200_000
@@ -25,20 +24,14 @@ def much_happens(lab: Lab, netmgr: Netmgr) -> None:
             assert netmgr.ask("ping") == "PONG\n"
 
 
-def memory(netmgr: Netmgr) -> int:
-    """Bytes that are resident."""
-    assert netmgr.process is not None
-    rows = Path("/proc/%d/status" % netmgr.process.pid).read_text().splitlines()
-    return next(int(row.split()[1]) << 10 for row in rows if row.startswith("VmRSS:"))
-
-
 def test_a_reader_that_stops_is_told_so_and_costs_no_more_than_a_buffer(lab: Lab) -> None:
     for name, address in (("eth0", "192.0.2.1/24"), ("eth1", "198.51.100.1/24")):
         lab.link(name)
         lab.run("ip addr add %s dev %s" % (address, name))
     lab.nft(RULESET)
     netmgr = Netmgr(lab)
-    before = memory(netmgr)
+    assert netmgr.process is not None
+    before = own_memory(netmgr.process.pid)
     with socket.socket(socket.AF_UNIX) as reader:
         reader.settimeout(PATIENCE)
         reader.connect(str(netmgr.socket))
@@ -48,7 +41,7 @@ def test_a_reader_that_stops_is_told_so_and_costs_no_more_than_a_buffer(lab: Lab
         *lines, last = b"".join(iter(lambda: reader.recv(65536), b"")).decode().splitlines()
     assert last == "ERROR: more than 1048576 bytes wait to be read; you are told no more"
     assert len(lines) > 1000 and {"time", "kind"} <= json.loads(lines[-1]).keys()
-    assert memory(netmgr) - before < MORE_AT_MOST
+    assert own_memory(netmgr.process.pid) - before < MORE_AT_MOST
     there = {entry["local"] for link in lab.addresses() if link.get("ifname") == "eth0" for entry in link["addr_info"]
              if entry["family"] == "inet"}
     eventually(lambda: lab.sets("inet filter", "wan_ips") == there, "the sets are right")
