@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, FrozenSet, List, Optional
 
 from netmgr.io.client import ask
 
-PATIENCE = 8.0
+PATIENCE = 30.0         # seconds: what takes milliseconds takes seconds where the machine has much else to do
 DOCKER_SOCKET = "/var/run/docker.sock"
 IMAGE = "netmgr-demo"
 

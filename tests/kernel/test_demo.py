@@ -8,6 +8,7 @@ from typing import Sequence
 import pytest
 
 from tests.kernel.running import ROOT
+from tests.waiting import PATIENCE
 
 DEMO = [sys.executable, "-m", "netmgr", "demo"]
 NO_MORE_NAMESPACES = "echo 0 >/proc/sys/user/max_net_namespaces && exec \"$@\""
@@ -15,7 +16,8 @@ NO_MORE_NAMESPACES = "echo 0 >/proc/sys/user/max_net_namespaces && exec \"$@\""
 
 def _run(command: Sequence[str], path: str = "/usr/bin:/bin") -> "subprocess.CompletedProcess[str]":
     environment = {"PATH": path, "PYTHONPATH": str(ROOT), "HOME": os.environ.get("HOME", "/")}
-    return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=5 * PATIENCE,
+                          check=False)
 
 
 def test_it_shows_everything_and_ends_well(network_namespaces: None) -> None:

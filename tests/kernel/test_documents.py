@@ -13,6 +13,7 @@ from tests.documents import Block, blocks, noted
 from tests.kernel.lab import Lab
 from tests.kernel.neighbours import neighbour, reaches
 from tests.kernel.running import ROOT, Netmgr
+from tests.waiting import PATIENCE
 
 SHELL = {str(block): block for block in blocks("sh")}
 OF_SYSTEMD = re.compile(r"^(systemctl|journalctl|make|sudo)\b.*$", re.MULTILINE)
@@ -93,7 +94,7 @@ def test_rulesets_load(lab: Lab, block: Block, tmp_path: Path) -> None:
 
 def test_the_recording_is_what_the_demo_prints(network_namespaces: None) -> None:
     done = subprocess.run([sys.executable, "-m", "netmgr", "demo"], cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=120, check=False)
+                          timeout=5 * PATIENCE, check=False)
     printed = _steps(done.stdout)
     for title, recorded in _steps(noted("recording of netmgr demo")).items():
         assert recorded - printed[title] == set(), "of step %s\n%s" % (title, done.stdout)
