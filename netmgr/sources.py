@@ -232,12 +232,11 @@ def _links(keeper: Keeper, log: Log) -> Callable[[Sequence[Event]], Collection[i
         if log.level != "debug":
             return keeper.events(events)
         from netmgr.show.events_text import event_text
-        unsure: Collection[int] = ()
         for event in events:
             before = keeper.reporter.fresh
-            unsure = keeper.events((event,))
+            keeper.events((event,))
             log("debug", "netlink: %s (%s)" % (event_text(event), "new" if keeper.reporter.fresh > before else "changes nothing"))
-        return unsure
+        return keeper.events(())
     return seen
 
 

@@ -180,8 +180,12 @@ def test_each_event_of_the_kernel_is_told_when_the_log_is_to_tell_all(lab: Lab) 
     netmgr.holds("wan_ips", "192.0.2.1")
     lab.run("ip addr change 192.0.2.1/24 dev eth0")
     lab.run("nft add table ip another")
+    lab.sysctl("net.ipv6.conf.eth0.keep_addr_on_down", 1)
+    lab.run("ip addr add 2001:db8::1/64 dev eth0 nodad")
+    lab.run("ip link set eth0 down")
     told = "netlink: link %d: 192.0.2.1/24 with the flags 0x80 (%s)"
-    for line in (told % (index, "new"), told % (index, "changes nothing"), "committed by nft (pid "):
+    for line in (told % (index, "new"), told % (index, "changes nothing"), "committed by nft (pid ",
+                 "netlink: link %d: read again: 192.0.2.1/24 with the flags 0x80" % index):
         eventually(lambda line=line: line in netmgr.log(), line)      # type: ignore[misc]
 
 
