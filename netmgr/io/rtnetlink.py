@@ -47,7 +47,7 @@ RECEIVE_SIZE = 128 << 10
 BYTES_AT_A_TIME = 256 << 10
 KERNEL = (0, 0)         # port, groups
 DUMPS = 5               # that are interrupted: what one overlooks another shows
-ATTEMPTS = 10           # to get as many between which no event was lost
+ATTEMPTS = 20           # to get as many between which no event was lost
 CHANGING = "they change faster than they can be read"
 
 

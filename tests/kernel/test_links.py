@@ -174,8 +174,8 @@ def test_where_no_two_dumps_have_all_events_between_them_nothing_is_told(
     with monkeypatch.context() as patched:
         dumps = Interrupted(patched, happens)
         source.source.start()
-        assert (dumps.number, source.replaced, source.seen, source.source.pending) == (10, [], [], True)
-        assert source.source.facts == {"overruns": 10, "resyncs": 0}
+        assert (dumps.number, source.replaced, source.seen, source.source.pending) == (20, [], [], True)
+        assert source.source.facts == {"overruns": 20, "resyncs": 0}
         assert source.log == [("error", "netlink: links and addresses cannot be read: they change faster than they can be read")]
     source.until(lambda: source.source.state == "ok")
     assert [snapshot.consistent for snapshot in source.replaced] == [True]
