@@ -17,6 +17,7 @@ from netmgr.show.answers import Status
 from netmgr.show.answers_json import status_json
 from netmgr.values.errors import ProtocolError
 from tests.control_bench import Bench
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def bench() -> Iterator[Bench]:
 
 
 def test_ask(bench: Bench) -> None:
-    script = "import sys\nfrom netmgr.io.client import ask\nsys.stdout.write(ask(sys.argv[1], sys.argv[2], 20))"
+    script = "import sys\nfrom netmgr.io.client import ask\nsys.stdout.write(ask(sys.argv[1], sys.argv[2], %g))" % PATIENCE
     bench.status_value = Status(config="x" * 3000000)
     for line, answer in (("ping", "PONG\n"), ("status json", status_json(bench.status_value) + "\n")):
         assert bench.run([sys.executable, "-c", script, bench.path, line]).stdout == answer
@@ -74,7 +75,7 @@ def test_an_answer_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(client, "ANSWER_LIMIT", 1 << 20)
     for path in served(tmp_path, flood):
         with pytest.raises(ProtocolError, match="does not end"):
-            ask(path, "ping", 20)
+            ask(path, "ping", PATIENCE)
 
 
 def test_an_answer_that_trickles_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +86,7 @@ def test_an_answer_that_trickles_for_ever(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(client, "LONGEST", 0.05)
     for path in served(tmp_path, trickle):
         with pytest.raises(ProtocolError, match="does not end"):
-            ask(path, "ping", 20)
+            ask(path, "ping", PATIENCE)
 
 
 def test_a_late_answer_is_announced_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,9 +102,31 @@ def test_a_late_answer_is_announced_once(tmp_path: Path, monkeypatch: pytest.Mon
         os.write(reader_and_writer[1], b"x")
     monkeypatch.setattr(client, "SLOW_SECONDS", 0.05)
     for path in served(tmp_path, late):
-        assert ask(path, "ping", 20, slow) == "PONG\n"
+        assert ask(path, "ping", PATIENCE, slow) == "PONG\n"
     assert told == [1]
     for descriptor in reader_and_writer:
+        os.close(descriptor)
+
+
+def test_a_rest_within_an_answer_may_be_longer_than_until_it_is_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = os.pipe()
+
+    def in_two_pieces(connection: socket.socket) -> None:
+        connection.sendall(b"PO")
+        os.read(begun[0], 1)
+        select.select([], [], [], 0.3)
+        connection.sendall(b"NG\n")
+    monkeypatch.setattr(client, "SLOW_SECONDS", 0.1)
+    first = client._first
+
+    def told(connection: socket.socket, timeout: float, slow: Callable[[], None]) -> bytes:
+        piece = first(connection, timeout, slow)
+        os.write(begun[1], b"x")
+        return piece
+    monkeypatch.setattr(client, "_first", told)
+    for path in served(tmp_path, in_two_pieces):
+        assert ask(path, "ping", PATIENCE) == "PONG\n"
+    for descriptor in begun:
         os.close(descriptor)
 
 
@@ -111,7 +134,7 @@ def test_an_answer_that_ends_in_the_middle(tmp_path: Path) -> None:
     """For one that is stopped while it answers; nobody should take that for all."""
     for path in served(tmp_path, lambda connection: connection.sendall(b'{"schema": 1, "sets": [')):
         with pytest.raises(ConnectionError, match="in the middle of the answer"):
-            ask(path, "sets json", 20)
+            ask(path, "sets json", PATIENCE)
 
 
 @pytest.mark.parametrize("reset", [False, True])
@@ -127,6 +150,6 @@ def test_a_daemon_that_dies_while_asked(tmp_path: Path, reset: bool) -> None:
             os._exit(0)
         try:
             with pytest.raises(ConnectionError):
-                ask(str(tmp_path / "socket"), "ping", 20)
+                ask(str(tmp_path / "socket"), "ping", PATIENCE)
         finally:
             os.waitpid(child, 0)

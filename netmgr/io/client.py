@@ -134,14 +134,14 @@ def _read_to_end(connection: socket.socket, timeout: float, slow: Callable[[], N
 
 
 def _first(connection: socket.socket, timeout: float, slow: Callable[[], None]) -> bytes:
-    if timeout > SLOW_SECONDS:
-        connection.settimeout(SLOW_SECONDS)
-        try:
-            return connection.recv(65536)
-        except socket.timeout:
-            slow()
-        connection.settimeout(timeout - SLOW_SECONDS)
     try:
+        if timeout > SLOW_SECONDS:
+            connection.settimeout(SLOW_SECONDS)
+            try:
+                return connection.recv(65536)
+            except socket.timeout:
+                slow()
+            connection.settimeout(timeout - SLOW_SECONDS)
         return connection.recv(65536)
     finally:
         connection.settimeout(timeout)
