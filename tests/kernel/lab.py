@@ -139,14 +139,19 @@ class Lab:
         """All that the process has printed so far."""
         return (self.directory / ("process-%d.log" % self.processes.index(process))).read_text(errors="replace")
 
-    def link(self, name: str, up: bool = True) -> None:
-        """A network card with carrier (once it is up)."""
+    def link(self, name: str, up: bool = True, link_local: bool = True) -> None:
+        """A network card with carrier (once it is up).
+
+        Without `link_local` nothing happens to it by itself: else the kernel gives it an address whose detection ends seconds later.
+        """
         if self._outside is None:
             self._outside = Lab(loopback=False)
         self._cards += 1
         peer = "peer%d" % self._cards
         self.run(["ip", "link", "add", name, "type", "veth", "peer", "name", peer, "netns", self._outside.path])
         self._outside.run(["ip", "link", "set", peer, "up"])
+        if not link_local:
+            self.run(["ip", "link", "set", "dev", name, "addrgenmode", "none"])
         if up:
             self.run(["ip", "link", "set", name, "up"])
 

@@ -35,8 +35,8 @@ table inet filter {
 
 
 def running(lab: Lab) -> Netmgr:
-    lab.link("eth0")
-    lab.link("eth1")
+    lab.link("eth0", link_local=False)
+    lab.link("eth1", link_local=False)
     lab.nft(RULESET)
     return Netmgr(lab, CONFIG)
 

@@ -85,7 +85,7 @@ class Clothes:
 
 def test_all_who_tell_tell_the_same(lab: Lab) -> None:
     lab.nft(RULESET)
-    lab.link("eth0")
+    lab.link("eth0", link_local=False)
     engine = Engine(lab)
     netmgr = Netmgr(lab, CONFIG % engine.socket)
     eventually(lambda: netmgr.status()["state"] == "ready", "all is read")
