@@ -136,8 +136,13 @@ class Survey:
         return True
 
     def _looking(self, name: SetName, thorough: bool) -> Looking:
-        """None when nothing seems to have changed.  A set that is replaced just now is looked at again."""
+        """None when nothing seems to have changed.  A set that is replaced just now is looked at again.
+
+        What was committed into the old one is not in the new one, and may not even be of its type.
+        """
         for attempt in range(LOOKS_AT_MOST):
+            if self._begun is not None:
+                self._begun.changes.clear()
             info = self._inspect(name)
             if info is None or sets.form_of(info) is None:
                 return info, None
