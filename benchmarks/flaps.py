@@ -1,9 +1,8 @@
 """An interface goes down, beside few and beside many addresses of another one.
 
 It has an address of IPv6, which it keeps (keep_addr_on_down), but which is tentative then and counts no longer. No event says so, netmgr
-has to look. The time is
-that from the request that sets the interface down to the notification of the transaction that takes the address out of its set. Both
-netmgr run at the same time and have their turns; a ratio is the median of those of the rounds.
+has to look. The time is that from the request that sets the interface down to the notification of the transaction that takes the address
+out of its set. Both netmgr run at the same time and have their turns; a ratio is the median of those of the rounds.
 """
 
 import contextlib

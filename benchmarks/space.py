@@ -32,6 +32,7 @@ docker: {enabled: false}
 socket_path: %(directory)s/socket
 """
 PATIENCE = 120
+PAUSE = 0.01
 NETLINK_NETFILTER, NFNLGRP_NFTABLES = 12, 7
 
 
@@ -154,25 +155,25 @@ class Networks(Space):
 
 
 class Transactions:
-    """What nf_tables tells of its transactions, in the namespace in which this is made; `routes` is a socket that asks rtnetlink there."""
+    """What nf_tables tells of its transactions, in the namespace in which this is made, after what rtnetlink is asked there."""
 
     def __init__(self) -> None:
-        self.routes, self._told = _netlink(socket.NETLINK_ROUTE), _netlink(NETLINK_NETFILTER)
+        self._asking, self._told = _netlink(socket.NETLINK_ROUTE), _netlink(NETLINK_NETFILTER)
         self._told.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTABLES)
 
     def __enter__(self) -> "Transactions":
         return self
 
     def __exit__(self, *_details: object) -> None:
-        self.routes.close()
+        self._asking.close()
         self._told.close()
 
-    def after(self, message: bytes, pause: float = 0.01) -> float:
+    def after(self, message: bytes) -> float:
         """Seconds from this message to rtnetlink, sent after a pause, to the next transaction."""
-        time.sleep(pause)
+        time.sleep(PAUSE)
         self._drain()
         start = time.perf_counter()
-        self.routes.send(message)
+        self._asking.send(message)
         self._told.recv(65536)
         return time.perf_counter() - start
 

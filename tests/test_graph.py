@@ -126,14 +126,14 @@ flowchart LR
 """
 
 
-@pytest.mark.skipif(shutil.which("dot") is None, reason="there is no dot, which is in the package graphviz")
+@pytest.mark.skipif(shutil.which("dot") is None, reason="there is no dot; `.ci/setup browser` brings it")
 def test_graphviz_draws_every_node_and_edge() -> None:
     drawn = _drawn([*NODES, *EDGES])
     assert drawn["node"] == sorted(node.id for node in NODES if isinstance(node, GraphNode))
     assert drawn["edge"] == sorted("%s->%s" % edge[:2] for edge in EDGES)
 
 
-@pytest.mark.skipif(shutil.which("dot") is None, reason="there is no dot, which is in the package graphviz")
+@pytest.mark.skipif(shutil.which("dot") is None, reason="there is no dot; `.ci/setup browser` brings it")
 def test_graphviz_draws_every_name_as_it_is() -> None:
     names = [*HOSTILE, *random_names(200)]
     nodes: List[Row] = [GraphNode("container:%d %s" % (each, name), "container", name) for each, name in enumerate(names)]

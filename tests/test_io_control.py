@@ -24,9 +24,9 @@ from tests import other_users
 from tests.control_bench import Bench
 from tests.other_users import FOREIGN_GID, FOREIGN_UID
 
-needs_socat = pytest.mark.skipif(shutil.which("socat") is None, reason="socat is not installed")
+needs_socat = pytest.mark.skipif(shutil.which("socat") is None, reason="socat is not installed; `.ci/setup` does that")
 needs_other_users = pytest.mark.skipif(other_users.why_not() is not None or shutil.which("socat") is None,
-                                       reason=other_users.why_not() or "socat is not installed")
+                                       reason=other_users.why_not() or "socat is not installed; `.ci/setup` does that")
 
 SOCKET_GID = 54323
 DENIED = "ERROR: reload is only for root, the daemon's own user and members of the socket's group\n"
