@@ -10,8 +10,8 @@ from netmgr.config.schema import Config
 from netmgr.daemon import NEEDS_CAPABILITY
 from netmgr.io.configuration import load
 from netmgr.io.default_routes import read_default_routes
-from netmgr.io.link_source import Meanwhile
 from netmgr.io.marked_sets import marked_sets
+from netmgr.io.meanwhile import Meanwhile
 from netmgr.io.nft import Nft
 from netmgr.io.rtnetlink import EventSocket, RequestSocket
 from netmgr.model.inventory import Inventory

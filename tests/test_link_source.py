@@ -13,8 +13,9 @@ from typing import Callable, Dict, FrozenSet, Iterator, List, Sequence, Tuple
 import pytest
 
 from netmgr.io import link_source
-from netmgr.io.link_source import LinkSource, replayed
+from netmgr.io.link_source import LinkSource
 from netmgr.io.loop import Loop
+from netmgr.io.meanwhile import replayed
 from netmgr.io.rtnetlink import Drained, RequestSocket, nobody_listens
 from netmgr.model.inventory import Inventory
 from netmgr.values.addresses import IFA_F_TENTATIVE

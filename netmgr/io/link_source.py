@@ -11,54 +11,22 @@ lost, and both are told at once.
 
 from __future__ import annotations
 
-from typing import Callable, Collection, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Callable, Collection, List, Mapping, Optional, Sequence
 
 from netmgr.io.loop import Deadline, Loop
+from netmgr.io.meanwhile import Meanwhile, replayed
 from netmgr.io.rtnetlink import Drained, EventSocket, RequestSocket
 from netmgr.values.counters import Told
 from netmgr.values.errors import ProtocolError
-from netmgr.values.events import AddressesAre, AddressesSeen, Event
+from netmgr.values.events import AddressesAre, Event
 from netmgr.values.pace import Pace
 from netmgr.values.snapshots import Snapshot
 from netmgr.values.text import Log, reason
 
 RETRY = 1.0
 LINKS_AT_MOST = 10      # that are read one by one, and not everything
-READS_AT_MOST = 20      # of what was told while a piece of a dump was made
 REST = 20               # times what a snapshot has taken that leaves doubts
 IN_VAIN = "links and addresses change without a pause: what several looks at them show counts, and what is told since"
-
-
-class Meanwhile:
-    """What is told while something is dumped: `events` since the begin or the last loss, whether there are `more`, and any were `lost`."""
-
-    def __init__(self, socket: EventSocket, told: Told) -> None:
-        self.events: List[Event] = []
-        self.lost = self.more = False
-        self._socket, self._told = socket, told
-        self._gaps = 0
-
-    def listen(self) -> int:
-        """Read what is queued; how often so far that was not all there was to be read.  OSError when nothing can be received."""
-        for _read in range(READS_AT_MOST):
-            self._read()
-            if not self.more:
-                return self._gaps
-        self._gaps += 1
-        return self._gaps
-
-    def _read(self) -> None:
-        try:
-            events, lost, self.more = self._socket.drain()
-        except OSError:
-            self.lost = True
-            raise
-        self._told.events += len(events)
-        self.events += events
-        if lost:
-            self._told.overruns += 1
-            self._gaps += 1
-            self.lost, self.events = True, []
 
 
 class LinkSource:
@@ -251,17 +219,3 @@ class LinkSource:
         except (OSError, ProtocolError) as problem:
             self._log("debug", "netlink: links cannot be looked at: %s" % reason(problem))
         self._readable(0)
-
-
-def replayed(events: Iterable[Event]) -> List[Event]:
-    """What was told while something was dumped, to be told after it: of an address that went and came the place is not known."""
-    found: List[Event] = []
-    told: Set[Tuple[int, bytes]] = set()
-    for event in events:
-        if isinstance(event, AddressesSeen):
-            words = {(event.ifindex, key) for key in event.flags}
-            found.append(event._replace(repeated=event.repeated or not told.isdisjoint(words)))
-            told |= words
-        else:
-            found.append(event)
-    return found
